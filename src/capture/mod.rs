@@ -1,0 +1,1 @@
+//! Which files did the processes touch? Watches, never decides.

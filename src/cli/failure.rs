@@ -1,0 +1,52 @@
+//! Says what went wrong to a person, once, with a hint that names a command, and picks the exit code.
+
+use std::{io::Write as _, process::ExitCode};
+
+/// An error with a hint for the person who reads it and an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// "It ran and the answer is no": exit code 1.
+    pub fn no(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: 1 }
+    }
+
+    /// "It could not be done or told": exit code 2.
+    pub fn unable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: 2 }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Prints the chain of causes and the hint; the exit code is the failure's own, else 2.
+pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text.push_str(&format!("  caused by: {cause}\n"));
+    }
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    // Nothing is left to tell anybody when stderr is closed.
+    std::io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+    ExitCode::from(failure.map_or(2, |failure| failure.code))
+}
+
+/// Prints what clap has to say: help and version on stdout with code 0, a wrong usage on stderr with code 2.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    error.print().unwrap_or_default();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}

@@ -1,0 +1,45 @@
+//! What a container is to be, as data: it travels to the re-executed program as JSON.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A process in a root made of layers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    /// Unpacked layers on this machine, bottom first (the order of the manifest).
+    pub layers: Vec<PathBuf>,
+    /// A fresh directory of this run (`store.run()/<id>`); upper and work directories are made in it.
+    pub run_dir: PathBuf,
+    /// Keep what the run wrote (the upper directory) when it ends.
+    pub keep_upper: bool,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Host name inside.
+    pub hostname: String,
+    /// The whole environment inside: nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Working directory inside; made if it is missing.
+    pub cwd: PathBuf,
+    /// Program (looked up in `env.PATH`) and arguments.
+    pub argv: Vec<String>,
+    /// Host directories and files shown inside.
+    pub binds: Vec<Bind>,
+    /// `true`: the host's network. `false`: a network of its own with nothing but `lo`.
+    pub network: bool,
+    /// (original prefix, canonical root): the link is replaced by a real directory so that `realpath` is exact too.
+    pub exact_roots: Vec<(PathBuf, PathBuf)>,
+}
+
+/// One bind mount.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bind {
+    /// On this machine.
+    pub host: PathBuf,
+    /// Inside, absolute.
+    pub target: PathBuf,
+    /// May not be written.
+    pub read_only: bool,
+}

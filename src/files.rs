@@ -1,0 +1,193 @@
+//! Files with errors that name the path, and publishing in one step.
+//!
+//! Everything that other processes may see is written beside its final name, synced, and renamed.
+
+use std::{
+    fmt,
+    fs::{self, File, Metadata},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A file operation that did not work: what was tried, on which path, and why it failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct FileError {
+    /// A verb in the infinitive: `read`, `write`, `create`.
+    pub action: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// An error for `action` on `path`; for use with `map_err`.
+    pub fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { action, path, source }
+    }
+
+    /// Whether the path does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Opens a file for reading.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that names the path")]
+    File::open(path).map_err(FileError::new("read", path))
+}
+
+/// Reads a whole file. For files of our own: a foreign one is read with a bound, [`read_bounded`].
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(FileError::new("read", path))
+}
+
+/// Reads a whole file of at most `limit` bytes; a longer one is an error and is not read.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    open(path)?.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::new("read", path))?;
+    if bytes.len() as u64 > limit {
+        let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"));
+        return Err(FileError { action: "read", path: path.to_owned(), source });
+    }
+    Ok(bytes)
+}
+
+/// Reads a whole UTF-8 file of at most 64 MiB.
+pub fn read_to_string(path: &Path) -> Result<String, FileError> {
+    let bytes = read_bounded(path, 64 << 20)?;
+    String::from_utf8(bytes)
+        .map_err(|source| FileError::new("read", path)(io::Error::new(io::ErrorKind::InvalidData, source)))
+}
+
+/// Makes a directory and its parents; new ones get mode 0700.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::new("create directory", path))
+}
+
+/// Makes a directory and its parents with the modes of the umask.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(FileError::new("create directory", path))
+}
+
+/// Makes `path` visible in one step with what `write` wrote: a temporary file beside it, synced, then renamed over it.
+///
+/// Either the old content or all of the new is seen, also after a crash. `mode` is the final permission.
+pub fn publish<E: From<FileError>>(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut io::BufWriter<&File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let dir = parent(path);
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".nbpack-")
+        .suffix(".tmp")
+        .tempfile_in(dir)
+        .map_err(FileError::new("create a file in", dir))?;
+    {
+        let mut buffered = io::BufWriter::with_capacity(1 << 16, temporary.as_file());
+        write(&mut buffered)?;
+        buffered.flush().map_err(FileError::new("write", path))?;
+    }
+    let file = temporary.as_file_mut();
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(FileError::new("write", path))?;
+    file.sync_all().map_err(FileError::new("write", path))?;
+    temporary.persist(path).map_err(|error| FileError::new("write", path)(error.error))?;
+    Ok(sync_dir(dir)?)
+}
+
+/// [`publish`] of bytes that are in memory already.
+pub fn publish_bytes(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), FileError> {
+    publish(path, mode, |file| file.write_all(bytes).map_err(FileError::new("write", path)))
+}
+
+/// Makes the renames and new names in a directory durable.
+pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
+    open(dir)?.sync_all().map_err(FileError::new("write", dir))
+}
+
+/// The directory a path lies in; `.` for a bare name.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// What tells cheaply whether a file may have changed: equal signatures mean "no reason to read it again".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Signature {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// Status change time, nanoseconds since the epoch.
+    pub ctime_ns: i64,
+}
+
+impl Signature {
+    /// The signature in a `stat` that was made already.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+            ctime_ns: metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Shows a path that came from outside on one line: control characters and bytes that are not UTF-8 are escaped.
+pub fn display_bytes(path: &[u8]) -> impl fmt::Display + '_ {
+    struct Escaped<'a>(&'a [u8]);
+    impl fmt::Display for Escaped<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for chunk in self.0.utf8_chunks() {
+                for c in chunk.valid().chars() {
+                    if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+                }
+                for byte in chunk.invalid() {
+                    write!(f, "\\x{byte:02x}")?;
+                }
+            }
+            Ok(())
+        }
+    }
+    Escaped(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_publish_leaves_the_old_content_and_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        publish_bytes(&path, 0o644, b"old").unwrap();
+        let result = publish(&path, 0o644, |file| {
+            file.write_all(b"half").unwrap();
+            Err(FileError::new("write", Path::new("x"))(io::Error::other("disk full")))
+        });
+        assert!(result.is_err());
+        assert_eq!(read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_from_outside_cannot_act_on_the_terminal() {
+        assert_eq!(display_bytes(b"a\x1b[31m\xff\n").to_string(), "a\\u{1b}[31m\\xff\\n");
+    }
+}

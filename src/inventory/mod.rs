@@ -1,0 +1,3 @@
+//! What a recording needs to run again: every file, link and directory of the image, each with its class and rule.
+
+pub mod model;

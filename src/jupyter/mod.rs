@@ -1,0 +1,1 @@
+//! What valid messages, kernelspecs and connection files are: formats, no sockets.

@@ -1,0 +1,1 @@
+//! The proxy kernel: what frontend and kernel said, byte for byte.

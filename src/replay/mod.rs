@@ -1,0 +1,1 @@
+//! Did the same thing happen again, and if not, why?

@@ -1,0 +1,3 @@
+//! How a bundle becomes a kernel on this machine.
+
+pub mod model;

@@ -1,0 +1,1 @@
+//! Promises of `bundle`, kept with real processes.

@@ -1,0 +1,1 @@
+//! Promises of `capture`, kept with real processes.

@@ -1,0 +1,1 @@
+//! Promises of `container`, kept with real processes.

@@ -1,0 +1,1 @@
+//! Promises of `inventory`, kept with real processes.

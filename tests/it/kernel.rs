@@ -1,0 +1,1 @@
+//! Promises of `kernel`, kept with real processes.

@@ -1,0 +1,18 @@
+//! Drives real processes. One binary; one file for each promise.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod bundle;
+mod capture;
+mod container;
+mod floors;
+mod inventory;
+mod kernel;
+mod record;
+mod replay;
+mod slow;
+mod support;

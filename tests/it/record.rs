@@ -1,0 +1,1 @@
+//! Promises of `record`, kept with real processes.

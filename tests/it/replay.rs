@@ -1,0 +1,1 @@
+//! Promises of `replay`, kept with real processes.

@@ -1,0 +1,1 @@
+//! Engines, browser, kill series, other roots: the group that takes minutes.

@@ -1,0 +1,74 @@
+//! A private home for every test, the program under test, and the Python environment with Jupyter in it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The built program.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_nbpack"))
+}
+
+/// The Python of the test environment: `$NBPACK_TEST_PYTHON`, prepared by README's test command.
+///
+/// Without it a test prints `SKIPPED: …` and CI fails.
+pub fn python() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "tests read their one variable here")]
+    let python = std::env::var("NBPACK_TEST_PYTHON").ok().map(PathBuf::from).filter(|path| path.exists());
+    if python.is_none() {
+        skipped("no Python with Jupyter (set NBPACK_TEST_PYTHON, or run the test command of README)");
+    }
+    python
+}
+
+/// Says that a test did not run. `NBPACK_TEST_NO_SKIP` turns it into a failure.
+pub fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    assert!(std::env::var_os("NBPACK_TEST_NO_SKIP").is_none(), "skipped where nothing may be: {why}");
+}
+
+/// A directory with a home, a data home and a runtime directory of its own, removed at the end.
+pub struct TestEnv {
+    dir: tempfile::TempDir,
+}
+
+impl TestEnv {
+    /// A fresh one.
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("nbp").tempdir_in("/tmp").unwrap();
+        for name in ["home", "data", "run", "work"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self { dir }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where notebooks and data of the test lie.
+    pub fn work(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    /// A command with a cleared environment and the private directories.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("HOME", self.path().join("home"))
+            .env("XDG_DATA_HOME", self.path().join("data"))
+            .env("XDG_RUNTIME_DIR", self.path().join("run"))
+            .env("LANG", "C.UTF-8")
+            .current_dir(self.work());
+        command
+    }
+
+    /// Runs the program under test to its end.
+    pub fn nbpack(&self, args: &[&str]) -> Output {
+        self.command(program()).args(args).output().unwrap()
+    }
+}
