@@ -1,13 +1,22 @@
-//! `nbpack completions`.
+//! `nbpack completions`: what a shell needs to complete commands and flags.
 
 use std::process::ExitCode;
 
-use super::Context;
+use clap::CommandFactory as _;
 
-/// TO BE WRITTEN
+use super::{Cli, Context};
+
+/// Print a shell's completion script
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  nbpack completions bash > ~/.local/share/bash-completion/completions/nbpack
+  nbpack completions zsh > \"${fpath[1]}/_nbpack\"")]
+pub(super) struct Args {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+    clap_complete::generate(args.shell, &mut Cli::command(), "nbpack", &mut std::io::stdout().lock());
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,6 @@
 
 mod app;
 mod batch;
-mod bench;
 mod completions;
 mod container_init;
 mod context;
@@ -17,6 +16,7 @@ mod install;
 mod kernel;
 mod lab;
 mod ls;
+mod progress;
 mod replay;
 mod report;
 mod restore;
@@ -87,7 +87,6 @@ enum Verb {
     Report(report::Args),
     Demo(demo::Args),
     Completions(completions::Args),
-    Bench(bench::Args),
 }
 
 /// Runs the program and gives its exit code: 0 yes, 1 it ran and the answer is no, 2 it could not tell.
@@ -123,7 +122,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Report(args)) => report::run(args, &context),
         Some(Verb::Demo(args)) => demo::run(args, &context),
         Some(Verb::Completions(args)) => completions::run(args, &context),
-        Some(Verb::Bench(args)) => bench::run(args, &context),
     });
     result.unwrap_or_else(|error| failure::explain(&error))
 }
