@@ -168,6 +168,23 @@ fn prefers_environment(var: &dyn Fn(&str) -> Option<OsString>, prefix: Option<&P
     owned && (venv || conda)
 }
 
+/// The environment that stands for the server's `sys.prefix`: the active one, else that of `jupyter` on PATH.
+pub fn guess_prefix(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env).map(PathBuf::from).find(|dir| dir.is_dir());
+    active.or_else(|| {
+        let path = env("PATH")?;
+        let jupyter = std::env::split_paths(&path).map(|dir| dir.join("jupyter")).find(|file| file.is_file())?;
+        // The script names its interpreter, also where a launcher directory is far from the environment.
+        let script = files::read_bounded(&jupyter, 1 << 20).unwrap_or_default();
+        let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let interpreter = std::str::from_utf8(first.strip_prefix(b"#!").unwrap_or_default()).unwrap_or_default();
+        let interpreter = Path::new(interpreter.trim());
+        let python = interpreter.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
+        let program = if python { interpreter } else { jupyter.as_path() };
+        Some(program.parent()?.parent()?.to_owned())
+    })
+}
+
 /// The kernelspec with this name.
 pub fn find(path: &SearchPath, name: &str) -> Result<Kernelspec, KernelspecError> {
     let name = name.to_lowercase();
@@ -300,6 +317,12 @@ impl Kernelspec {
         }
     }
 
+    /// The environment it is installed in: `PREFIX` of `PREFIX/share/jupyter/kernels/NAME`.
+    pub fn prefix(&self) -> Option<&Path> {
+        let kernels = self.resource_dir.parent()?;
+        if kernels.ends_with("share/jupyter/kernels") { kernels.ancestors().nth(3) } else { None }
+    }
+
     /// Whether the program is a `python` without a directory, which means "the server's interpreter".
     pub fn has_bare_python(&self) -> bool {
         let version = self.argv.first().and_then(|program| program.strip_prefix("python"));
@@ -404,6 +427,27 @@ mod tests {
         assert_eq!(argv, ["/v/bin/python", "-m", "k", "-f", "{connection_file}", "/k/py", "{x}"]);
         let absolute = Kernelspec { argv: vec!["/usr/bin/python3".to_owned()], ..spec };
         assert_eq!(absolute.command(Some("/v/bin/python"), None), ["/usr/bin/python3"]);
+    }
+
+    #[test]
+    fn the_servers_environment_is_the_active_one_or_that_of_jupyters_interpreter() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let guess = |active: Option<&Path>| {
+            guess_prefix(&|name| match name {
+                "PATH" => Some(bin.clone().into()),
+                "VIRTUAL_ENV" => active.map(|dir| dir.as_os_str().to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(guess(None), None);
+        assert_eq!(guess(Some(&bin)), Some(bin.clone()));
+        assert_eq!(guess(Some(Path::new("/no such environment"))), None);
+        std::fs::write(bin.join("jupyter"), "#!/bin/sh\n").unwrap();
+        assert_eq!(guess(None).as_deref(), Some(dir.path()));
+        std::fs::write(bin.join("jupyter"), "#!/else where/bin/python3.12\n").unwrap();
+        assert_eq!(guess(None).as_deref(), Some(Path::new("/else where")));
     }
 
     #[test]
