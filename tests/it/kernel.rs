@@ -26,7 +26,8 @@ impl EventSink for Lines {
     fn record(&self, event: Event) {
         let line = match event {
             Event::Message(message) => {
-                let header = message.frames.first().and_then(|header| wire::parse_header(header).ok()).unwrap_or_default();
+                let header =
+                    message.frames.first().and_then(|header| wire::parse_header(header).ok()).unwrap_or_default();
                 let bytes: usize = message.frames.iter().map(|frame| frame.len()).sum();
                 format!("{:?} {:?} {} {bytes}", message.channel, message.direction, header.msg_type)
             }
@@ -48,16 +49,14 @@ impl Magics for Echo {
 
 /// Not a test by itself: the proxy kernel of the other tests.
 #[test]
+#[expect(clippy::exit, reason = "the status of the kernel is this process's status")]
 fn stand_in() {
     let Some(front) = std::env::var_os("NBPACK_TEST_FRONT") else { return };
     let work = PathBuf::from(std::env::var_os("NBPACK_TEST_WORK").unwrap());
     let argv: Vec<String> = serde_json::from_slice(&fs::read(work.join("argv.json")).unwrap()).unwrap();
     let record = fs::OpenOptions::new().create(true).append(true).open(work.join("record.txt")).unwrap();
-    let inner = tempfile::Builder::new()
-        .prefix("in")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(&work)
-        .unwrap();
+    let inner =
+        tempfile::Builder::new().prefix("in").permissions(fs::Permissions::from_mode(0o700)).tempdir_in(&work).unwrap();
     fs::write(work.join("proxy.pid"), std::process::id().to_string()).unwrap();
     let container = work.join("container").exists();
     let config = Config {
@@ -133,7 +132,11 @@ fn drive(prepare: impl FnOnce(&Path), script: &str) {
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.contains("WENT WELL"), "{out}\n{err}\n{}", fs::read_to_string(work.join("record.txt")).unwrap_or_default());
+    assert!(
+        out.contains("WENT WELL"),
+        "{out}\n{err}\n{}",
+        fs::read_to_string(work.join("record.txt")).unwrap_or_default()
+    );
 }
 
 #[test]
@@ -377,8 +380,11 @@ until(lambda: gone(kernel) and gone(proxy), 10)
 fn a_kernel_that_dies_at_start_is_said_at_once_with_its_status() {
     drive(
         |work| {
-            fs::write(work.join("argv.json"), r#"["/bin/sh", "-c", "echo the reason >&2; exit 3", "{connection_file}"]"#)
-                .unwrap();
+            fs::write(
+                work.join("argv.json"),
+                r#"["/bin/sh", "-c", "echo the reason >&2; exit 3", "{connection_file}"]"#,
+            )
+            .unwrap();
         },
         r#"
 import subprocess
@@ -491,4 +497,81 @@ assert rss() < 200, rss()
 km.shutdown_kernel()
 "#,
     );
+}
+
+/// Is killed when the test ends, however it ends.
+struct Proxy(std::process::Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Where the test went well it has ended already.
+        self.0.kill().unwrap_or_default();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Starts the stand-in as a child, with the sockets of its front in `work`.
+fn proxy_in(work: &Path, python: &Path) -> (Proxy, connection::Connection) {
+    let argv = serde_json::json!([python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]);
+    fs::write(work.join("argv.json"), argv.to_string()).unwrap();
+    let key = wire::SigningKey::new("a key", "hmac-sha256").unwrap();
+    let front = connection::Connection::ipc(work, "front", key, "hmac-sha256");
+    front.write(&work.join("front.json")).unwrap();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["kernel::stand_in", "--exact", "--nocapture", "--test-threads=1"])
+        .env("NBPACK_TEST_FRONT", work.join("front.json"))
+        .env("NBPACK_TEST_WORK", work)
+        .env("IPYTHONDIR", work.join("ipython"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    (Proxy(child), front)
+}
+
+#[test]
+fn our_own_client_runs_cells_answers_questions_and_sees_the_kernels_end() {
+    use nbpack::kernel::client::{Client, ClientError};
+    use serde_json::json;
+    use std::time::Duration;
+    let Some(python) = support::python() else { return };
+    let env = support::TestEnv::new();
+    let (mut child, front) = proxy_in(&env.work(), &python);
+    let code = |code: &str| json!({"code": code, "silent": false, "store_history": true, "allow_stdin": true});
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(60));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        // The front is bound before the kernel starts, but the process has to come so far.
+        let begin = std::time::Instant::now();
+        while !front.endpoint(connection::Socket::Heartbeat).is_some_and(|place| match place {
+            connection::Endpoint::Ipc(path) => path.exists(),
+            connection::Endpoint::Tcp(_) => true,
+        }) {
+            assert!(begin.elapsed() < long, "the front was not bound");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut client = Client::connect(&front).await.unwrap();
+        client.wait_ready(long).await.unwrap();
+        let silent = |_: &str, _: bool| None;
+        let ok = client.execute(code("6*7"), json!({"cellId": "c"}), silent, long).await.unwrap();
+        assert_eq!(ok.reply.unwrap()["execution_count"], 1);
+        let asked = "import getpass\nassert (input('a?'), getpass.getpass('b?')) == ('yes', 'pw')";
+        let mut questions = Vec::new();
+        let answer = |prompt: &str, password: bool| {
+            questions.push((prompt.to_owned(), password));
+            Some(if password { "pw" } else { "yes" }.to_owned())
+        };
+        let answered = client.execute(code(asked), json!({}), answer, long).await.unwrap();
+        assert_eq!(answered.reply.unwrap()["status"], "ok");
+        assert_eq!(questions, [("a?".to_owned(), false), ("b?".to_owned(), true)]);
+        let unanswered = client.execute(code("input()"), json!({}), silent, long).await.unwrap();
+        assert!(unanswered.unanswered && !unanswered.timed_out);
+        assert_eq!(unanswered.reply.unwrap()["ename"], "KeyboardInterrupt");
+        let late = client.execute(code("import time; time.sleep(30)"), json!({}), silent, short).await.unwrap();
+        assert!(late.timed_out && late.reply.is_none());
+        client.interrupt().await.unwrap();
+        // What is sent while the kernel still drops its queue is aborted.
+        client.wait_ready(long).await.unwrap();
+        let dead = client.execute(code("import os; os._exit(3)"), json!({}), silent, long).await;
+        assert!(matches!(dead, Err(ClientError::Ended)), "{dead:?}");
+    });
+    assert_eq!(child.0.wait().unwrap().code(), Some(3));
 }
