@@ -14,6 +14,8 @@ mod outputs;
 mod rules;
 mod text;
 mod value;
+#[cfg(test)]
+pub(crate) mod truth;
 pub mod verdict;
 
 pub use judge::{is_judged, judge};
