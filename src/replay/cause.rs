@@ -203,7 +203,7 @@ fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec
 }
 
 /// Addresses that do not leave the machine.
-fn is_local(address: &str) -> bool {
+pub(super) fn is_local(address: &str) -> bool {
     address.starts_with("unix:")
         || address.starts_with("tcp:127.")
         || address.starts_with("tcp:[::1]")

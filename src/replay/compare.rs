@@ -197,7 +197,7 @@ fn inputs(subject: &Subject) -> BTreeMap<Vec<u8>, Digest> {
     inputs
 }
 
-fn belongs_to_system(path: &[u8]) -> bool {
+pub(crate) fn belongs_to_system(path: &[u8]) -> bool {
     let places: [&[u8]; 7] = [b"/usr/", b"/etc/", b"/proc/", b"/sys/", b"/dev/", b"/run/", b"/opt/nbpack/"];
     let within = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
     places.iter().any(|place| path.starts_with(place))

@@ -14,8 +14,14 @@ mod outputs;
 mod rules;
 mod text;
 mod value;
+#[cfg(test)]
+pub(crate) mod truth;
 pub mod verdict;
 
+pub mod why;
+
+pub(crate) use compare::belongs_to_system;
+pub(crate) use text::on_screen;
 pub use judge::{is_judged, judge};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};

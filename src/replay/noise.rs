@@ -105,7 +105,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b",
+        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });

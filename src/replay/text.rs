@@ -25,7 +25,7 @@ pub(super) fn without_ansi(text: &str) -> String {
 }
 
 /// What a terminal shows after carriage returns and backspaces.
-pub(super) fn on_screen(text: &str) -> String {
+pub(crate) fn on_screen(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         let mut shown: Vec<char> = Vec::new();
