@@ -1,0 +1,1 @@
+//! A frontend of our own, for replays.
