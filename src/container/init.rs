@@ -223,7 +223,7 @@ impl Outer<'_> {
         loop {
             let [signal, word, parent] =
                 process::wait_readable([self.signals.as_fd(), inner.as_fd(), never]).map_err(failed)?;
-            while let Some(arrived) = self.signals.next().map_err(failed)?.filter(|_| signal) {
+            while signal && let Some(arrived) = self.signals.next().map_err(failed)? {
                 // The terminal told the command already.
                 if arrived.signal != libc::SIGCHLD && !(self.terminal && arrived.from_terminal) {
                     send(inner, &[arrived.signal as u8], SendFlags::NOSIGNAL).unwrap_or_default();
@@ -409,7 +409,8 @@ impl Inner<'_> {
             command.arg0(name);
         }
         command.args(arguments).env_clear().envs(&spec.env);
-        // `exec` unblocks the signals again.
+        // Blocked signals would stay blocked in the command.
+        sys::block_only(&[]).map_err(Failed::at(Step::Exec, "unblock signals"))?;
         let error = command.exec();
         Err(Failed::at(Step::Exec, format!("run `{}`", Path::new(&program).display()))(error))
     }
