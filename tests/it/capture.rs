@@ -114,3 +114,198 @@ fn a_shell_and_its_children_are_seen_with_their_arguments() {
     assert_eq!(cat.ppid, run.kernel.pid());
     assert_eq!(cat.pid, read.pid);
 }
+
+/// A Python for programs that need only the standard library: the test environment's, else the system's.
+fn any_python() -> Option<String> {
+    let python = support::python().or_else(|| Some(PathBuf::from("/usr/bin/python3")).filter(|path| path.exists()));
+    python.map(|path| path.into_os_string().into_string().unwrap())
+}
+
+/// Runs a Python program to its end; it must end well.
+fn run_python(code: &str, cwd: &Path) -> Option<Run> {
+    let python = any_python()?;
+    std::fs::write(cwd.join("program.py"), code).unwrap();
+    let (status, run) = run(&[&python, "program.py"], cwd);
+    assert_eq!(status, 0, "the program failed");
+    Some(run)
+}
+
+/// Waits for something that another process does.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+const ZOO: &str = r#"
+import ctypes, os, subprocess, sys, threading, multiprocessing as mp, time
+
+def touch(name, *_):
+    open(name, 'rb').close()
+
+def in_child(name):
+    touch(name)
+
+def pipeline():
+    subprocess.run(['cat', 'subprocess'], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run('cat pipe_a | cat - pipe_b | wc -c', shell=True, stdout=subprocess.DEVNULL, check=True)
+    os.system('cat os_system >/dev/null')
+    pid = os.posix_spawn('/bin/cat', ['cat', 'posix_spawn'], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0)])
+    os.waitpid(pid, 0)
+
+def forks():
+    pid = os.fork()
+    if pid == 0:
+        touch('fork'); os._exit(0)
+    os.waitpid(pid, 0)
+    for method in ('fork', 'spawn'):
+        child = mp.get_context(method).Process(target=in_child, args=('mp_' + method,))
+        child.start(); child.join()
+        assert child.exitcode == 0
+    global children
+    children = [subprocess.Popen(['cat', 'forget_%d' % i], stdout=subprocess.DEVNULL) for i in range(10)]
+
+def threads():
+    workers = [threading.Thread(target=touch, args=('thread_%d' % i,)) for i in range(10)]
+    [w.start() for w in workers]; [w.join() for w in workers]
+
+def daemon():
+    r, w = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            touch('daemon'); os.write(w, b'x')
+        os._exit(0)
+    os.wait(); os.read(r, 1)
+
+def places():
+    fd = os.open('dir', os.O_RDONLY | os.O_DIRECTORY)
+    os.close(os.open('at_fd', os.O_RDONLY, dir_fd=fd))
+    os.fchdir(fd); touch('after_fchdir')
+    os.chdir('..'); touch('after_chdir')
+    p = os.open('o_path', os.O_PATH)
+    os.close(os.open('/proc/self/fd/%d' % p, os.O_RDONLY))
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(24)
+    got = libc.syscall(437, fd, b'openat2', buffer, ctypes.c_size_t(24))
+    assert got >= 0, ctypes.get_errno()
+    ctypes.CDLL(None).open(b'ctypes', 0)
+    touch(b'not_utf8_\xff\xfe')
+    assert libc.open(ctypes.c_void_p(8), 0) == -1 and ctypes.get_errno() == 14
+    libc.open(b'x' * 5000, 0)
+
+if __name__ == '__main__':
+    for step in (pipeline, forks, threads, daemon, places):
+        step()
+    [child.wait() for child in children]
+"#;
+
+#[test]
+fn no_way_to_start_or_to_open_goes_unseen() {
+    let env = TestEnv::new();
+    let work = env.work();
+    std::fs::create_dir(work.join("dir")).unwrap();
+    let mut markers: Vec<Vec<u8>> = [
+        "subprocess", "pipe_a", "pipe_b", "os_system", "posix_spawn", "fork", "mp_fork", "mp_spawn", "daemon", "dir/at_fd",
+        "dir/after_fchdir", "after_chdir", "o_path", "dir/openat2", "ctypes",
+    ]
+    .map(|name| name.as_bytes().to_vec())
+    .into();
+    markers.push(b"not_utf8_\xff\xfe".to_vec());
+    markers.extend((0..10).flat_map(|i| [format!("thread_{i}").into_bytes(), format!("forget_{i}").into_bytes()]));
+    for marker in &markers {
+        std::fs::write(work.join(std::ffi::OsStr::from_bytes(marker)), "x").unwrap();
+    }
+    let Some(run) = run_python(ZOO, &work) else { return };
+    let seen = run.seen.files();
+    for marker in &markers {
+        let path = work.join(std::ffi::OsStr::from_bytes(marker));
+        let found = seen.iter().any(|file| {
+            file.path == path.as_os_str().as_bytes() && file.signature.is_some_and(|signature| signature.size == 1)
+        });
+        assert!(found, "{} was not seen (with its signature)", path.display());
+    }
+    assert!(run.seen.gaps("unreadable").is_empty());
+    // The thread's accesses belong to the process, with the thread's own number.
+    let thread = seen.iter().find(|file| file.path.ends_with(b"/thread_3")).unwrap();
+    assert_eq!(thread.pid, run.kernel.pid());
+    assert_ne!(thread.tid, thread.pid);
+}
+
+#[test]
+fn native_readers_are_seen() {
+    let env = TestEnv::new();
+    let Some(python) = support::python() else { return };
+    let make = r"
+import numpy as np, pandas as pd, sqlite3, h5py
+df = pd.DataFrame({'a': range(10)})
+for n in ('pandas', 'pyarrow', 'polars', 'duckdb'): df.to_parquet(n + '.parquet')
+for n in ('pandas', 'polars', 'duckdb'): df.to_csv(n + '.csv', index=False)
+np.save('mapped.npy', np.arange(10)); np.save('loaded.npy', np.arange(10))
+h5py.File('data.h5', 'w').create_dataset('x', data=[1])
+c = sqlite3.connect('data.sqlite'); c.execute('create table t(a)'); c.commit()
+";
+    let made = Command::new(&python).args(["-c", make]).current_dir(env.work()).status().unwrap();
+    assert!(made.success());
+    let read = r"
+import numpy as np, pandas as pd, sqlite3, h5py, pyarrow.parquet, polars, duckdb, mmap, ctypes
+pd.read_parquet('pandas.parquet'); pd.read_csv('pandas.csv')
+pyarrow.parquet.read_table('pyarrow.parquet')
+polars.read_parquet('polars.parquet'); polars.read_csv('polars.csv')
+duckdb.sql('select * from \'duckdb.parquet\'').fetchall(); duckdb.sql('select * from \'duckdb.csv\'').fetchall()
+np.load('mapped.npy', mmap_mode='r')[3]; np.load('loaded.npy')
+h5py.File('data.h5', 'r')['x'][:]
+sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
+";
+    let Some(run) = run_python(read, &env.work()) else { return };
+    let seen = run.seen.paths();
+    for name in [
+        "pandas.parquet", "pandas.csv", "pyarrow.parquet", "polars.parquet", "polars.csv", "duckdb.parquet", "duckdb.csv",
+        "mapped.npy", "loaded.npy", "data.h5", "data.sqlite",
+    ] {
+        assert!(seen.contains(env.work().join(name).as_os_str().as_bytes()), "{name} was not seen");
+    }
+}
+
+#[test]
+fn the_old_content_is_there_when_a_change_is_announced() {
+    let env = TestEnv::new();
+    let work = env.work();
+    let names = ["truncated", "appended", "updated", "target", "source", "removed", "shortened", "swapped_a", "swapped_b", "creat"];
+    for name in names {
+        std::fs::write(work.join(name), format!("old {name}")).unwrap();
+    }
+    let code = r"
+import ctypes, os
+open('truncated', 'w').write('new')
+open('appended', 'a').write('new')
+open('updated', 'r+').write('new')
+os.rename('source', 'target')
+os.unlink('removed')
+os.truncate('shortened', 1)
+libc = ctypes.CDLL(None)
+assert libc.renameat2(-100, b'swapped_a', -100, b'swapped_b', 2) == 0
+assert libc.creat(b'creat', 0o600) >= 0
+open('fresh', 'w').write('new')
+open('fresh_exclusive', 'x').write('new')
+os.mkdir('d'); os.rmdir('d')
+";
+    let Some(run) = run_python(code, &work) else { return };
+    let kept = run.snapshots.0.lock().unwrap().clone();
+    for name in names {
+        let found = kept.iter().find(|(path, _)| *path == work.join(name)).unwrap_or_else(|| panic!("{name}: not announced"));
+        assert_eq!(found.1, format!("old {name}").into_bytes(), "{name}");
+    }
+    assert!(!kept.iter().any(|(path, _)| path.ends_with("fresh") || path.ends_with("fresh_exclusive")));
+    assert_eq!(std::fs::read(work.join("target")).unwrap(), b"old source");
+    assert!(run.seen.gaps("preserve").is_empty());
+    let files = run.seen.files();
+    let op = |name: &str| files.iter().find(|file| file.path == work.join(name).as_os_str().as_bytes()).unwrap().op;
+    assert_eq!(op("source"), FileOp::Rename { exchange: false });
+    assert_eq!(op("swapped_a"), FileOp::Rename { exchange: true });
+    assert_eq!(op("removed"), FileOp::Unlink { dir: false });
+    assert_eq!(op("d"), FileOp::Unlink { dir: true });
+    assert_eq!(op("shortened"), FileOp::Truncate);
+}
