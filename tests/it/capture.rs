@@ -309,3 +309,207 @@ os.mkdir('d'); os.rmdir('d')
     assert_eq!(op("d"), FileOp::Unlink { dir: true });
     assert_eq!(op("shortened"), FileOp::Truncate);
 }
+
+/// The tap of a kernel: its parent.
+fn tap_of(kernel: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{kernel}/status")).ok()?;
+    let parent: u32 = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+    (parent != std::process::id()).then_some(parent)
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap_or_default();
+}
+
+fn is_running(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Kills the tap `trials` times while its kernel opens, renames and starts things; every kernel must come to its end.
+fn kill_taps(trials: u32) {
+    let Some(python) = any_python() else { return };
+    let env = TestEnv::new();
+    let code = r"
+import os, subprocess, sys, threading, time
+open('ready', 'w').close()
+end = time.monotonic() + 0.4
+def work(name):
+    n = 0
+    while time.monotonic() < end:
+        open(name, 'w').close(); os.rename(name, name + '_'); open(name + '_').close(); os.unlink(name + '_')
+        n += 1
+    return n
+threads = [threading.Thread(target=work, args=('t%d' % i,)) for i in range(2)]
+[t.start() for t in threads]
+while time.monotonic() < end:
+    subprocess.run(['/bin/true'], check=True)
+[t.join() for t in threads]
+sys.exit(5)
+";
+    std::fs::write(env.work().join("program.py"), code).unwrap();
+    for trial in 0..trials {
+        std::fs::remove_file(env.work().join("ready")).unwrap_or_default();
+        let run = start(&[&python, "program.py"], &env.work(), options());
+        let tap = tap_of(run.kernel.pid()).unwrap();
+        eventually("the program began", || env.work().join("ready").exists());
+        // Spread over the program's life, not over round numbers.
+        std::thread::park_timeout(Duration::from_micros(u64::from(trial) * 7919 % 350_000));
+        kill(tap);
+        let (sender, status) = std::sync::mpsc::channel();
+        let kernel = Arc::clone(&run.kernel);
+        std::thread::spawn(move || sender.send(kernel.wait().unwrap()));
+        let status = status.recv_timeout(Duration::from_secs(20)).expect("the kernel stands still");
+        assert_eq!(status, 5 << 8, "trial {trial}");
+        assert_eq!(run.seen.gaps("tap_lost").len(), 1);
+        let last = run.seen.files().into_iter().filter(|file| file.pid != run.kernel.pid()).next_back();
+        assert!(last.is_some(), "nothing was seen");
+    }
+}
+
+#[test]
+fn the_kernel_goes_on_when_the_tap_is_killed() {
+    kill_taps(20);
+}
+
+#[test]
+fn files_are_seen_also_after_the_tap_was_killed() {
+    let env = TestEnv::new();
+    std::fs::write(env.work().join("old"), "old").unwrap();
+    let run = start(&[SH, "-c", "touch ready; until [ -e go ]; do :; done; cat after; echo new >old"], &env.work(), options());
+    let tap = tap_of(run.kernel.pid()).unwrap();
+    eventually("the program began", || env.work().join("ready").exists());
+    kill(tap);
+    eventually("the tap is gone", || !is_running(tap));
+    std::fs::write(env.work().join("after"), "x").unwrap();
+    std::fs::write(env.work().join("go"), "").unwrap();
+    assert_eq!(run.kernel.wait().unwrap(), 0);
+    assert!(run.seen.paths().contains(env.work().join("after").as_os_str().as_bytes()));
+    assert!(run.snapshots.0.lock().unwrap().contains(&(env.work().join("old"), b"old".to_vec())));
+}
+
+/// Not a test of its own: the program that the next test kills. It prints the pids of kernel and tap.
+#[test]
+fn a_proxy_to_be_killed() {
+    let Some(work) = std::env::var_os("NBPACK_TEST_PROXY") else { return };
+    let run = start(&[SH, "-c", "sleep 1000 & sleep 1001"], Path::new(&work), options());
+    let tap = tap_of(run.kernel.pid()).unwrap();
+    std::fs::write(Path::new(&work).join("pids"), format!("{} {tap}", run.kernel.pid())).unwrap();
+    run.kernel.wait().unwrap();
+}
+
+#[test]
+fn no_process_is_left_when_the_proxy_is_killed() {
+    use std::os::unix::process::CommandExt as _;
+    let env = TestEnv::new();
+    let mut proxy = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "capture::a_proxy_to_be_killed", "--nocapture"])
+        .env("NBPACK_TEST_PROXY", env.work())
+        .stdout(std::process::Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let pids = || -> Option<Vec<u32>> {
+        let text = std::fs::read_to_string(env.work().join("pids")).ok()?;
+        let pids: Vec<u32> = text.split(' ').map(|pid| pid.parse().unwrap_or(0)).collect();
+        (pids.len() == 2).then_some(pids)
+    };
+    eventually("the kernel runs", || pids().is_some());
+    let pids = pids().unwrap();
+    assert!(pids.iter().all(|pid| is_running(*pid)));
+    kill(proxy.id());
+    proxy.wait().unwrap();
+    eventually("the kernel ends", || !is_running(pids[0]));
+    // What a frontend does to a kernel that will not end, and what ends its children.
+    let group = rustix::process::Pid::from_raw(i32::try_from(proxy.id()).unwrap()).unwrap();
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    eventually("the tap ends", || !is_running(pids[1]));
+}
+
+#[test]
+fn a_daemon_of_the_notebook_opens_files_after_its_kernel_and_proxy_are_gone() {
+    let env = TestEnv::new();
+    let code = "(setsid sh -c 'until [ -e go ]; do sleep 0.02; done; cat in >out; echo $? >result' &) </dev/null >/dev/null 2>&1";
+    std::fs::write(env.work().join("in"), "x").unwrap();
+    let (status, run) = run(&[SH, "-c", code], &env.work());
+    assert_eq!(status, 0);
+    drop(run);
+    std::fs::write(env.work().join("go"), "").unwrap();
+    eventually("the daemon's result", || {
+        std::fs::read_to_string(env.work().join("result")).is_ok_and(|result| result == "0\n")
+    });
+}
+
+#[test]
+fn a_capture_in_a_capture_says_that_it_sees_nothing() {
+    let env = TestEnv::new();
+    let (status, _outer) = run(
+        &["/usr/bin/env", &format!("NBPACK_TEST_NESTED={}", env.work().display()),
+            std::env::current_exe().unwrap().to_str().unwrap(), "--exact", "capture::a_nested_capture"],
+        &env.work(),
+    );
+    assert_eq!(status, 0);
+    assert_eq!(std::fs::read_to_string(env.work().join("inner")).unwrap(), "none 1 3");
+}
+
+/// Not a test of its own: the program that the one above watches.
+#[test]
+fn a_nested_capture() {
+    let Some(work) = std::env::var_os("NBPACK_TEST_NESTED") else { return };
+    let run = start(&[SH, "-c", "exit 3"], Path::new(&work), options());
+    let status = run.kernel.wait().unwrap();
+    let said = format!("{} {} {}", run.seen.mechanism(), run.seen.gaps("unavailable").len(), status >> 8);
+    std::fs::write(Path::new(&work).join("inner"), said).unwrap();
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let env = TestEnv::new();
+    let launch = Launch { argv: vec!["/no/such/kernel".into()], env: Vec::new(), cwd: env.work() };
+    let result = capture::launch(launch, options(), Arc::new(Collected::default()), Arc::new(Snapshots::default()));
+    let Err(capture::CaptureError::Kernel { program, source }) = result else { panic!("it started") };
+    assert_eq!((program, source.kind()), (PathBuf::from("/no/such/kernel"), std::io::ErrorKind::NotFound));
+}
+
+#[test]
+fn without_capture_the_kernel_runs_all_the_same() {
+    let env = TestEnv::new();
+    let run = start(&[SH, "-c", "kill -9 $$"], &env.work(), Options { mode: Mode::None, ..options() });
+    assert_eq!(run.kernel.wait().unwrap(), 9);
+    assert_eq!(run.seen.mechanism(), "none");
+    assert!(run.seen.gaps("unavailable").is_empty() && run.seen.files().is_empty());
+}
+
+#[test]
+fn signals_reach_the_kernel_alone() {
+    let env = TestEnv::new();
+    let run = start(&[SH, "-c", "trap 'exit 4' INT; touch ready; while :; do sleep 0.01; done"], &env.work(), options());
+    eventually("the trap is set", || env.work().join("ready").exists());
+    run.kernel.signal(2).unwrap();
+    assert_eq!(run.kernel.wait().unwrap(), 4 << 8);
+}
+
+#[test]
+fn settling_hands_over_all_that_was_done_before() {
+    let env = TestEnv::new();
+    let mkfifo = |name: &str| {
+        rustix::fs::mknodat(rustix::fs::CWD, env.work().join(name), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    };
+    mkfifo("questions");
+    mkfifo("answers");
+    let run = start(&[SH, "-c", "while read name; do cat $name; echo done; done <questions >answers"], &env.work(), options());
+    let mut questions = std::fs::OpenOptions::new().write(true).open(env.work().join("questions")).unwrap();
+    let mut answers = std::io::BufReader::new(std::fs::OpenOptions::new().read(true).open(env.work().join("answers")).unwrap());
+    for round in 0..50 {
+        use std::io::{BufRead as _, Write as _};
+        let name = format!("file_{round}");
+        std::fs::write(env.work().join(&name), "").unwrap();
+        writeln!(questions, "{name}").unwrap();
+        let mut line = String::new();
+        answers.read_line(&mut line).unwrap();
+        run.kernel.settle();
+        assert!(run.seen.paths().contains(env.work().join(&name).as_os_str().as_bytes()), "{name}");
+    }
+    drop(questions);
+    assert_eq!(run.kernel.wait().unwrap(), 0);
+}
