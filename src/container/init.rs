@@ -161,10 +161,7 @@ impl Outer<'_> {
                 (Way::Namespaces { own_processes, root: RootKind::Overlay }, Step::Overlay) => {
                     Some(Way::Namespaces { own_processes: *own_processes, root: RootKind::Copy })
                 }
-                (
-                    Way::Namespaces { .. },
-                    Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev,
-                ) => self.without_namespaces(),
+                (Way::Namespaces { .. }, Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev) => self.without_namespaces(),
                 (Way::Chroot, Step::Root) => probe::find_proot().map(Way::Proot),
                 _ => None,
             };
@@ -172,10 +169,8 @@ impl Outer<'_> {
             let Some(next) = next else { return Err(RunError::Failed { failed, remedy }) };
             say(&format!("note: {}. {}", failed.describe(), next.caveat()));
             if next != (Way::Namespaces { own_processes: false, root: RootKind::Overlay }) {
-                setup::prepare_copy(self.spec).map_err(|failed| RunError::Failed {
-                    failed,
-                    remedy: "free some space and try again".to_owned(),
-                })?;
+                setup::prepare_copy(self.spec)
+                    .map_err(|failed| RunError::Failed { failed, remedy: "free some space and try again".to_owned() })?;
             }
             way = next;
         }
@@ -199,8 +194,7 @@ impl Outer<'_> {
             Ok(Some(pid)) => pid,
             Ok(None) => {
                 drop(mine);
-                let inner =
-                    Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
+                let inner = Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
                 inner.run(uid, gid)
             }
             Err(error) => return Ok(Err(Failed::at(Step::Namespaces, "make namespaces")(error))),
@@ -229,15 +223,14 @@ impl Outer<'_> {
         loop {
             let [signal, word, parent] =
                 process::wait_readable([self.signals.as_fd(), inner.as_fd(), never]).map_err(failed)?;
-            while let Some(arrived) = self.signals.next().map_err(failed)?.filter(|_| signal) {
+            while signal && let Some(arrived) = self.signals.next().map_err(failed)? {
                 // The terminal told the command already.
                 if arrived.signal != libc::SIGCHLD && !(self.terminal && arrived.from_terminal) {
                     send(inner, &[arrived.signal as u8], SendFlags::NOSIGNAL).unwrap_or_default();
                 }
             }
             if word {
-                let (read, _) =
-                    recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
+                let (read, _) = recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
                 match serde_json::from_slice(buffer.get(..read).unwrap_or_default()) {
                     Ok(Message::Note(text)) => say(&format!("note: {text}")),
                     Ok(last) => return Ok(Some(last)),
@@ -334,8 +327,7 @@ impl Inner<'_> {
             let what = what.to_owned();
             move |error: rustix::io::Errno| Failed { step: Step::System, what, errno: error.raw_os_error() }
         };
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(system("follow the outer process"))?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the outer process"))?;
         // Nothing comes when the outer process ended before the line above took effect.
         let mut go = [0];
         if recv(&self.outer, &mut go[..], RecvFlags::empty()).map_or(0, |(read, _)| read) == 0 {
@@ -417,7 +409,8 @@ impl Inner<'_> {
             command.arg0(name);
         }
         command.args(arguments).env_clear().envs(&spec.env);
-        // `exec` unblocks the signals again.
+        // Blocked signals would stay blocked in the command.
+        sys::block_only(&[]).map_err(Failed::at(Step::Exec, "unblock signals"))?;
         let error = command.exec();
         Err(Failed::at(Step::Exec, format!("run `{}`", Path::new(&program).display()))(error))
     }

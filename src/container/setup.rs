@@ -80,8 +80,7 @@ pub(super) fn enter_namespaces(
     for bind in &spec.binds {
         binds.push((bind, detached(&bind.host)?));
     }
-    let devices: Vec<_> =
-        DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
+    let devices: Vec<_> = DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
     let processes = if own_processes { None } else { Some(detached(Path::new("/proc"))?) };
 
     let outside = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -206,9 +205,7 @@ fn mount_root(spec: &Spec, kind: RootKind, note: &mut dyn FnMut(&str)) -> Result
         ));
         return Ok(root);
     }
-    Err(at(Step::Overlay, format!("mount an overlay of {} layers (the reason is in the kernel's log)", lower.len()))(
-        first,
-    ))
+    Err(at(Step::Overlay, format!("mount an overlay of {} layers (the reason is in the kernel's log)", lower.len()))(first))
 }
 
 fn clone_tree(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -277,8 +274,7 @@ fn mount_proc(shared: Option<OwnedFd>) -> Result<(), Failed> {
         if path.exists() {
             let what = || format!("make {} read-only", path.display());
             rustix::mount::mount_bind_recursive(&path, &path).map_err(at(Step::Proc, what()))?;
-            let flags =
-                MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             mount_remount(&path, flags, c"").map_err(at(Step::Proc, what()))?;
         }
     }
@@ -308,8 +304,7 @@ fn mount_dev(devices: &[(&str, OwnedFd)]) -> Result<(), Failed> {
     for name in PROC_HIDDEN {
         let path = Path::new("/proc").join(name);
         if path.exists() {
-            rustix::mount::mount_bind("/dev/null", &path)
-                .map_err(at(Step::Proc, format!("hide {}", path.display())))?;
+            rustix::mount::mount_bind("/dev/null", &path).map_err(at(Step::Proc, format!("hide {}", path.display())))?;
         }
     }
     Ok(())
@@ -356,8 +351,9 @@ fn bring_up_loopback() -> Result<(), Failed> {
 
 /// Writes this process's one user and group into the maps of its new user namespace.
 pub(super) fn map_ids(spec: &Spec, uid: u32, gid: u32) -> Result<(), Failed> {
-    let write =
-        |path: &str, text: String| fs::write(path, text).map_err(Failed::at(Step::Map, format!("write {path}")));
+    let write = |path: &str, text: String| {
+        fs::write(path, text).map_err(Failed::at(Step::Map, format!("write {path}")))
+    };
     write("/proc/self/setgroups", "deny".to_owned())?;
     write("/proc/self/gid_map", format!("{} {gid} 1\n", spec.gid))?;
     write("/proc/self/uid_map", format!("{} {uid} 1\n", spec.uid))
@@ -390,11 +386,8 @@ pub(super) fn drop_rights(keep_for_root: bool) -> Result<(), Failed> {
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).map_err(at(Step::Rights, "give up capabilities"))?;
     rustix::thread::set_no_new_privs(true).map_err(at(Step::Rights, "set no_new_privs"))?;
-    seccomp::install().map_err(|error| Failed {
-        step: Step::Rights,
-        what: format!("install the system call filter: {error}"),
-        errno: 0,
-    })
+    seccomp::install()
+        .map_err(|error| Failed { step: Step::Rights, what: format!("install the system call filter: {error}"), errno: 0 })
 }
 
 /// Copies the layers for [`RootKind::Copy`]; done by the outer process.

@@ -160,11 +160,29 @@ fn prefers_environment(var: &dyn Fn(&str) -> Option<OsString>, prefix: Option<&P
         return !["no", "n", "false", "off", "0", "0.0"].contains(&value.to_string_lossy().to_lowercase().as_str());
     }
     let Some(prefix) = prefix else { return false };
-    let owned = std::fs::metadata(prefix).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw());
+    let owned =
+        std::fs::metadata(prefix).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw());
     let venv = prefix.join("pyvenv.cfg").exists();
     let conda = var("CONDA_PREFIX").is_some_and(|conda| prefix.starts_with(conda))
         && var("CONDA_DEFAULT_ENV").is_some_and(|name| name != "base");
     owned && (venv || conda)
+}
+
+/// The environment that stands for the server's `sys.prefix`: the active one, else that of `jupyter` on PATH.
+pub fn guess_prefix(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env).map(PathBuf::from).find(|dir| dir.is_dir());
+    active.or_else(|| {
+        let path = env("PATH")?;
+        let jupyter = std::env::split_paths(&path).map(|dir| dir.join("jupyter")).find(|file| file.is_file())?;
+        // The script names its interpreter, also where a launcher directory is far from the environment.
+        let script = files::read_bounded(&jupyter, 1 << 20).unwrap_or_default();
+        let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let interpreter = std::str::from_utf8(first.strip_prefix(b"#!").unwrap_or_default()).unwrap_or_default();
+        let interpreter = Path::new(interpreter.trim());
+        let python = interpreter.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
+        let program = if python { interpreter } else { jupyter.as_path() };
+        Some(program.parent()?.parent()?.to_owned())
+    })
 }
 
 /// The kernelspec with this name.
@@ -227,9 +245,7 @@ fn native(prefix: &Path) -> Option<Kernelspec> {
         .ok()?
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .flat_map(|entry| {
-            ["site-packages", "dist-packages"].map(|dir| entry.path().join(dir).join("ipykernel/resources"))
-        })
+        .flat_map(|entry| ["site-packages", "dist-packages"].map(|dir| entry.path().join(dir).join("ipykernel/resources")))
         .filter(|path| path.is_dir())
         .collect();
     resources.sort();
@@ -239,9 +255,7 @@ fn native(prefix: &Path) -> Option<Kernelspec> {
         "language": "python",
         "metadata": {"debugger": true},
     });
-    parse(raw, resources.pop()?, Path::new("ipykernel"))
-        .ok()
-        .map(|spec| Kernelspec { name: "python3".to_owned(), ..spec })
+    parse(raw, resources.pop()?, Path::new("ipykernel")).ok().map(|spec| Kernelspec { name: "python3".to_owned(), ..spec })
 }
 
 /// The kernelspec in a directory with a `kernel.json`.
@@ -297,8 +311,16 @@ impl Kernelspec {
         }
         match self.metadata.pointer("/kernel_provisioner/provisioner_name").and_then(Value::as_str) {
             None | Some("local-provisioner") => Ok(()),
-            Some(other) => Err(KernelspecError::NotLocal { name: self.name.clone(), provisioner: other.to_owned() }),
+            Some(other) => {
+                Err(KernelspecError::NotLocal { name: self.name.clone(), provisioner: other.to_owned() })
+            }
         }
+    }
+
+    /// The environment it is installed in: `PREFIX` of `PREFIX/share/jupyter/kernels/NAME`.
+    pub fn prefix(&self) -> Option<&Path> {
+        let kernels = self.resource_dir.parent()?;
+        if kernels.ends_with("share/jupyter/kernels") { kernels.ancestors().nth(3) } else { None }
     }
 
     /// Whether the program is a `python` without a directory, which means "the server's interpreter".
@@ -408,13 +430,33 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_environment_is_the_active_one_or_that_of_jupyters_interpreter() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let guess = |active: Option<&Path>| {
+            guess_prefix(&|name| match name {
+                "PATH" => Some(bin.clone().into()),
+                "VIRTUAL_ENV" => active.map(|dir| dir.as_os_str().to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(guess(None), None);
+        assert_eq!(guess(Some(&bin)), Some(bin.clone()));
+        assert_eq!(guess(Some(Path::new("/no such environment"))), None);
+        std::fs::write(bin.join("jupyter"), "#!/bin/sh\n").unwrap();
+        assert_eq!(guess(None).as_deref(), Some(dir.path()));
+        std::fs::write(bin.join("jupyter"), "#!/else where/bin/python3.12\n").unwrap();
+        assert_eq!(guess(None).as_deref(), Some(Path::new("/else where")));
+    }
+
+    #[test]
     fn ourselves_and_remote_kernels_are_refused() {
         let spec = |json: Value| parse(json, PathBuf::from("/k/py"), Path::new("x")).unwrap().check_wrappable();
         assert!(spec(serde_json::from_str(PYTHON).unwrap()).is_ok());
         let ours = serde_json::json!({"argv": ["/x/nbpack", "kernel", "-f", "{connection_file}", "--wrap", "python3"]});
         assert!(matches!(spec(ours), Err(KernelspecError::Ours { .. })));
-        let remote =
-            serde_json::json!({"argv": ["a"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}});
+        let remote = serde_json::json!({"argv": ["a"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}});
         assert!(matches!(spec(remote), Err(KernelspecError::NotLocal { .. })));
     }
 

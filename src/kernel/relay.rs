@@ -13,7 +13,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{mpsc, watch},
@@ -30,6 +29,7 @@ use crate::{
     event::{self, Channel, Direction, Event, EventSink, KernelProcess, MessageRecord},
     jupyter::{
         connection::{Connection, Endpoint, Socket},
+        messages::{ExecutionState, IoPubWelcome, Status},
         wire::{self, Signed},
     },
 };
@@ -50,12 +50,6 @@ pub(super) struct Shared {
     pub(super) publisher: Publisher,
     pub(super) substitution: Option<Substitution>,
     pub(super) anonymous: AtomicU32,
-}
-
-#[derive(Deserialize)]
-struct StatusContent<'a> {
-    #[serde(borrow)]
-    execution_state: std::borrow::Cow<'a, str>,
 }
 
 impl Shared {
@@ -201,7 +195,10 @@ fn is_execute_reply(message: &Message) -> bool {
 }
 
 /// Listens to the kernel's iopub until it ends, and publishes what it says.
-pub(super) async fn listen(shared: &Arc<Shared>, mut topics: mpsc::UnboundedReceiver<Bytes>) -> Result<(), ZmtpError> {
+pub(super) async fn listen(
+    shared: &Arc<Shared>,
+    mut topics: mpsc::UnboundedReceiver<Bytes>,
+) -> Result<(), ZmtpError> {
     let Some((read, write)) = shared.connect(Socket::Iopub).await else { return Ok(()) };
     let own = Introduction { socket_type: "SUB".to_owned(), identity: Bytes::new() };
     let (_, mut reader, mut writer) = zmtp::handshake(read, write, &own).await?;
@@ -233,9 +230,8 @@ fn publish(shared: &Arc<Shared>, message: Message) {
     };
     let Signed { parts: [_, parent_header, _, content], .. } = &signed;
     let idle = header.msg_type == "status"
-        && serde_json::from_slice::<StatusContent<'_>>(content).is_ok_and(|status| status.execution_state == "idle");
-    let fate =
-        shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
+        && serde_json::from_slice::<Status>(content).is_ok_and(|status| status.execution_state == ExecutionState::Idle);
+    let fate = shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
     match fate {
         Iopub::Drop => return,
         Iopub::Idle(msg_id) => {
@@ -250,11 +246,7 @@ fn publish(shared: &Arc<Shared>, message: Message) {
     }
     shared.record(Channel::Iopub, Direction::ToFrontend, &none, &message);
     if header.msg_type == "iopub_welcome" {
-        #[derive(Deserialize)]
-        struct Welcome {
-            subscription: String,
-        }
-        if let Ok(welcome) = serde_json::from_slice::<Welcome>(content) {
+        if let Ok(welcome) = serde_json::from_slice::<IoPubWelcome>(content) {
             let kept = message.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
             return shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
         }

@@ -110,10 +110,7 @@ impl Db {
     pub fn create(path: &Path) -> Row<Self> {
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         db.prepare_file()?;
-        db.batch(
-            "create",
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;",
-        )?;
+        db.batch("create", "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;")?;
         Ok(db)
     }
 
@@ -427,7 +424,12 @@ impl Db {
     pub fn put_connection(&self, connection: &ConnectionUse) -> Row<()> {
         self.put(
             "INSERT OR REPLACE INTO connection VALUES (?1,?2,?3,?4)",
-            params![connection.address, connection.execution.unwrap_or(0), connection.first, connection.count as i64],
+            params![
+                connection.address,
+                connection.execution.unwrap_or(0),
+                connection.first,
+                connection.count as i64
+            ],
         )
     }
 

@@ -54,8 +54,11 @@ fn stand_in() {
     let work = PathBuf::from(std::env::var_os("NBPACK_TEST_WORK").unwrap());
     let argv: Vec<String> = serde_json::from_slice(&fs::read(work.join("argv.json")).unwrap()).unwrap();
     let record = fs::OpenOptions::new().create(true).append(true).open(work.join("record.txt")).unwrap();
-    let inner =
-        tempfile::Builder::new().prefix("in").permissions(fs::Permissions::from_mode(0o700)).tempdir_in(&work).unwrap();
+    let inner = tempfile::Builder::new()
+        .prefix("in")
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(&work)
+        .unwrap();
     fs::write(work.join("proxy.pid"), std::process::id().to_string()).unwrap();
     let container = work.join("container").exists();
     let config = Config {
@@ -130,11 +133,7 @@ fn drive(prepare: impl FnOnce(&Path), script: &str) {
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(
-        out.contains("WENT WELL"),
-        "{out}\n{err}\n{}",
-        fs::read_to_string(work.join("record.txt")).unwrap_or_default()
-    );
+    assert!(out.contains("WENT WELL"), "{out}\n{err}\n{}", fs::read_to_string(work.join("record.txt")).unwrap_or_default());
 }
 
 #[test]
