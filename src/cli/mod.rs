@@ -24,6 +24,7 @@ mod rm;
 mod run;
 mod sessions;
 mod show;
+mod subject;
 mod tap;
 mod uninstall;
 mod verify;
