@@ -197,3 +197,10 @@ pub(super) fn run_in_engine(
     let status = run.status().map_err(missing)?;
     Ok(ExitCode::from(kernel::die_as(std::os::unix::process::ExitStatusExt::into_raw(status))))
 }
+
+/// A point in time as a person reads it, to the minute, UTC.
+pub(super) fn date(at: event::Nanos) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at))
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}
