@@ -26,6 +26,7 @@ mod rm;
 mod run;
 mod sessions;
 mod show;
+mod subject;
 mod tap;
 mod uninstall;
 mod verify;

@@ -88,7 +88,8 @@ impl Comparison {
 
 /// Compares two sessions.
 pub fn compare(first: &Subject, second: &Subject, rules: &Rules) -> Comparison {
-    let time = |subject: &Subject| judged_of(&subject.recording).iter().filter_map(|execution| seconds(execution)).sum();
+    let time =
+        |subject: &Subject| judged_of(&subject.recording).iter().filter_map(|execution| seconds(execution)).sum();
     Comparison {
         code: code(&judged_of(&first.recording), &judged_of(&second.recording)),
         libraries: libraries(first, second),

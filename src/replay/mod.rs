@@ -6,6 +6,7 @@ pub mod cause;
 mod clock;
 pub mod compare;
 mod figure;
+pub mod file;
 mod judge;
 pub mod lineage;
 mod markup;
@@ -13,16 +14,16 @@ mod noise;
 mod outputs;
 mod rules;
 mod text;
-mod value;
 #[cfg(test)]
 pub(crate) mod truth;
+mod value;
 pub mod verdict;
 
 pub mod why;
 
 pub(crate) use compare::belongs_to_system;
-pub(crate) use text::on_screen;
 pub use judge::{is_judged, judge};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
+pub(crate) use text::on_screen;
 pub use verdict::{Judged, Verdict, Verdicts};

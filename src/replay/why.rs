@@ -74,6 +74,11 @@ pub struct Origin {
     pub programs: Vec<String>,
 }
 
+/// The executions that are cells: what a cell's number counts.
+pub fn cells(recording: &Recording) -> Vec<&Execution> {
+    judged_of(recording)
+}
+
 /// Looks up where the outputs of a cell come from; `None` when there is no cell with this number.
 pub fn why(recording: &Recording, components: &[Component], cell: usize) -> Option<Origin> {
     let judged = judged_of(recording);

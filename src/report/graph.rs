@@ -53,7 +53,8 @@ pub(super) fn svg(recording: &Recording, executions: &[&Execution], class_of: &d
         ));
     }
     for (row, execution) in executions.iter().enumerate() {
-        let first: String = execution.code.lines().find(|l| !l.trim().is_empty()).unwrap_or_default().chars().take(30).collect();
+        let first: String =
+            execution.code.lines().find(|l| !l.trim().is_empty()).unwrap_or_default().chars().take(30).collect();
         nodes.push_str(&format!(
             "<a href=\"#cell-{0}\"><rect class=\"cell {1}\" x=\"290\" y=\"{2}\" width=\"250\" height=\"20\" rx=\"4\"/>\
              <text x=\"298\" y=\"{3}\">{0}  {4}</text></a>",

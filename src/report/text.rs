@@ -59,7 +59,8 @@ pub fn reason(judged: &Judged) -> String {
 /// One execution in one line: number, verdict, code, why.
 pub fn execution(judged: &Judged) -> String {
     let code = line(&judged.code, CODE);
-    let text = format!("cell {:>3}  {:<16} {code:<CODE$}  {}", judged.number, judged.verdict.to_string(), reason(judged));
+    let text =
+        format!("cell {:>3}  {:<16} {code:<CODE$}  {}", judged.number, judged.verdict.to_string(), reason(judged));
     text.trim_end().to_owned()
 }
 
@@ -150,8 +151,11 @@ pub fn comparison(first: &str, second: &str, comparison: &Comparison) -> String 
             text.push_str(&format!("  … and {} more (--json has all)\n", lines.len() - MOST));
         }
     }
-    let same: Vec<&str> =
-        blocks.iter().filter(|(name, lines)| lines.is_empty() && !name.starts_with("machine")).map(|(name, _)| name.as_str()).collect();
+    let same: Vec<&str> = blocks
+        .iter()
+        .filter(|(name, lines)| lines.is_empty() && !name.starts_with("machine"))
+        .map(|(name, _)| name.as_str())
+        .collect();
     if !same.is_empty() {
         text.push_str(&format!("same: {}\n", same.join(", ")));
     }
@@ -176,7 +180,9 @@ pub fn origin(origin: &Origin, output: Option<&str>) -> String {
     };
     let cells = origin.cells.iter().map(|cell| {
         let gives = if cell.gives.is_empty() { String::new() } else { format!("gives {}", cell.gives.join(", ")) };
-        format!("cell {:>3}  {:<CODE$}  {}", cell.number, line(&cell.code, CODE), line(&gives, 100)).trim_end().to_owned()
+        format!("cell {:>3}  {:<CODE$}  {}", cell.number, line(&cell.code, CODE), line(&gives, 100))
+            .trim_end()
+            .to_owned()
     });
     block("from the cells", cells.collect());
     let files = origin.files.iter().map(|file| {
