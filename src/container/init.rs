@@ -197,7 +197,10 @@ impl Outer<'_> {
                 (Way::Namespaces { own_processes, root: RootKind::Overlay }, Step::Overlay) => {
                     Some(Way::Namespaces { own_processes: *own_processes, root: RootKind::Copy })
                 }
-                (Way::Namespaces { .. }, Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev) => self.without_namespaces(),
+                (
+                    Way::Namespaces { .. },
+                    Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev,
+                ) => self.without_namespaces(),
                 (Way::Chroot, Step::Root) => probe::find_proot().map(Way::Proot),
                 _ => None,
             };
@@ -205,8 +208,10 @@ impl Outer<'_> {
             let Some(next) = next else { return Err(RunError::Failed { failed, remedy }) };
             say(&format!("note: {}. {}", failed.describe(), next.caveat()));
             if next != (Way::Namespaces { own_processes: false, root: RootKind::Overlay }) {
-                setup::prepare_copy(self.spec)
-                    .map_err(|failed| RunError::Failed { failed, remedy: "free some space and try again".to_owned() })?;
+                setup::prepare_copy(self.spec).map_err(|failed| RunError::Failed {
+                    failed,
+                    remedy: "free some space and try again".to_owned(),
+                })?;
             }
             way = next;
         }
@@ -230,7 +235,8 @@ impl Outer<'_> {
             Ok(Some(pid)) => pid,
             Ok(None) => {
                 drop(mine);
-                let inner = Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
+                let inner =
+                    Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
                 inner.run(uid, gid)
             }
             Err(error) => return Ok(Err(Failed::at(Step::Namespaces, "make namespaces")(error))),
@@ -267,7 +273,8 @@ impl Outer<'_> {
                 }
             }
             if word {
-                let (read, _) = recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
+                let (read, _) =
+                    recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
                 match serde_json::from_slice(buffer.get(..read).unwrap_or_default()) {
                     Ok(Message::Note(text)) => say(&format!("note: {text}")),
                     Ok(last) => return Ok(Some(last)),
@@ -368,7 +375,8 @@ impl Inner<'_> {
             let what = what.to_owned();
             move |error: rustix::io::Errno| Failed { step: Step::System, what, errno: error.raw_os_error() }
         };
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the outer process"))?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(system("follow the outer process"))?;
         // Nothing comes when the outer process ended before the line above took effect.
         let mut go = [0];
         if recv(&self.outer, &mut go[..], RecvFlags::empty()).map_or(0, |(read, _)| read) == 0 {
@@ -393,8 +401,8 @@ impl Inner<'_> {
         rustix::process::umask(umask);
         match self.way {
             Way::Proot(_) => {}
-            Way::Chroot => setup::drop_rights(true)?,
-            Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0)?,
+            Way::Chroot => setup::drop_rights(true, false)?,
+            Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0, self.spec.machine)?,
         }
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(system("adopt orphans"))?;
         let (ready, wait) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;

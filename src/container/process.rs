@@ -14,15 +14,8 @@ use rustix::{
 use super::{RunError, sys};
 
 /// The signals that are passed on to the command, and `SIGCHLD`.
-const SIGNALS: [i32; 7] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGCHLD,
-];
+const SIGNALS: [i32; 7] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD];
 
 /// `si_code` of a signal that Linux itself sent, as the terminal does for Ctrl-C.
 const SI_KERNEL: i32 = 0x80;
