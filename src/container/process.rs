@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Command,
 };
 
 use rustix::{
@@ -82,6 +83,12 @@ pub(super) fn forward_until_exit(signals: &Signals, child: u32) -> Result<(), Ru
             return Ok(());
         }
     }
+}
+
+/// Starts a command that has no signal blocked although this thread has; gives its process id. The caller reaps it.
+pub(super) fn spawn_unblocked(command: &mut Command) -> io::Result<u32> {
+    sys::unblock_in_child(command);
+    command.spawn().map(|child| child.id())
 }
 
 /// Sends a signal; that the process is gone already is no error.
