@@ -5,9 +5,10 @@ use std::{fs, path::Path};
 /// Ground floor first. Modules on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
     &["digest", "files"],
-    &["event", "jupyter", "store"],
-    &["kernel", "capture", "session"],
-    &["record", "inventory", "secrets"],
+    &["event", "jupyter"],
+    &["kernel", "capture", "session", "store"],
+    &["record", "inventory"],
+    &["secrets"],
     &["bundle"],
     &["container"],
     &["restore"],
