@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Command,
 };
 
 use rustix::{
@@ -13,15 +14,8 @@ use rustix::{
 use super::{RunError, sys};
 
 /// The signals that are passed on to the command, and `SIGCHLD`.
-const SIGNALS: [i32; 7] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGCHLD,
-];
+const SIGNALS: [i32; 7] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD];
 
 /// `si_code` of a signal that Linux itself sent, as the terminal does for Ctrl-C.
 const SI_KERNEL: i32 = 0x80;
@@ -35,7 +29,7 @@ pub(super) struct Arrived {
     pub(super) from_terminal: bool,
 }
 
-/// The signals of this thread, taken as events from now on. Processes started by `std` have them unblocked again.
+/// The signals of this thread, taken as events from now on. Processes that are started from it have them blocked too.
 #[derive(Debug)]
 pub(super) struct Signals {
     fd: OwnedFd,
@@ -80,7 +74,7 @@ pub(super) fn forward_until_exit(signals: &Signals, child: u32) -> Result<(), Ru
     let gone = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
     loop {
         let [signal, exited] = wait_readable([signals.as_fd(), gone.as_fd()]).map_err(failed)?;
-        while let Some(arrived) = signals.next().map_err(failed)?.filter(|_| signal) {
+        while signal && let Some(arrived) = signals.next().map_err(failed)? {
             if arrived.signal != libc::SIGCHLD {
                 send(pid, arrived.signal);
             }
@@ -89,6 +83,12 @@ pub(super) fn forward_until_exit(signals: &Signals, child: u32) -> Result<(), Ru
             return Ok(());
         }
     }
+}
+
+/// Starts a command that has no signal blocked although this thread has; gives its process id. The caller reaps it.
+pub(super) fn spawn_unblocked(command: &mut Command) -> io::Result<u32> {
+    sys::unblock_in_child(command);
+    command.spawn().map(|child| child.id())
 }
 
 /// Sends a signal; that the process is gone already is no error.

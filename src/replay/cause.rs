@@ -21,9 +21,33 @@ use crate::{
 
 /// Variables that differ between any two starts of a kernel and explain nothing.
 const IDLE_VARIABLES: &[&str] = &[
-    "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "HOSTNAME", "MAIL", "SHELL",
-    "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "JPY_SESSION_NAME", "JPY_PARENT_PID", "JPY_API_TOKEN", "TMPDIR", "CLICOLOR",
-    "PAGER", "GIT_PAGER", "FORCE_COLOR", "CLICOLOR_FORCE", "MPLBACKEND", "PYDEVD_USE_FRAME_EVAL", "TZDIR",
+    "HOME",
+    "PWD",
+    "OLDPWD",
+    "USER",
+    "LOGNAME",
+    "SHLVL",
+    "_",
+    "TERM",
+    "COLUMNS",
+    "LINES",
+    "HOSTNAME",
+    "MAIL",
+    "SHELL",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "JPY_SESSION_NAME",
+    "JPY_PARENT_PID",
+    "JPY_API_TOKEN",
+    "TMPDIR",
+    "CLICOLOR",
+    "PAGER",
+    "GIT_PAGER",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "MPLBACKEND",
+    "PYDEVD_USE_FRAME_EVAL",
+    "TZDIR",
 ];
 /// Facts of the machine that can change a result.
 const MACHINE: &[&str] = &["cpu.flags", "cpu.count", "cpu.model", "gpu", "blas", "threads"];
@@ -171,10 +195,8 @@ fn path_from(lineage: &Lineage, to: i64, from: i64) -> Vec<String> {
 fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec<Cause> {
     let mut causes = Vec::new();
     let connections = recording.connections.iter().filter(|connection| connection.execution == Some(execution.id));
-    let mut addresses: Vec<String> = connections
-        .map(|connection| connection.address.clone())
-        .filter(|address| !is_local(address))
-        .collect();
+    let mut addresses: Vec<String> =
+        connections.map(|connection| connection.address.clone()).filter(|address| !is_local(address)).collect();
     addresses.truncate(MOST);
     if !addresses.is_empty() {
         causes.push(Cause::Network { addresses });
@@ -203,7 +225,7 @@ fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec
 }
 
 /// Addresses that do not leave the machine.
-fn is_local(address: &str) -> bool {
+pub(super) fn is_local(address: &str) -> bool {
     address.starts_with("unix:")
         || address.starts_with("tcp:127.")
         || address.starts_with("tcp:[::1]")
@@ -217,11 +239,9 @@ pub fn observed_libraries(recording: &Recording) -> BTreeMap<String, String> {
     let Some(regex) = DIST_INFO.as_ref() else { return found };
     for file in recording.files.iter().filter(|file| file.usage != Use::Absent) {
         let path = String::from_utf8_lossy(&file.path);
-        if let Some(parts) = regex.captures(&path) {
-            if let (Some(name), Some(version)) = (parts.get(1), parts.get(2)) {
-                let name = name.as_str().to_ascii_lowercase().replace(['_', '.'], "-");
-                found.insert(name, version.as_str().to_owned());
-            }
+        let parts = regex.captures(&path);
+        if let Some((name, version)) = parts.and_then(|parts| Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))) {
+            found.insert(name.to_ascii_lowercase().replace(['_', '.'], "-"), version.to_owned());
         }
     }
     if let Some(version) = recording.facts.get("python").and_then(|fact| {

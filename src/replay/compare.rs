@@ -88,7 +88,8 @@ impl Comparison {
 
 /// Compares two sessions.
 pub fn compare(first: &Subject, second: &Subject, rules: &Rules) -> Comparison {
-    let time = |subject: &Subject| judged_of(&subject.recording).iter().filter_map(|execution| seconds(execution)).sum();
+    let time =
+        |subject: &Subject| judged_of(&subject.recording).iter().filter_map(|execution| seconds(execution)).sum();
     Comparison {
         code: code(&judged_of(&first.recording), &judged_of(&second.recording)),
         libraries: libraries(first, second),
@@ -197,7 +198,7 @@ fn inputs(subject: &Subject) -> BTreeMap<Vec<u8>, Digest> {
     inputs
 }
 
-fn belongs_to_system(path: &[u8]) -> bool {
+pub(crate) fn belongs_to_system(path: &[u8]) -> bool {
     let places: [&[u8]; 7] = [b"/usr/", b"/etc/", b"/proc/", b"/sys/", b"/dev/", b"/run/", b"/opt/nbpack/"];
     let within = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
     places.iter().any(|place| path.starts_with(place))

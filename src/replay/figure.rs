@@ -80,7 +80,8 @@ fn pixel_distance(p: [u8; 4], q: [u8; 4]) -> f64 {
         let alpha = f64::from(a) / 255.0;
         [r, g, b].map(|c| f64::from(c) / 255.0 * alpha + 1.0 - alpha)
     };
-    let ([r, g, b], [s, h, c]) = (on_white(p), on_white(q));
-    let colour = 0.299 * (r - s).abs() + 0.587 * (g - h).abs() + 0.114 * (b - c).abs();
+    let weights = [0.299, 0.587, 0.114];
+    let channels = on_white(p).into_iter().zip(on_white(q)).zip(weights);
+    let colour: f64 = channels.map(|((one, other), weight)| weight * (one - other).abs()).sum();
     colour.max((f64::from(p[3]) - f64::from(q[3])).abs() / 255.0 * 0.5)
 }

@@ -45,9 +45,11 @@ pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recordi
     let mut verdicts = Verdicts { tolerance, twice: second.is_some(), ..Verdicts::default() };
     for (index, (execution, pair)) in then.iter().zip(&pairs).enumerate() {
         let other = pair.and_then(|j| now.get(j).copied());
-        let mut judged = judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
+        let mut judged =
+            judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
         if let (Some(j), Some(other), Some((second, again))) = (pair, other, &twice) {
-            let third = twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
+            let third =
+                twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
             if let Some(third) = third {
                 let noise = differences((replayed, other), (second, third), rules, tolerance);
                 excuse(&mut judged, &noise);
@@ -113,7 +115,7 @@ fn judge_one(number: usize, recorded: Ran, replayed: Option<Ran>, rules: &Rules,
         Verdict::Identical
     };
     if execution.status == Some(Status::Error) && judged.verdict != Verdict::Error {
-        judged.expected_error = execution.ename.clone();
+        judged.expected_error.clone_from(&execution.ename);
     }
     judged.equal_after = tally.counts;
     judged.differences = tally.differences;
@@ -142,13 +144,8 @@ fn excuse(judged: &mut Judged, noise: &[Difference]) {
 }
 
 fn tally((recording, then): Ran, (replay, now): Ran, rules: &Rules, tolerance: f64) -> Tally {
-    let pair = Pair {
-        rules,
-        tolerance,
-        recorded: side(recording, then),
-        replayed: side(replay, now),
-        code: &then.code,
-    };
+    let pair =
+        Pair { rules, tolerance, recorded: side(recording, then), replayed: side(replay, now), code: &then.code };
     let mut tally = Tally::default();
     let how = |recording: &Recording, execution: &Execution| match execution.status {
         Some(Status::Ok) => "no error".to_owned(),

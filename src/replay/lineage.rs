@@ -56,7 +56,8 @@ static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 /// A method called as a statement may change its object: `items.append(x)`, `frame.sort_values(inplace=True)`.
-static MUTATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^[ \t]*([A-Za-z_]\w*)(?:\.\w+|\[[^\]\n]*\])+ *\(").ok());
+static MUTATES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*([A-Za-z_]\w*)(?:\.\w+|\[[^\]\n]*\])+ *\(").ok());
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
 
 const KEYWORDS: &[&str] = &[
@@ -159,8 +160,29 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 fn is_module_like(name: &str) -> bool {
     matches!(
         name,
-        "np" | "pd" | "plt" | "sns" | "os" | "sys" | "re" | "json" | "time" | "random" | "math" | "warnings" | "logging"
-            | "shutil" | "subprocess" | "torch" | "tf" | "pl" | "px" | "go" | "sm" | "sp" | "ax" | "fig"
+        "np" | "pd"
+            | "plt"
+            | "sns"
+            | "os"
+            | "sys"
+            | "re"
+            | "json"
+            | "time"
+            | "random"
+            | "math"
+            | "warnings"
+            | "logging"
+            | "shutil"
+            | "subprocess"
+            | "torch"
+            | "tf"
+            | "pl"
+            | "px"
+            | "go"
+            | "sm"
+            | "sp"
+            | "ax"
+            | "fig"
     )
 }
 
@@ -239,10 +261,7 @@ mod tests {
         let code = "import numpy as np, os.path\nfrom a import (b, c)\nx, y = f(1)\ndf['k'] = x\nitems.append(z)\n\
                     for i, j in pairs:\n    total += i\nwith open(p) as fh: pass\ndef g(q): return q\n# w = 1\ns = 'v = 2'";
         let (defines, uses) = names(code);
-        assert_eq!(
-            defines,
-            set(&["np", "os", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"])
-        );
+        assert_eq!(defines, set(&["np", "os", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"]));
         assert!(uses.is_superset(&set(&["f", "x", "z", "pairs", "p"])));
         assert!(!uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
     }

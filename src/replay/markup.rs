@@ -33,13 +33,11 @@ struct Piece<'a> {
 
 pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally: &mut Tally) {
     let (mut a, mut b) = (recorded.to_owned(), replayed.to_owned());
-    if pair.rules.on("html_id") {
-        if let Some((renamed_a, renamed_b, count)) = with_common_ids(&a, &b) {
-            for _ in 0..count {
-                tally.count("html_id");
-            }
-            (a, b) = (renamed_a, renamed_b);
-        }
+    if pair.rules.on("html_id")
+        && let Some((renamed_a, renamed_b, count)) = with_common_ids(&a, &b)
+    {
+        (0..count).for_each(|_| tally.count("html_id"));
+        (a, b) = (renamed_a, renamed_b);
     }
     if a == b {
         return;
@@ -195,7 +193,7 @@ mod tests {
 
     #[test]
     fn ids_are_renamed_only_when_one_renaming_explains_all() {
-        let a = r##"<style>#T_1a {}</style><table id="T_1a"><td id="T_1a_row0">1</td></table>"##;
+        let a = r#"<style>#T_1a {}</style><table id="T_1a"><td id="T_1a_row0">1</td></table>"#;
         let (x, y, count) = with_common_ids(a, &a.replace("T_1a", "T_2b")).unwrap();
         assert_eq!((x == y, count), (true, 2));
         assert!(with_common_ids(r#"<a id="x"><a id="x">"#, r#"<a id="y"><a id="z">"#).is_none());

@@ -6,6 +6,7 @@ pub mod cause;
 mod clock;
 pub mod compare;
 mod figure;
+pub mod file;
 mod judge;
 pub mod lineage;
 mod markup;
@@ -13,10 +14,16 @@ mod noise;
 mod outputs;
 mod rules;
 mod text;
+#[cfg(test)]
+pub(crate) mod truth;
 mod value;
 pub mod verdict;
 
+pub mod why;
+
+pub(crate) use compare::belongs_to_system;
 pub use judge::{is_judged, judge};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
+pub(crate) use text::on_screen;
 pub use verdict::{Judged, Verdict, Verdicts};

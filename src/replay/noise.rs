@@ -60,10 +60,7 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::PlacedAddress, r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b"),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
     (Shape::Hex, r"[0-9a-f]{32}\b"),
-    (
-        Shape::Loops,
-        r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:",
-    ),
+    (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
         r"\d+:\d{2}(?::\d{2})?<(?:\d+:\d{2}(?::\d{2})?|\?)|(?:\d+(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
@@ -95,9 +92,8 @@ const SHAPES: &[(Shape, &str)] = &[
 const NUMBER: &str =
     r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\b(?:nan|NaN|inf|Inf)\b";
 
-static LEXER: LazyLock<Vec<(Shape, Regex)>> = LazyLock::new(|| {
-    SHAPES.iter().filter_map(|(shape, pattern)| Some((*shape, Regex::new(pattern).ok()?))).collect()
-});
+static LEXER: LazyLock<Vec<(Shape, Regex)>> =
+    LazyLock::new(|| SHAPES.iter().filter_map(|(shape, pattern)| Some((*shape, Regex::new(pattern).ok()?))).collect());
 static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let all: Vec<String> = SHAPES.iter().map(|(_, pattern)| format!("(?:{pattern})")).collect();
     Regex::new(&all.join("|")).ok()
@@ -105,7 +101,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b",
+        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });
@@ -363,10 +359,7 @@ mod tests {
         let text = "<f at 0x7f00aa11> 3.5 -1e5 2026-11-22 10:00:00 1min 3s /tmp/ipykernel_12/3.py 5%|#| a1b2";
         let shapes: Vec<Shape> = shaped(text).tokens.iter().map(|token| token.shape).collect();
         use Shape::{Bar, Clock, Duration, KernelFile, Number, PlacedAddress};
-        assert_eq!(
-            shapes,
-            [PlacedAddress, Number, Number, Clock, Duration, KernelFile, Number, Bar, Number, Number]
-        );
+        assert_eq!(shapes, [PlacedAddress, Number, Number, Clock, Duration, KernelFile, Number, Bar, Number, Number]);
     }
 
     #[test]

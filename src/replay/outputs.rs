@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::{
     figure, markup,
     noise::Pair,
-    text,
-    value,
+    text, value,
     verdict::{Difference, NumberError, Place},
 };
 use crate::session::model::Output;
@@ -73,7 +72,8 @@ pub(super) fn compare(pair: &Pair, recorded: &[Output], replayed: &[Output], tal
     for name in ["stdout", "stderr"] {
         text::compare(pair, name, &stream(recorded, name), &stream(replayed, name), tally);
     }
-    let displays = |outputs: &[Output]| outputs.iter().filter(|o| !matches!(o, Output::Stream { .. })).cloned().collect();
+    let displays =
+        |outputs: &[Output]| outputs.iter().filter(|o| !matches!(o, Output::Stream { .. })).cloned().collect();
     let (a, b): (Vec<Output>, Vec<Output>) = (displays(recorded), displays(replayed));
     if a.len() != b.len() {
         let describe = |outputs: &[Output]| {
@@ -134,10 +134,7 @@ fn display(pair: &Pair, part: &str, recorded: &Output, replayed: &Output, tally:
             bundle(pair, part, a, b, tally);
             value::compare(pair, &format!("{part} metadata"), m, n, tally);
         }
-        (
-            Output::Error { ename: a, evalue: x, traceback: s },
-            Output::Error { ename: b, evalue: y, traceback: t },
-        ) => error(pair, (a, x, s), (b, y, t), tally),
+        (Output::Error { .. }, Output::Error { .. }) => error(pair, recorded, replayed, tally),
         (a, b) => tally.differ(Difference {
             place: Place { part: part.to_owned(), at: None },
             recorded: kind(a),
@@ -209,21 +206,27 @@ fn widget(pair: &Pair, part: &str, recorded: &Value, replayed: &Value, tally: &m
     }
 }
 
-type ErrorParts<'a> = (&'a String, &'a String, &'a Vec<String>);
-
 /// An exception by type, message and frames. What differs in type or message has the part `error`.
-fn error(pair: &Pair, recorded: ErrorParts, replayed: ErrorParts, tally: &mut Tally) {
-    if recorded.0 != replayed.0 {
-        let one = |(ename, evalue, _): ErrorParts| text::clip(&format!("{ename}: {evalue}"));
-        let place = Place { part: "error".to_owned(), at: None };
-        return tally.differ(Difference { place, recorded: one(recorded), replayed: one(replayed) });
-    }
-    text::compare(pair, "error", recorded.1, replayed.1, tally);
-    let mut frames = Tally::default();
-    text::compare(pair, "traceback", &recorded.2.join("\n"), &replayed.2.join("\n"), &mut frames);
-    if recorded.0 == "KeyboardInterrupt" && !frames.differences.is_empty() && pair.rules.on("interrupt_point") {
-        tally.count("interrupt_point");
+fn error(pair: &Pair, recorded: &Output, replayed: &Output, tally: &mut Tally) {
+    let (
+        Output::Error { ename, evalue, traceback },
+        Output::Error { ename: other_name, evalue: other_value, traceback: other_traceback },
+    ) = (recorded, replayed)
+    else {
         return;
+    };
+    if ename != other_name {
+        return tally.differ(Difference {
+            place: Place { part: "error".to_owned(), at: None },
+            recorded: text::clip(&format!("{ename}: {evalue}")),
+            replayed: text::clip(&format!("{other_name}: {other_value}")),
+        });
+    }
+    text::compare(pair, "error", evalue, other_value, tally);
+    let mut frames = Tally::default();
+    text::compare(pair, "traceback", &traceback.join("\n"), &other_traceback.join("\n"), &mut frames);
+    if ename == "KeyboardInterrupt" && !frames.differences.is_empty() && pair.rules.on("interrupt_point") {
+        return tally.count("interrupt_point");
     }
     tally.add(frames);
 }

@@ -25,7 +25,7 @@ pub(super) fn without_ansi(text: &str) -> String {
 }
 
 /// What a terminal shows after carriage returns and backspaces.
-pub(super) fn on_screen(text: &str) -> String {
+pub(crate) fn on_screen(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         let mut shown: Vec<char> = Vec::new();
@@ -76,7 +76,8 @@ fn simplify(pair: &Pair, recorded: &str, replayed: &str, tally: &mut Tally) -> O
     let mut step = |name: &str, f: &dyn Fn(&str, bool) -> String, a: &mut String, b: &mut String| {
         let (new_a, new_b) = (f(a, false), f(b, true));
         // Counted only where it brought the two nearer: what both have and lose alike is no difference.
-        let helped = new_a == new_b || (new_a.len() != a.len() || new_b.len() != b.len()) && differ(a, b, &new_a, &new_b);
+        let helped =
+            new_a == new_b || (new_a.len() != a.len() || new_b.len() != b.len()) && differ(a, b, &new_a, &new_b);
         if helped {
             tally.count(name);
         }
@@ -130,7 +131,9 @@ fn without_slow_run_notes(text: &str) -> String {
     }
     let kept: Vec<&str> = text
         .split('\n')
-        .filter(|line| !line.starts_with("The slowest run took ") && !line.contains("intermediate result is being cached"))
+        .filter(|line| {
+            !line.starts_with("The slowest run took ") && !line.contains("intermediate result is being cached")
+        })
         .collect();
     kept.join("\n")
 }

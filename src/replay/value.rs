@@ -12,7 +12,8 @@ use super::{
 };
 
 /// Keys whose values are names that a library makes up.
-const ID_KEYS: &[&str] = &["id", "uid", "uuid", "_id", "docid", "root_id", "roots", "root_ids", "elementid", "model_id", "target"];
+const ID_KEYS: &[&str] =
+    &["id", "uid", "uuid", "_id", "docid", "root_id", "roots", "root_ids", "elementid", "model_id", "target"];
 /// Deeper than any chart; foreign JSON may not exhaust the stack.
 const DEEPEST: usize = 100;
 
