@@ -153,6 +153,8 @@ assert kc.is_alive()
 kc.shutdown()
 until(lambda: not km.is_alive())
 lines = record()
+# Nothing is said that the bare kernel does not say (as it does when it takes itself for started by hand).
+assert len([l for l in lines if l.startswith("Iopub ToFrontend stream ")]) == 1, lines
 for line in ["Shell ToKernel kernel_info_request", "Shell ToFrontend execute_reply", "Iopub ToFrontend execute_result",
              "Control ToKernel shutdown_request", "Control ToFrontend shutdown_reply"]:
     assert any(l.startswith(line + " ") for l in lines), line
