@@ -577,3 +577,104 @@ fn our_own_client_runs_cells_answers_questions_and_sees_the_kernels_end() {
     });
     assert_eq!(child.0.wait().unwrap().code(), Some(3));
 }
+
+/// A prefix with a space in its name, a `python3` kernelspec and an interpreter that is never run.
+fn prefix_with_kernel(env: &support::TestEnv) -> PathBuf {
+    let prefix = env.path().join("an environment");
+    let spec = prefix.join("share/jupyter/kernels/python3");
+    fs::create_dir_all(&spec).unwrap();
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::write(prefix.join("bin/python"), "").unwrap();
+    let json = serde_json::json!({
+        "argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Python 3 (ipykernel)", "language": "python", "interrupt_mode": "signal",
+        "env": {"A": "${HOME}"},
+        "metadata": {"debugger": true, "supported_encryption": ["curve"]}, "kernel_protocol_version": "5.5",
+    });
+    fs::write(spec.join("kernel.json"), json.to_string()).unwrap();
+    fs::write(spec.join("kernel.js"), "// js").unwrap();
+    fs::write(spec.join("logo-64x64.png"), "theirs").unwrap();
+    prefix
+}
+
+#[test]
+fn install_puts_a_kernel_beside_the_wrapped_one_and_uninstall_takes_only_ours() {
+    let env = support::TestEnv::new();
+    let prefix = prefix_with_kernel(&env);
+    let place = prefix.to_str().unwrap();
+    let installed = env.nbpack(&["install", "--prefix", place, "--capture", "none", "--json"]);
+    assert!(installed.status.success(), "{installed:?}");
+    let told: serde_json::Value = serde_json::from_slice(&installed.stdout).unwrap();
+    let kernels = prefix.join("share/jupyter/kernels");
+    let ours = kernels.join("python3-nbpack");
+    assert_eq!(told["path"], ours.to_str().unwrap());
+    let spec: serde_json::Value = serde_json::from_slice(&fs::read(ours.join("kernel.json")).unwrap()).unwrap();
+    let python = prefix.join("bin/python");
+    assert_eq!(
+        spec,
+        serde_json::json!({
+            "argv": [
+                fs::canonicalize(support::program()).unwrap(), "kernel", "-f", "{connection_file}", "--wrap", "python3",
+                "--wrap-dir", kernels.join("python3"), "--python", python, "--capture", "none",
+            ],
+            "display_name": "Python 3 (nbpack)", "language": "python", "interrupt_mode": "signal",
+            "env": {"A": "${HOME}"}, "metadata": {"debugger": true}, "kernel_protocol_version": "5.5",
+        })
+    );
+    assert!(fs::read(ours.join("kernel.js")).is_ok() && fs::read(ours.join("logo-64x64.png")).unwrap() != b"theirs");
+    assert_eq!(fs::metadata(&ours).unwrap().permissions().mode() & 0o777, 0o755);
+
+    // Again is fine; over somebody else's is not; a recording kernel is not recorded.
+    assert!(env.nbpack(&["install", "--prefix", place]).status.success());
+    let say = |args: &[&str]| {
+        let output = env.nbpack(args);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = say(&["install", "--prefix", place, "--name", "python3"]);
+    assert!(code == 2 && said.contains("is no recording kernel") && said.contains("hint: "), "{said}");
+    let (code, said) = say(&["install", "--prefix", place, "--kernel", "python3-nbpack"]);
+    assert!(code == 2 && said.contains("is a recording kernel already"), "{said}");
+    let (code, said) = say(&["install", "--prefix", place, "--kernel", "julia"]);
+    assert!(code == 2 && said.contains("no kernelspec `julia`; there are: ") && said.contains("python3"), "{said}");
+
+    assert_eq!(say(&["uninstall", "--prefix", place]).0, 0);
+    let left: Vec<_> = fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["python3"]);
+    let (code, said) = say(&["uninstall", "--prefix", place]);
+    assert!(code == 1 && said.contains("no recording kernel is installed"), "{said}");
+}
+
+#[test]
+fn install_without_an_environment_says_what_is_missing() {
+    let env = support::TestEnv::new();
+    let run = |args: &[&str]| {
+        let output = env.command(support::program()).args(args).env("PATH", "/nowhere").output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["install", "--sys-prefix"]);
+    assert!(code == 2 && said.contains("no environment is active, and there is no `jupyter` on PATH"), "{said}");
+    let (code, said) = run(&["install", "--kernel", "../x"]);
+    assert!(code == 2 && said.contains("`../x` is not a kernelspec name"), "{said}");
+    let prefix = env.path().join("empty");
+    fs::create_dir_all(prefix.join("lib/python3.12/site-packages/ipykernel/resources")).unwrap();
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::write(prefix.join("bin/python3"), "").unwrap();
+    // ipykernel without a kernelspec of its own, as Jupyter fills it in.
+    assert_eq!(run(&["install", "--prefix", prefix.to_str().unwrap()]).0, 0);
+    let wrapped = prefix.join("share/jupyter/kernels/python3-nbpack/wrapped/python3/kernel.json");
+    assert!(fs::read_to_string(wrapped).unwrap().contains("ipykernel_launcher"));
+}
+
+#[test]
+fn a_server_that_asks_for_encryption_gets_a_clear_refusal() {
+    let env = support::TestEnv::new();
+    let file = env.work().join("c.json");
+    let json = serde_json::json!({
+        "transport": "tcp", "ip": "127.0.0.1", "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4,
+        "hb_port": 5, "key": "k", "signature_scheme": "hmac-sha256", "curve_publickey": "p", "curve_secretkey": "s",
+    });
+    fs::write(&file, json.to_string()).unwrap();
+    let output = env.nbpack(&["kernel", "-f", file.to_str().unwrap(), "--wrap", "python3"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("asks for encrypted transport"), "{said}");
+}
