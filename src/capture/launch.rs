@@ -24,7 +24,7 @@ use super::{
     control::{self, Message},
     drain::{Drain, Parts},
     ring::{self, Shared},
-    supervisor::{Supervisor, monotonic},
+    supervisor::{Post, monotonic},
     sys,
     tap::{GROUP_SIGNALS, source},
 };
@@ -38,8 +38,6 @@ const SETTLE: Duration = Duration::from_millis(20);
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// How often (ns) a held call is renewed; the watchdog's patience is several of these.
 const RENEWAL: i64 = 500_000_000;
-/// How often (ns) parked calls are looked after when the tap is gone.
-const PARKED_TICK: i64 = 250_000_000;
 
 /// Says that the proxy is alive while it puts content aside, up to a limit.
 pub(super) struct Hold {
@@ -363,7 +361,9 @@ fn tell_coverage(options: &Options, listener: &Result<OwnedFd, i32>, sink: &dyn 
         && options.mode != Mode::None
     {
         let why = match *errno {
-            libc::EBUSY => "another program watches this process already (nbpack in nbpack, a container manager)".into(),
+            libc::EBUSY => {
+                "another program watches this process already (nbpack in nbpack, a container manager)".into()
+            }
             errno => io::Error::from_raw_os_error(errno).to_string(),
         };
         let detail = format!("no file access is seen: seccomp user notification does not work here: {why}");
@@ -453,32 +453,28 @@ impl Watch {
     /// Does the tap's work from here on.
     fn stand_in(self) {
         let inner = &self.inner;
-        let mut supervisor = self.listener.map(|listener| {
-            let supervisor = Supervisor::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake));
-            supervisor.take_over();
-            supervisor
+        let post = self.listener.and_then(|listener| {
+            let post = Post::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake)).ok()?;
+            post.take_over();
+            post.answer().is_ok().then_some(post)
         });
         let pid = i32::try_from(inner.pid).ok().and_then(Pid::from_raw);
         loop {
-            let waiting = supervisor.as_ref().is_some_and(Supervisor::watch_parked);
-            let timeout = waiting.then_some(Timespec { tv_sec: 0, tv_nsec: PARKED_TICK });
             let nobody = inner.stop.as_fd();
             let mut sources = [
-                source(supervisor.as_ref().map(|supervisor| supervisor.listener().as_fd()), nobody),
+                source(post.as_ref().map(|post| post.timer()), nobody),
                 source((!inner.has_ended()).then_some(inner.pidfd.as_fd()), nobody),
                 source(Some(inner.hold.timer.as_fd()), nobody),
                 source(Some(nobody), nobody),
             ];
-            if poll(&mut sources, timeout.as_ref()).is_err() {
+            if poll(&mut sources, None).is_err() {
                 continue;
             }
-            let [listener, kernel, timer, stop] = sources.map(|source| source.revents());
-            if listener.contains(PollFlags::IN) {
-                if supervisor.as_mut().is_some_and(|supervisor| supervisor.answer().is_err()) {
-                    supervisor = None;
-                }
-            } else if listener.intersects(PollFlags::HUP | PollFlags::ERR) {
-                supervisor = None;
+            let [parked, kernel, timer, stop] = sources.map(|source| source.revents());
+            if let Some(post) = &post
+                && parked.contains(PollFlags::IN)
+            {
+                post.watch_parked();
             }
             if kernel.contains(PollFlags::IN) && !inner.has_ended() {
                 inner.set_status(inner.shared.status().unwrap_or_else(|| reap(pid)));
@@ -488,9 +484,6 @@ impl Watch {
             }
             if stop.contains(PollFlags::IN) && inner.stopping.load(Ordering::Acquire) {
                 return end(inner, pid);
-            }
-            if supervisor.is_none() && inner.has_ended() {
-                return;
             }
         }
     }

@@ -63,7 +63,7 @@ pub struct Options {
 impl Options {
     /// The usual: the best mechanism, io_uring allowed, a change held for at most a minute.
     pub fn new(program: PathBuf) -> Self {
-        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_mins(1) }
+        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_secs(60) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The process between proxy and kernel: starts the kernel under the filter and answers its notifications.
 //!
-//! It has one thread, so that it may fork, and a place of its own in the process tree, so that the kernel outlives the
+//! It has one thread until it has forked, and a place of its own in the process tree, so that the kernel outlives the
 //! death of either neighbour in a known way: without the tap the proxy goes on, without the proxy the tap ends the
 //! kernel. It leaves the process group (a terminal's or a frontend's signals are for the kernel) and lets go of the
 //! standard streams, and stays until the last process under the filter is gone.
@@ -26,17 +26,25 @@ use super::{
     control::{self, Message},
     filter,
     ring::Shared,
-    supervisor::{Supervisor, monotonic},
+    supervisor::{Post, monotonic},
     sys,
 };
 
 /// The signals of a process group that are meant for the kernel, not for us.
-pub(super) const GROUP_SIGNALS: &[libc::c_int] =
-    &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCHLD];
+pub(super) const GROUP_SIGNALS: &[libc::c_int] = &[
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGCHLD,
+];
 /// After the proxy's death the kernel has this long (ns) between SIGTERM and SIGKILL.
 const GRACE: u64 = 1_000_000_000;
-/// How often (ns) parked calls are looked after while there are any.
-const PARKED_TICK: i64 = 250_000_000;
+/// How often it is looked whether that time is over.
+const KILL_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// What `nbpack tap` is told: descriptors that it inherits, by number, and what to start.
 #[derive(Debug)]
@@ -64,8 +72,8 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let children = sys::signal_fd(libc::SIGCHLD)?;
     // Daemons of the notebook come to us, not to init: an ancestor may read their memory also where Yama restricts it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let proxy = rustix::process::getppid()
-        .and_then(|parent| rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok());
+    let proxy =
+        rustix::process::getppid().and_then(|parent| rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok());
     let (near, far) = control::pair()?;
     let Some(pid) = sys::fork()? else {
         drop((near, control, children, wake));
@@ -80,7 +88,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let pidfd = rustix::process::pidfd_open(kernel, PidfdFlags::empty())?;
     step_aside()?;
     let mut service = Service {
-        supervisor: None,
+        post: None,
         shared,
         control: Some(control),
         proxy,
@@ -89,7 +97,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         kernel: Some((kernel, pidfd)),
         kill_at: None,
     };
-    service.hear_child(&wake, pid);
+    service.hear_child(&wake, pid)?;
     service.serve(&wake, pid)
 }
 
@@ -154,7 +162,7 @@ fn step_aside() -> io::Result<()> {
 
 /// The loop's state; what is `None` is gone.
 struct Service {
-    supervisor: Option<Supervisor>,
+    post: Option<Arc<Post>>,
     shared: Arc<Shared>,
     control: Option<OwnedFd>,
     proxy: Option<OwnedFd>,
@@ -168,30 +176,36 @@ struct Service {
 impl Service {
     fn serve(&mut self, wake: &Arc<OwnedFd>, pid: u32) -> io::Result<()> {
         loop {
-            let waiting = self.supervisor.as_ref().is_some_and(Supervisor::watch_parked);
-            let timeout = (waiting || self.kill_at.is_some()).then_some(Timespec { tv_sec: 0, tv_nsec: PARKED_TICK });
+            let timeout = self.kill_at.is_some().then_some(KILL_TICK);
             let nobody = self.children.as_fd();
             let mut sources = [
-                source(self.supervisor.as_ref().map(|supervisor| supervisor.listener().as_fd()), nobody),
+                source(self.post.as_ref().map(|post| post.left()), nobody),
+                source(self.post.as_ref().map(|post| post.timer()), nobody),
                 source(self.child.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.control.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.proxy.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(Some(nobody), nobody),
+                // Linux before 6.11 may leave the answering thread waiting when all its callers are gone.
+                self.post.as_ref().map_or(PollFd::from_borrowed_fd(nobody, PollFlags::empty()), |post| {
+                    PollFd::from_borrowed_fd(post.listener.as_fd(), PollFlags::empty())
+                }),
             ];
             match poll(&mut sources, timeout.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 result => result?,
             };
-            let [listener, child, control, proxy, children] = sources.map(|source| source.revents());
-            if listener.contains(PollFlags::IN)
-                && let Some(supervisor) = &mut self.supervisor
-            {
-                supervisor.answer()?;
-            } else if self.supervisor.is_some() && listener.intersects(PollFlags::HUP | PollFlags::ERR) {
-                self.supervisor = None;
+            let [left, timer, child, control, proxy, children, over] = sources.map(|source| source.revents());
+            if self.post.is_some() && !timer.is_empty() {
+                self.post.iter().for_each(|post| post.watch_parked());
+            }
+            if self.post.is_some() && !(left.is_empty() && over.is_empty()) {
+                if self.post.as_ref().is_some_and(|post| !post.is_over()) {
+                    return Err(io::Error::other("the notifications cannot be received any more"));
+                }
+                self.post = None;
             }
             if self.child.is_some() && !child.is_empty() {
-                self.hear_child(wake, pid);
+                self.hear_child(wake, pid)?;
             }
             if (self.control.is_some() && !control.is_empty()) || (self.proxy.is_some() && !proxy.is_empty()) {
                 self.lose_proxy();
@@ -200,28 +214,23 @@ impl Service {
                 self.reap()?;
             }
             self.kill_when_due();
-            if self.supervisor.is_none() && self.kernel.is_none() {
+            if self.post.is_none() && self.kernel.is_none() {
                 return Ok(());
             }
         }
     }
 
     /// Hears what the kernel-to-be says: first about its filter; then nothing more, or why it could not start.
-    fn hear_child(&mut self, wake: &Arc<OwnedFd>, pid: u32) {
+    fn hear_child(&mut self, wake: &Arc<OwnedFd>, pid: u32) -> io::Result<()> {
         let heard = self.child.as_ref().map_or(Ok(None), control::receive);
         let message = match heard {
             Ok(Some(Message::Watched { no_new_privs, listener, .. })) => {
                 // Linux before 6.6 cannot; then it costs a little more.
                 sys::wake_synchronously(listener.as_fd()).unwrap_or_default();
-                match listener.try_clone() {
-                    Ok(ours) => {
-                        let shared = Arc::clone(&self.shared);
-                        self.supervisor = Some(Supervisor::new(Arc::new(ours), shared, Arc::clone(wake)));
-                        Message::Watched { pid, no_new_privs, listener }
-                    }
-                    // The proxy alone answers then.
-                    Err(_) => Message::Watched { pid, no_new_privs, listener },
-                }
+                let post = self.answer(&listener, wake);
+                self.tell(&Message::Watched { pid, no_new_privs, listener });
+                self.post = Some(post?);
+                return Ok(());
             }
             Ok(Some(Message::Unwatched { errno, .. })) => Message::Unwatched { pid, errno },
             Ok(Some(other)) => {
@@ -234,6 +243,15 @@ impl Service {
             }
         };
         self.tell(&message);
+        Ok(())
+    }
+
+    /// Begins to answer. If this fails we end, and the proxy does it.
+    fn answer(&self, listener: &OwnedFd, wake: &Arc<OwnedFd>) -> io::Result<Arc<Post>> {
+        let listener = Arc::new(listener.try_clone()?);
+        let post = Post::new(listener, Arc::clone(&self.shared), Arc::clone(wake))?;
+        post.answer()?;
+        Ok(post)
     }
 
     fn tell(&mut self, message: &Message) {
@@ -248,8 +266,8 @@ impl Service {
     fn lose_proxy(&mut self) {
         self.control = None;
         self.proxy = None;
-        if let Some(supervisor) = &mut self.supervisor {
-            supervisor.stop_recording();
+        if let Some(post) = &self.post {
+            post.stop_recording();
         }
         if let Some((_, pidfd)) = &self.kernel
             && self.kill_at.is_none()
