@@ -77,8 +77,11 @@ pub(super) fn receive(socket: &impl AsFd) -> io::Result<Option<Message>> {
     if received == 0 {
         return Ok(None);
     }
-    let [letter, a, b, c, d, e, f, g, h] = bytes;
-    let (first, second) = (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
+    let [letter, numbers @ ..] = bytes;
+    let ([first, second], _) = numbers.as_chunks::<4>() else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let (first, second) = (i32::from_le_bytes(*first), i32::from_le_bytes(*second));
     let message = match (letter, listener) {
         (b'W', Some(listener)) => Message::Watched { pid: first.cast_unsigned(), no_new_privs: second != 0, listener },
         (b'U', _) => Message::Unwatched { pid: first.cast_unsigned(), errno: second },

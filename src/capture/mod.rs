@@ -14,6 +14,7 @@ mod drain;
 mod filter;
 mod interpreter;
 mod launch;
+mod probe;
 mod ring;
 mod seen;
 mod supervisor;
@@ -25,6 +26,7 @@ pub mod target;
 use std::{io, path::PathBuf, time::Duration};
 
 pub use launch::launch;
+pub use probe::{ProbeResult, probe};
 pub use tap::{Tap, run as run_tap};
 
 /// How the kernel is to be watched.

@@ -298,7 +298,7 @@ fn request(
     thread: &caller::Thread,
     call: Call,
     pointer: usize,
-    [a, b, c, d, e, _]: [u64; 6],
+    [first, second, third, fourth, fifth, _]: [u64; 6],
 ) -> io::Result<Option<Request>> {
     const HERE: u64 = libc::AT_FDCWD as u32 as u64;
     let path_at = |dir: u64, address: u64| -> io::Result<Vec<u8>> {
@@ -324,38 +324,40 @@ fn request(
         Ok(Some(Request { what: What::Symlink, path: path_at(dir, address)?, other }))
     };
     match call {
-        Call::Open => one(What::Open { flags: b as i32 }, HERE, a),
-        Call::Creat => one(What::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, HERE, a),
-        Call::Openat => one(What::Open { flags: c as i32 }, a, b),
+        Call::Open => one(What::Open { flags: second as i32 }, HERE, first),
+        Call::Creat => one(What::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, HERE, first),
+        Call::Openat => one(What::Open { flags: third as i32 }, first, second),
         Call::Openat2 => {
-            let flags = caller::read_number(tid, c, 8).unwrap_or(0);
-            one(What::Open { flags: flags as i32 }, a, b)
+            let flags = caller::read_number(tid, third, 8).unwrap_or(0);
+            one(What::Open { flags: flags as i32 }, first, second)
         }
-        Call::Execve => exec(HERE, a, b),
-        Call::Execveat => exec(a, b, c),
-        Call::Rename => two(What::Rename { exchange: false }, (HERE, a), (HERE, b)),
-        Call::Renameat => two(What::Rename { exchange: false }, (a, b), (c, d)),
-        Call::Renameat2 => two(What::Rename { exchange: e as u32 & libc::RENAME_EXCHANGE != 0 }, (a, b), (c, d)),
-        Call::Unlink => one(What::Unlink { dir: false }, HERE, a),
-        Call::Unlinkat => one(What::Unlink { dir: c as i32 & libc::AT_REMOVEDIR != 0 }, a, b),
-        Call::Rmdir => one(What::Unlink { dir: true }, HERE, a),
-        Call::Truncate => one(What::Truncate, HERE, a),
-        Call::Link => two(What::Link, (HERE, a), (HERE, b)),
-        Call::Linkat => two(What::Link, (a, b), (c, d)),
-        Call::Symlink => symlink(a, HERE, b),
-        Call::Symlinkat => symlink(a, b, c),
-        Call::Connect => connect(tid, b, c),
+        Call::Execve => exec(HERE, first, second),
+        Call::Execveat => exec(first, second, third),
+        Call::Rename => two(What::Rename { exchange: false }, (HERE, first), (HERE, second)),
+        Call::Renameat => two(What::Rename { exchange: false }, (first, second), (third, fourth)),
+        Call::Renameat2 => {
+            two(What::Rename { exchange: fifth as u32 & libc::RENAME_EXCHANGE != 0 }, (first, second), (third, fourth))
+        }
+        Call::Unlink => one(What::Unlink { dir: false }, HERE, first),
+        Call::Unlinkat => one(What::Unlink { dir: third as i32 & libc::AT_REMOVEDIR != 0 }, first, second),
+        Call::Rmdir => one(What::Unlink { dir: true }, HERE, first),
+        Call::Truncate => one(What::Truncate, HERE, first),
+        Call::Link => two(What::Link, (HERE, first), (HERE, second)),
+        Call::Linkat => two(What::Link, (first, second), (third, fourth)),
+        Call::Symlink => symlink(first, HERE, second),
+        Call::Symlinkat => symlink(first, second, third),
+        Call::Connect => connect(tid, second, third),
         Call::Socketcall => {
-            let argument = |index: u64| caller::read_number(tid, b + 4 * index, 4);
+            let argument = |index: u64| caller::read_number(tid, second + 4 * index, 4);
             match (argument(1), argument(2)) {
                 (Some(address), Some(length)) => connect(tid, address, length),
                 _ => Ok(None),
             }
         }
         Call::IoUringSetup => Ok(Some(Request { what: What::IoUring, path: Vec::new(), other: Vec::new() })),
-        Call::RtSigaction => Ok(handler(tid, a, b)),
-        Call::Setitimer => Ok(interval_timer(tid, a, b)),
-        Call::TimerCreate => Ok(posix_timer(tid, b)),
+        Call::RtSigaction => Ok(handler(tid, first, second)),
+        Call::Setitimer => Ok(interval_timer(tid, first, second)),
+        Call::TimerCreate => Ok(posix_timer(tid, second)),
     }
 }
 

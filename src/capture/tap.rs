@@ -304,7 +304,7 @@ impl Service {
             }
         }
         loop {
-            match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+            match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     // It may have ended after the look above.
                     if self.kernel.as_ref().is_some_and(|(kernel, _)| *kernel == pid) {

@@ -150,7 +150,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-const ZOO: &str = r#"
+const ZOO: &str = r"
 import ctypes, os, subprocess, sys, threading, multiprocessing as mp, time
 
 def touch(name, *_):
@@ -211,7 +211,7 @@ if __name__ == '__main__':
     for step in (pipeline, forks, threads, daemon, places):
         step()
     [child.wait() for child in children]
-"#;
+";
 
 #[test]
 fn no_way_to_start_or_to_open_goes_unseen() {
@@ -623,10 +623,10 @@ open('result', 'w').write(str(ctypes.get_errno() if ring < 0 else 0))
 
 /// A static program that opens the file it is given, by the 64-bit or (`old`) the 32-bit system call.
 fn static_program(dir: &Path, old: bool) -> Option<PathBuf> {
-    let new_way = r#"
+    let new_way = r"
 #include <fcntl.h>
 #include <unistd.h>
-int main(int n, char **a) { return open(a[1], O_RDONLY) < 0; }"#;
+int main(int n, char **a) { return open(a[1], O_RDONLY) < 0; }";
     let old_way = r#"
 #include <string.h>
 #include <sys/mman.h>
@@ -762,6 +762,14 @@ cd /data && exec /usr/bin/unshare -f /bin/sh -c 'cat absolute; cat ./real; echo 
     }
     let kept = run.snapshots.0.lock().unwrap().clone();
     assert!(kept.iter().any(|(path, old)| path.ends_with("data/overwritten") && old == b"old\n"), "{kept:?}");
+}
+
+#[test]
+fn the_probe_says_what_works_and_what_to_do() {
+    let results = capture::probe(support::program());
+    assert!(results[0].works, "{results:?}");
+    let results = capture::probe(Path::new("/bin/false"));
+    assert!(!results[0].works && !results[0].remedy.is_empty(), "{results:?}");
 }
 
 /// Not judged, for a busy machine is no scale: what an open costs, beside the bare one.
