@@ -27,10 +27,8 @@ use super::{
     supervisor::{is_pseudo, monotonic},
     sys, target,
 };
-use crate::{
-    event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart},
-    files::Signature,
-};
+use crate::event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart};
+use crate::files::Signature;
 
 /// Beyond this many known processes the ones that have gone are forgotten.
 const MANY: usize = 4096;

@@ -31,7 +31,7 @@ use super::{
 use crate::event::{self, BeforeChange, Event, EventSink, Gap, KernelProcess, Launch};
 
 /// After a burst began the reader gathers this long before it looks again.
-const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 4_000_000 };
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// The longest that `settle` takes.
 const SETTLE: Duration = Duration::from_millis(20);
 /// The longest that the last records may take to reach the sink after the kernel's end.

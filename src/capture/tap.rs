@@ -96,9 +96,11 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         children,
         kernel: Some((kernel, pidfd)),
         kill_at: None,
+        wake,
+        pid,
     };
-    service.hear_child(&wake, pid)?;
-    service.serve(&wake, pid)
+    service.hear_child()?;
+    service.serve()
 }
 
 /// The child: installs the filter, hands the listener over, becomes the kernel. Comes back only with an error.
@@ -171,10 +173,13 @@ struct Service {
     kernel: Option<(Pid, OwnedFd)>,
     /// When the kernel gets SIGKILL, on the monotonic clock.
     kill_at: Option<u64>,
+    wake: Arc<OwnedFd>,
+    /// The kernel's number, also after its end.
+    pid: u32,
 }
 
 impl Service {
-    fn serve(&mut self, wake: &Arc<OwnedFd>, pid: u32) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<()> {
         loop {
             let timeout = self.kill_at.is_some().then_some(KILL_TICK);
             let nobody = self.children.as_fd();
@@ -205,7 +210,7 @@ impl Service {
                 self.post = None;
             }
             if self.child.is_some() && !child.is_empty() {
-                self.hear_child(wake, pid)?;
+                self.hear_child()?;
             }
             if (self.control.is_some() && !control.is_empty()) || (self.proxy.is_some() && !proxy.is_empty()) {
                 self.lose_proxy();
@@ -221,13 +226,14 @@ impl Service {
     }
 
     /// Hears what the kernel-to-be says: first about its filter; then nothing more, or why it could not start.
-    fn hear_child(&mut self, wake: &Arc<OwnedFd>, pid: u32) -> io::Result<()> {
+    fn hear_child(&mut self) -> io::Result<()> {
+        let pid = self.pid;
         let heard = self.child.as_ref().map_or(Ok(None), control::receive);
         let message = match heard {
             Ok(Some(Message::Watched { no_new_privs, listener, .. })) => {
                 // Linux before 6.6 cannot; then it costs a little more.
                 sys::wake_synchronously(listener.as_fd()).unwrap_or_default();
-                let post = self.answer(&listener, wake);
+                let post = self.answer(&listener);
                 self.tell(&Message::Watched { pid, no_new_privs, listener });
                 self.post = Some(post?);
                 return Ok(());
@@ -247,9 +253,9 @@ impl Service {
     }
 
     /// Begins to answer. If this fails we end, and the proxy does it.
-    fn answer(&self, listener: &OwnedFd, wake: &Arc<OwnedFd>) -> io::Result<Arc<Post>> {
+    fn answer(&self, listener: &OwnedFd) -> io::Result<Arc<Post>> {
         let listener = Arc::new(listener.try_clone()?);
-        let post = Post::new(listener, Arc::clone(&self.shared), Arc::clone(wake))?;
+        let post = Post::new(listener, Arc::clone(&self.shared), Arc::clone(&self.wake))?;
         post.answer()?;
         Ok(post)
     }
@@ -293,22 +299,22 @@ impl Service {
         let mut buffer = [0; 128];
         // It only says that there is something; many signals may be one.
         rustix::io::read(&self.children, &mut buffer).map(drop).unwrap_or_default();
-        if let Some((pid, _)) = &self.kernel {
+        if let Some((kernel, _)) = &self.kernel {
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            if let Ok(Some(state)) = rustix::process::waitid(WaitId::Pid(*pid), look) {
+            if let Ok(Some(state)) = rustix::process::waitid(WaitId::Pid(*kernel), look) {
                 self.kernel_ended(match (state.exit_status(), state.terminating_signal()) {
                     (Some(code), _) => (code & 0xff) << 8,
                     (None, Some(signal)) => signal | if state.dumped() { 0x80 } else { 0 },
                     (None, None) => 0,
-                });
+                })?;
             }
         }
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => {
+                Ok(Some((ended, status))) => {
                     // It may have ended after the look above.
-                    if self.kernel.as_ref().is_some_and(|(kernel, _)| *kernel == pid) {
-                        self.kernel_ended(status.as_raw());
+                    if self.kernel.as_ref().is_some_and(|(kernel, _)| *kernel == ended) {
+                        self.kernel_ended(status.as_raw())?;
                     }
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -317,11 +323,16 @@ impl Service {
         }
     }
 
-    fn kernel_ended(&mut self, status: i32) {
+    fn kernel_ended(&mut self, status: i32) -> io::Result<()> {
+        // `poll` looks at one source after the other: its last words may have come after the look at them.
+        while self.child.is_some() {
+            self.hear_child()?;
+        }
         self.shared.set_status(status);
         self.tell(&Message::Ended { status });
         self.kernel = None;
         self.kill_at = None;
+        Ok(())
     }
 }
 

@@ -490,6 +490,26 @@ fn a_daemon_of_the_notebook_opens_files_after_its_kernel_and_proxy_are_gone() {
 }
 
 #[test]
+fn orphans_of_the_notebook_are_reaped() {
+    let env = TestEnv::new();
+    let code = "for i in 1 2 3; do (setsid true &); done; touch ready; until [ -e go ]; do sleep 0.02; done";
+    let run = start(&[SH, "-c", code], &env.work(), options());
+    let tap = tap_of(run.kernel.pid()).unwrap();
+    eventually("the orphans exist", || env.work().join("ready").exists());
+    let children = || {
+        std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = stat.rsplit(')').next().unwrap_or_default().split(' ').nth(2).map(str::to_owned);
+            parent == Some(tap.to_string())
+        })
+    };
+    eventually("only the kernel is left", || children().count() == 1);
+    std::fs::write(env.work().join("go"), "").unwrap();
+    assert_eq!(run.kernel.wait().unwrap(), 0);
+    eventually("the tap has ended", || !is_running(tap));
+}
+
+#[test]
 fn a_capture_in_a_capture_says_that_it_sees_nothing() {
     let env = TestEnv::new();
     let (status, _outer) = run(
