@@ -249,7 +249,7 @@ pub fn launch(
     drop(command);
     let mut tap = spawned.map_err(|source| CaptureError::Tap { program: options.program.clone(), source })?;
 
-    let started = start(&control, &mut tap, &launch, &options)?;
+    let started = start(&control, &mut tap, &options)?;
     let Started { pid, pidfd, listener, no_new_privs } = started;
     tell_coverage(&options, &listener, &*sink);
     let reading = listener.is_ok();
@@ -316,25 +316,25 @@ struct Started {
 }
 
 /// Hears of the kernel-to-be.
-fn start(control: &OwnedFd, tap: &mut Child, launch: &Launch, options: &Options) -> Result<Started, CaptureError> {
+fn start(control: &OwnedFd, tap: &mut Child, options: &Options) -> Result<Started, CaptureError> {
     let failed = |source| CaptureError::Tap { program: options.program.clone(), source };
-    let (pid, listener, no_new_privs) = match control::receive(control) {
-        Ok(Some(Message::Watched { pid, no_new_privs, listener })) => (pid, Ok(listener), no_new_privs),
-        Ok(Some(Message::Unwatched { pid, errno })) => (pid, Err(errno), false),
-        Ok(Some(Message::NotStarted { errno })) => return Err(not_started(tap, launch, errno)),
-        Ok(other) => {
-            let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
-            return Err(failed(io::Error::other(found)));
+    let mut forked = None;
+    loop {
+        match (control::receive(control), forked) {
+            (Ok(Some(Message::Forked { pid, pidfd })), _) => forked = Some((pid, pidfd)),
+            (Ok(Some(Message::Watched { no_new_privs, listener })), Some((pid, pidfd))) => {
+                return Ok(Started { pid, pidfd, listener: Ok(listener), no_new_privs });
+            }
+            (Ok(Some(Message::Unwatched { errno })), Some((pid, pidfd))) => {
+                return Ok(Started { pid, pidfd, listener: Err(errno), no_new_privs: false });
+            }
+            (Ok(other), _) => {
+                let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
+                return Err(failed(io::Error::other(found)));
+            }
+            (Err(error), _) => return Err(failed(error)),
         }
-        Err(error) => return Err(failed(error)),
-    };
-    let pidfd = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
-        .map_err(|error| failed(error.into()))?;
-    Ok(Started { pid, pidfd, listener, no_new_privs })
+    }
 }
 
 /// Waits until the exec succeeded.

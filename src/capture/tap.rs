@@ -86,6 +86,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     drop(far);
     let kernel = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
     let pidfd = rustix::process::pidfd_open(kernel, PidfdFlags::empty())?;
+    control::send(&control, &Message::Forked { pid, pidfd: pidfd.try_clone()? })?;
     step_aside()?;
     let mut service = Service {
         post: None,
@@ -97,7 +98,6 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         kernel: Some((kernel, pidfd)),
         kill_at: None,
         wake,
-        pid,
     };
     service.hear_child()?;
     service.serve()
@@ -109,9 +109,9 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
     let mut command = Command::new(program);
     command.args(arguments);
     let message = match tap.watch.then(|| watch_self(tap.io_uring)) {
-        None => Message::Unwatched { pid: 0, errno: 0 },
-        Some(Ok((listener, no_new_privs))) => Message::Watched { pid: 0, no_new_privs, listener },
-        Some(Err(error)) => Message::Unwatched { pid: 0, errno: error.raw_os_error().unwrap_or(libc::EINVAL) },
+        None => Message::Unwatched { errno: 0 },
+        Some(Ok((listener, no_new_privs))) => Message::Watched { no_new_privs, listener },
+        Some(Err(error)) => Message::Unwatched { errno: error.raw_os_error().unwrap_or(libc::EINVAL) },
     };
     if let Err(error) = control::send(far, &message) {
         return error;
@@ -174,8 +174,6 @@ struct Service {
     /// When the kernel gets SIGKILL, on the monotonic clock.
     kill_at: Option<u64>,
     wake: Arc<OwnedFd>,
-    /// The kernel's number, also after its end.
-    pid: u32,
 }
 
 impl Service {
@@ -227,18 +225,17 @@ impl Service {
 
     /// Hears what the kernel-to-be says: first about its filter; then nothing more, or why it could not start.
     fn hear_child(&mut self) -> io::Result<()> {
-        let pid = self.pid;
         let heard = self.child.as_ref().map_or(Ok(None), control::receive);
         let message = match heard {
-            Ok(Some(Message::Watched { no_new_privs, listener, .. })) => {
+            Ok(Some(Message::Watched { no_new_privs, listener })) => {
                 // Linux before 6.6 cannot; then it costs a little more.
                 sys::wake_synchronously(listener.as_fd()).unwrap_or_default();
                 let post = self.answer(&listener);
-                self.tell(&Message::Watched { pid, no_new_privs, listener });
+                self.tell(&Message::Watched { no_new_privs, listener });
                 self.post = Some(post?);
                 return Ok(());
             }
-            Ok(Some(Message::Unwatched { errno, .. })) => Message::Unwatched { pid, errno },
+            Ok(Some(Message::Unwatched { errno })) => Message::Unwatched { errno },
             Ok(Some(other)) => {
                 self.child = None;
                 other

@@ -541,7 +541,8 @@ fn a_program_that_is_not_there_is_an_error() {
     let env = TestEnv::new();
     let launch = Launch { argv: vec!["/no/such/kernel".into()], env: Vec::new(), cwd: env.work() };
     let result = capture::launch(launch, options(), Arc::new(Collected::default()), Arc::new(Snapshots::default()));
-    let Err(capture::CaptureError::Kernel { program, source }) = result else { panic!("it started") };
+    let result = result.map(|kernel| kernel.pid());
+    let Err(capture::CaptureError::Kernel { program, source }) = result else { panic!("{result:?}") };
     assert_eq!((program, source.kind()), (PathBuf::from("/no/such/kernel"), std::io::ErrorKind::NotFound));
 }
 
