@@ -41,6 +41,7 @@ pub(crate) fn collect(
 ) {
     let (mut found, prefixed) = match environment.kind {
         Kind::Conda => distributions::read_conda(&environment.prefix),
+        Kind::RLibrary => (distributions::read_r_library(&environment.prefix), Vec::new()),
         _ => (Vec::new(), Vec::new()),
     };
     let by_conda = found.len();
@@ -106,7 +107,7 @@ impl Collection<'_> {
         let environment = self.environment;
         let below = |names: &[&[u8]]| names.iter().map(|name| paths::join(&environment.prefix, name)).collect();
         match environment.kind {
-            Kind::Site => Vec::new(),
+            Kind::Site | Kind::RLibrary => Vec::new(),
             Kind::InPlace => {
                 let mut starts: Vec<Vec<u8>> = below(&[b"bin", b"lib"]);
                 starts.extend(environment.standard.clone());
@@ -139,7 +140,8 @@ impl Collection<'_> {
         if environment.kind == Kind::InPlace && rest.starts_with(b"lib/") {
             return environment.standard.iter().any(|standard| paths::below(dir, standard)) && !is_test_suite(dir);
         }
-        !(bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest)) && !(self.in_standard(dir) && is_test_suite(dir))
+        !(bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest))
+            && !(self.in_standard(dir) && is_test_suite(dir))
     }
 
     fn in_standard(&self, path: &[u8]) -> bool {
@@ -248,7 +250,8 @@ impl Collection<'_> {
         if in_dist_info && [&b"RECORD"[..], b"INSTALLER", b"REQUESTED", b"direct_url.json"].contains(&name) {
             return Place::InstallerRecord;
         }
-        if name == b"pyvenv.cfg" || (self.environment.kind == Kind::Conda && paths::has_component(path, b"conda-meta")) {
+        if name == b"pyvenv.cfg" || (self.environment.kind == Kind::Conda && paths::has_component(path, b"conda-meta"))
+        {
             return Place::Environment;
         }
         if self.prefixed.contains_key(path) || meta.is_some_and(|meta| self.holds_prefix(path, meta)) {
@@ -347,7 +350,9 @@ impl Collection<'_> {
     fn add_compiled(&self, builder: &mut Builder<'_>, dir: &[u8], sources: &HashMap<Vec<u8>, Meta>) {
         let owner = |source: &[u8]| self.owners.get(source).copied();
         let place = |source: &[u8]| self.place(source, None);
-        add_compiled(builder, dir, sources, &owner, &|builder, source| builder.classify(&self.facts(source, place(source))).class);
+        add_compiled(builder, dir, sources, &owner, &|builder, source| {
+            builder.classify(&self.facts(source, place(source))).class
+        });
     }
 }
 
@@ -390,7 +395,7 @@ pub(crate) fn add_compiled(
     let Ok(listing) = fs::read_dir(paths::as_path(&cache)) else { return };
     for entry in listing.filter_map(Result::ok) {
         let name = entry.file_name().into_vec();
-        let Some(stem) = compiled_stem(&name) else { continue };
+        let Some(stem) = compiled_stem(&name).filter(|_| builder.keeps(&name)) else { continue };
         let source_name = [stem, b".py"].concat();
         let Some(source) = sources.get(&source_name) else { continue };
         let path = paths::join(&cache, &name);
@@ -408,6 +413,16 @@ pub(crate) fn add_compiled(
     }
 }
 
+impl Builder<'_> {
+    /// `-O` bytecode is used only by an interpreter that was started so.
+    fn keeps(&self, name: &[u8]) -> bool {
+        let optimised = memchr::memmem::find(name, b".opt-").is_some();
+        let asked = self.recording.environment.get("PYTHONOPTIMIZE").is_some_and(Option::is_some)
+            || self.recording.info.argv.iter().any(|word| word == "-O" || word == "-OO");
+        optimised == asked
+    }
+}
+
 /// `x` of `x.cpython-311.pyc` and `x.cpython-311.opt-1.pyc`.
 fn compiled_stem(name: &[u8]) -> Option<&[u8]> {
     let rest = name.strip_suffix(b".pyc")?;
@@ -422,9 +437,7 @@ fn is_current(path: &[u8], source: &Meta) -> bool {
     if file.read_exact_at(&mut header, 0).is_err() {
         return false;
     }
-    let word = |at: usize| {
-        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
-    };
+    let word = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
     match word(4) {
         0 => {
             // Both are kept modulo 2^32.

@@ -95,9 +95,7 @@ fn read_egg_info(site: &[u8], path: &[u8]) -> Option<Distribution> {
     let mut distribution = from_metadata(&text(path, "PKG-INFO")?)?;
     distribution.files = own_directory(path);
     if let Some(installed) = text(path, "installed-files.txt") {
-        distribution
-            .files
-            .extend(installed.lines().map(|line| paths::fold(&paths::join(path, line.as_bytes()))));
+        distribution.files.extend(installed.lines().map(|line| paths::fold(&paths::join(path, line.as_bytes()))));
     } else {
         for top in text(path, "top_level.txt").unwrap_or_default().lines().filter(|line| !line.is_empty()) {
             let module = paths::join(site, top.as_bytes());
@@ -268,8 +266,18 @@ fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -
     })
 }
 
+/// The packages of an R library directory, in order of name.
+pub(crate) fn read_r_library(library: &[u8]) -> Vec<Distribution> {
+    let listing = fs::read_dir(paths::as_path(library)).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<Distribution> = listing
+        .filter_map(|entry| read_r_package(&paths::join(library, entry.file_name().as_encoded_bytes())))
+        .collect();
+    found.sort_by(|a, b| a.component.name.cmp(&b.component.name));
+    found
+}
+
 /// An R package: the directory has DESCRIPTION and `Meta/`.
-pub(crate) fn read_r_package(dir: &[u8]) -> Option<Distribution> {
+fn read_r_package(dir: &[u8]) -> Option<Distribution> {
     if !paths::as_path(dir).join("Meta").is_dir() {
         return None;
     }
@@ -358,9 +366,43 @@ mod tests {
     }
 
     #[test]
+    fn an_r_library_is_read_by_its_descriptions() {
+        let library = tempfile::tempdir().unwrap();
+        let package = library.path().join("dplyr");
+        fs::create_dir_all(package.join("Meta")).unwrap();
+        fs::create_dir_all(library.path().join("file-backed")).unwrap();
+        let description = "Package: dplyr\nVersion: 1.1.4\nLicense: MIT + file LICENSE\nDepends: R (>= 3.5)\nImports: cli (>= 3.4), glue,\n    rlang\n";
+        fs::write(package.join("DESCRIPTION"), description).unwrap();
+        let found = read_r_library(paths::bytes(library.path()));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].requires, ["cli", "glue", "rlang"]);
+        assert_eq!(found[0].component.purl(), "pkg:cran/dplyr@1.1.4");
+        assert_eq!(found[0].files.len(), 1);
+    }
+
+    #[test]
+    fn a_conda_prefix_says_which_files_hold_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        fs::create_dir(prefix.path().join("conda-meta")).unwrap();
+        let meta = serde_json::json!({
+            "name": "zlib", "version": "1.3", "license": "Zlib", "depends": ["libgcc >=13"], "files": ["lib/libz.so", "bin/z-config"],
+            "paths_data": {"paths": [{"_path": "lib/libz.so"}, {"_path": "bin/z-config", "prefix_placeholder": "/opt/x"}]},
+        });
+        fs::write(prefix.path().join("conda-meta/zlib-1.3-0.json"), meta.to_string()).unwrap();
+        fs::write(prefix.path().join("conda-meta/broken.json"), "{").unwrap();
+        let (found, prefixed) = read_conda(paths::bytes(prefix.path()));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].requires, ["libgcc"]);
+        assert_eq!(prefixed, [paths::join(paths::bytes(prefix.path()), b"bin/z-config")]);
+    }
+
+    #[test]
     fn dependencies_of_dependencies_are_needed() {
         let make = |name: &str, requires: &[&str]| {
-            let text = format!("Name: {name}\nVersion: 1\n{}", requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>());
+            let text = format!(
+                "Name: {name}\nVersion: 1\n{}",
+                requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>()
+            );
             from_metadata(&text).unwrap()
         };
         let all = [make("a", &["b"]), make("b", &["c", "missing"]), make("c", &["a"]), make("d", &[])];

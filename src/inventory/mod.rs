@@ -130,7 +130,7 @@ pub fn take(
     }
     system::add_state(&mut builder, &mut system);
     system.settle(&mut builder);
-    // Editable sources before touched files would take their present content for what was imported.
+    // What was imported goes in as it was then: only the rest of an editable source tree as it is now.
     user::add(&mut builder, &mut system, store, &touched);
     user::add_editable(&mut builder);
     user::add_included(&mut builder);
@@ -152,7 +152,12 @@ pub fn explain(inventory: &Inventory, path: &[u8]) -> Option<Explanation> {
     });
     if let Some((at, entry)) = in_it {
         let text = rules::text_of(entry.rule).unwrap_or_default().to_owned();
-        return Some(Explanation { class: entry.class, rule: entry.rule.to_owned(), text, image_path: Some(at.clone()) });
+        return Some(Explanation {
+            class: entry.class,
+            rule: entry.rule.to_owned(),
+            text,
+            image_path: Some(at.clone()),
+        });
     }
     let out = inventory.left_out.iter().find(|out| out.path == path)?;
     Some(Explanation { class: out.class, rule: out.rule.clone(), text: out.why.clone(), image_path: None })
@@ -177,7 +182,13 @@ fn context(recording: &Recording, store: &Store) -> Context {
         paths::bytes(&path).to_vec()
     };
     let value = |name: &str| {
-        recording.environment.get(name).cloned().flatten().filter(|value| value.starts_with('/')).map(String::into_bytes)
+        recording
+            .environment
+            .get(name)
+            .cloned()
+            .flatten()
+            .filter(|value| value.starts_with('/'))
+            .map(String::into_bytes)
     };
     let mut temporary = vec![b"/tmp".to_vec(), b"/var/tmp".to_vec(), b"/dev/shm".to_vec()];
     temporary.extend(value("TMPDIR"));
@@ -321,7 +332,11 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
         }
     }
     for (name, by) in system.missing {
-        warnings.push(format!("no file was found for the library {}, which {} names", display_bytes(&name), display_bytes(&by)));
+        warnings.push(format!(
+            "no file was found for the library {}, which {} names",
+            display_bytes(&name),
+            display_bytes(&by)
+        ));
     }
     for out in left_out.iter().filter(|out| out.rule == "gpu-driver") {
         warnings.push(format!("{} belongs to this machine's graphics driver and is not in", display_bytes(&out.path)));
