@@ -2,7 +2,7 @@
 //! Python): dist-info RECORD, egg-info `installed-files.txt`, conda-meta.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     fs,
     path::Path,
 };
@@ -199,7 +199,7 @@ fn parse_record(record: &str, site: &[u8]) -> Vec<Vec<u8>> {
                 }
                 None => line.split(',').next()?.to_owned(),
             };
-            if path.is_empty() || path.ends_with(".pyc") {
+            if path.is_empty() || path.as_bytes().ends_with(b".pyc") {
                 return None;
             }
             if path.starts_with('/') {
@@ -320,16 +320,16 @@ fn read_r_package(dir: &[u8]) -> Option<Distribution> {
 pub(crate) fn closure(all: &[Distribution], wanted: &[usize]) -> Vec<usize> {
     let by_name: HashMap<&str, usize> =
         all.iter().enumerate().map(|(index, distribution)| (distribution.component.name.as_str(), index)).collect();
-    let mut taken: BTreeMap<usize, ()> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     let mut waiting: Vec<usize> = wanted.to_vec();
     while let Some(index) = waiting.pop() {
-        if taken.insert(index, ()).is_none()
+        if taken.insert(index)
             && let Some(distribution) = all.get(index)
         {
             waiting.extend(distribution.requires.iter().filter_map(|name| by_name.get(name.as_str()).copied()));
         }
     }
-    taken.into_keys().collect()
+    taken.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -399,11 +399,9 @@ mod tests {
     #[test]
     fn dependencies_of_dependencies_are_needed() {
         let make = |name: &str, requires: &[&str]| {
-            let text = format!(
-                "Name: {name}\nVersion: 1\n{}",
-                requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>()
-            );
-            from_metadata(&text).unwrap()
+            let mut lines = vec![format!("Name: {name}"), "Version: 1".to_owned()];
+            lines.extend(requires.iter().map(|need| format!("Requires-Dist: {need}")));
+            from_metadata(&lines.join("\n")).unwrap()
         };
         let all = [make("a", &["b"]), make("b", &["c", "missing"]), make("c", &["a"]), make("d", &[])];
         assert_eq!(closure(&all, &[0]), [0, 1, 2]);

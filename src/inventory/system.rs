@@ -156,7 +156,7 @@ impl System {
             Some(owner) => {
                 self.take_package(builder, owner);
                 if builder.tree.entry(&found.path).is_none() {
-                    self.add_packaged(builder, owner, &found.path, meta);
+                    Self::add_packaged(builder, owner, &found.path, meta);
                 }
             }
             None => self.add_unowned(builder, &found.path, meta),
@@ -224,14 +224,14 @@ impl System {
                 Node::File(meta) if found.links.iter().any(|(at, _)| at == path) => {
                     builder.tree.add_links(&found.links);
                     if builder.packages.owner(&found.path) == Some(index) {
-                        self.add_packaged(builder, index, &found.path, meta);
+                        Self::add_packaged(builder, index, &found.path, meta);
                     } else {
                         self.waiting.push(found.path);
                     }
                 }
                 Node::File(meta) => {
                     builder.tree.add_links(&found.links);
-                    self.add_packaged(builder, index, &found.path, meta);
+                    Self::add_packaged(builder, index, &found.path, meta);
                     if path.ends_with(b".py") {
                         directories.insert(paths::parent(&found.path).to_vec());
                     }
@@ -259,7 +259,7 @@ impl System {
     }
 
     /// One file of a package, even one that is documentation: the session asked for it.
-    fn add_packaged(&mut self, builder: &mut Builder<'_>, index: usize, path: &[u8], meta: Meta) {
+    fn add_packaged(builder: &mut Builder<'_>, index: usize, path: &[u8], meta: Meta) {
         let usage = Usage { ordinary: true, ..Usage::default() };
         let verdict = builder.classify(&FactsSeed { path, place: Place::Package, usage });
         if !verdict.goes_in || builder.is_excluded(path) {

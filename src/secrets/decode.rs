@@ -94,7 +94,7 @@ pub(super) fn base64_pieces(text: &str) -> Vec<(&str, String)> {
     let standard = GeneralPurpose::new(&alphabet::STANDARD, config);
     let url_safe = GeneralPurpose::new(&alphabet::URL_SAFE, config);
     text.split(|c| !is_base64(c) && c != '=')
-        .flat_map(|piece| {
+        .filter_map(|piece| {
             // `token=QWxh…==`: only trailing signs are padding.
             let body = piece.trim_end_matches('=');
             let start = body.rfind('=').map_or(0, |at| at + 1);

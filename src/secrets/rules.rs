@@ -77,7 +77,7 @@ const NAMED: &[(&str, &str)] = &[
 const GUARDED: &[(&str, Guard, &str)] = &[
     ("url-password", Guard::Real, r#"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@'"<>]{0,64}:([^\s/@'"<>]{3,128})@[A-Za-z0-9_.\[-]"#),
     ("authorization", Guard::Real, r#"(?i)authorization\\?["']?\s*[\]:=,]\s*[fbr]?\\?["']?(?:bearer|token|basic|apikey|digest)\s+([A-Za-z0-9._~+/=-]{12,})"#),
-    ("authorization", Guard::Random, r#"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"#),
+    ("authorization", Guard::Random, r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"),
     ("password", Guard::Real, r#"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
     ("password", Guard::Real, r"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]'\x22]{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}'([^'\n]{5,200})'"),
     ("password", Guard::Mixed, r#"(?i)(?:password|passwd|passphrase|passwort|pwd)["']\s*,\s*["']([^"'\n\s]{6,128})["']"#),

@@ -173,9 +173,9 @@ impl Scanner {
 
     fn matches<'a>(&mut self, place: &str, text: &str, raw: &dyn Fn(std::ops::Range<usize>) -> Option<&'a str>) {
         let lower = text.to_ascii_lowercase();
-        let holds = |needle: &&str| memchr::memmem::find(lower.as_bytes(), needle.as_bytes()).is_some();
+        let holds = |needle: &str| memchr::memmem::find(lower.as_bytes(), needle.as_bytes()).is_some();
         for rule in
-            rules::RULES.iter().filter(|rule| rule.needles.is_empty() || rule.needles.iter().any(|one| holds(&one)))
+            rules::RULES.iter().filter(|rule| rule.needles.is_empty() || rule.needles.iter().any(|one| holds(one)))
         {
             for captures in rule.pattern.captures_iter(text) {
                 let Some(value) = captures.get(1).or_else(|| captures.get(0)) else { continue };

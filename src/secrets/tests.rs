@@ -83,7 +83,7 @@ fn forms(dice: &mut Dice) -> Vec<(String, String)> {
     ]
     .concat();
     whole(block);
-    let mut named = |write: &str, secret: String| forms.push((write.replace("@", &secret), secret));
+    let mut named = |write: &str, secret: String| forms.push((write.replace('@', &secret), secret));
     named("aws_secret_access_key = @", dice.word(40));
     named("AWS_SECRET_ACCESS_KEY=@", dice.word(40));
     named("aws_secret_access_key = @", ["wJalrXUtnFEMI/K7", "MDENG/bPxRfiCYEY00001"].concat());
@@ -92,13 +92,11 @@ fn forms(dice: &mut Dice) -> Vec<(String, String)> {
     named("db_password='@'", dice.word(12));
     named("password: @", [&dice.word(9), "#7"].concat());
     named("connect(host='db', user='u', passwd='@')", dice.word(10));
-    named("postgresql://ada:@/db".replace('@', "\u{1}@host").replace('\u{1}', "@").as_str(), dice.word(1));
-    forms.pop();
     let secret = dice.word(14);
     forms.push((["postgresql://ada:", &secret, "@db.host/sales"].concat(), secret));
     let secret = dice.word(20);
     forms.push((["https://ci:", &secret, "@git.host/x.git"].concat(), secret));
-    let mut named = |write: &str, secret: String| forms.push((write.replace("@", &secret), secret));
+    let mut named = |write: &str, secret: String| forms.push((write.replace('@', &secret), secret));
     named("api_key = \"@\"", dice.word(32));
     named("client_secret: '@'", dice.word(28));
     named("OPENWEATHER_API_KEY=@", dice.hex(32));
@@ -337,7 +335,10 @@ fn clean(dice: &mut Dice, recording: &mut Recording, at: usize) {
         3 => cell.code = "import os, getpass\npassword = getpass.getpass('Password: ')\ntoken = os.environ['HF_TOKEN']\napi_key = os.getenv(\"API_KEY\")".into(),
         4 => cell.code = "tokenizer = AutoTokenizer.from_pretrained('bert-base-uncased')\npad_token = '[PAD]'; eos_token = '<|endoftext|>'\ntokenizer.add_special_tokens({'pad_token': '<pad>'})".into(),
         5 => cell.outputs.push(display("text/html", json!(format!("<img src=\"data:image/png;base64,{}\"/>", base64::engine::general_purpose::STANDARD.encode([137_u8, 80, 78, 71, 200, 1].repeat(60)))))),
-        6 => cell.outputs.push(stream((0..40).map(|row| format!("{row} {:.4} {:.4}\n", f64::from(row) / 7.0, f64::from(row) / 3.0)).collect())),
+        6 => {
+            let rows: Vec<_> = (0..40).map(|row| format!("{row} {:.4} {:.4}", f64::from(row) / 7.0, f64::from(row) / 3.0)).collect();
+            cell.outputs.push(stream(rows.join("\n")));
+        }
         7 => cell.code = "vectorizer = TfidfVectorizer(token_pattern=r\"(?u)\\b\\w\\w+\\b\", max_features=5000)\nkey = lambda row: row['user_name']".into(),
         8 => cell.code = "url = 'https://raw.githubusercontent.com/mwaskom/seaborn-data/master/iris.csv'\ndf = pd.read_csv(url)\nengine = create_engine('sqlite:///data/db.sqlite3')".into(),
         9 => cell.outputs.push(Output::Error {

@@ -460,3 +460,49 @@ fn two_users_of_one_environment_get_the_same_paths_in_it() {
     assert_eq!(one, other);
     assert!(one.iter().any(|path| path.ends_with(b"site-packages/hello.py")));
 }
+
+#[test]
+fn a_conda_environment_moves_whole_without_its_package_cache() {
+    let env = TestEnv::new();
+    let prefix = fs::canonicalize(env.path()).unwrap().join("conda");
+    let write = |name: &str, text: &str| {
+        let path = prefix.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let python = write("bin/python", "#!/bin/sh\n");
+    write("lib/libz.so", "z");
+    write("bin/z-config", prefix.to_str().unwrap());
+    write("lib/stray.txt", "nobody's");
+    write("pkgs/cache.conda", "cache");
+    write("envs/other/conda-meta/history", "");
+    let meta = serde_json::json!({
+        "name": "zlib", "version": "1.3", "files": ["lib/libz.so", "bin/z-config"],
+        "paths_data": {"paths": [{"_path": "bin/z-config", "prefix_placeholder": "/opt/x"}]},
+    });
+    write("conda-meta/zlib-1.3-0.json", &meta.to_string());
+    let store = Store::open(&env.path().join("data")).unwrap();
+    let inventory = take(&recording(&python, &env.work(), &env.path().join("home")), &store, &Options::default());
+    assert_sound(&inventory);
+    assert_eq!((inventory.roots[0].kind.as_str(), &inventory.roots[0].prefix), ("conda", &prefix));
+    let class = |name: &str| entry(&inventory, &Path::new("/opt/nbpack/env/0").join(name)).map(|entry| entry.class);
+    assert_eq!(class("lib/libz.so"), Some(Class::Distribution));
+    assert_eq!(class("bin/z-config"), Some(Class::Environment));
+    assert!(class("lib/stray.txt").is_some());
+    assert_eq!((class("pkgs/cache.conda"), class("envs/other/conda-meta/history")), (None, None));
+    let sorted: Vec<_> = inventory.components.iter().map(|one| (&one.kind, &one.name)).collect();
+    assert!(sorted.is_sorted());
+    let owner = entry(&inventory, Path::new("/opt/nbpack/env/0/lib/libz.so")).unwrap().component.unwrap();
+    assert_eq!(inventory.components[owner].purl(), "pkg:conda/zlib@1.3");
+}
+
+#[test]
+fn a_kernel_whose_interpreter_is_gone_cannot_be_packed() {
+    let env = TestEnv::new();
+    let store = Store::open(&env.path().join("data")).unwrap();
+    let gone = env.path().join("gone/bin/python");
+    let error = inventory::take(&recording(&gone, &env.work(), env.path()), &store, &Options::default(), &mut |_| {});
+    assert!(error.unwrap_err().to_string().contains("gone/bin/python"));
+}
