@@ -6,12 +6,14 @@
 
 mod builder;
 mod collect;
+mod datasets;
 mod distributions;
 mod elf;
 mod environment;
 pub mod glob;
 mod libraries;
 pub mod model;
+mod overrides;
 mod packages;
 mod paths;
 mod private;
@@ -28,6 +30,7 @@ use std::{
 };
 
 use builder::Builder;
+pub use datasets::{Dataset, datasets};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};

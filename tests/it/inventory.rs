@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
-        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+        fs::{PermissionsExt as _, symlink},
     },
     path::{Path, PathBuf},
     process::Command,
@@ -102,20 +102,11 @@ fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
                 match source {
                     Source::Host { path, signature } | Source::Bytecode { path, signature, .. } => {
                         let metadata = fs::metadata(path).unwrap();
-                        // Checked before it is linked: a link more changes the file's status time.
-                        assert_eq!(
-                            (metadata.len(), metadata.ino()),
-                            (signature.size, signature.ino),
-                            "{}",
-                            path.display()
-                        );
+                        assert_eq!(Signature::of(&metadata), *signature, "{}", path.display());
+                        fs::copy(path, &at).unwrap();
                         // Bytecode is normalised elsewhere: here the sources keep the times it names.
-                        if fs::hard_link(path, &at).is_err() {
-                            fs::copy(path, &at).unwrap();
-                            let file = fs::File::options().append(true).open(&at).unwrap();
-                            file.set_modified(metadata.modified().unwrap()).unwrap();
-                        }
-                        continue;
+                        let file = fs::File::options().append(true).open(&at).unwrap();
+                        file.set_modified(metadata.modified().unwrap()).unwrap();
                     }
                     Source::Blob(digest) => {
                         fs::copy(store.blob_path(digest), &at).unwrap();
@@ -123,7 +114,6 @@ fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
                     Source::Bytes(bytes) => fs::write(&at, bytes).unwrap(),
                 }
                 assert_eq!(fs::metadata(&at).unwrap().len(), *size, "{}", at.display());
-                // Never on a hard link: it would be the machine's own file.
                 fs::set_permissions(&at, fs::Permissions::from_mode(if *executable { 0o755 } else { 0o644 })).unwrap();
             }
         }
@@ -184,7 +174,14 @@ fn a_root_of_a_virtual_environment_imports_and_has_a_shell() {
     assert_eq!(inventory.roots[0].role, 0);
     assert_eq!(inventory.roots[0].canonical, Path::new("/opt/nbpack/env/0"));
     let root = env.path().join("root");
-    materialise(&inventory, &store, &root);
+    // What the imports below do not need would only cost time.
+    let large = ["jupyterlab", "notebook", "polars", "polars-runtime-32", "duckdb", "debugpy", "statsmodels", "jedi"];
+    let mut copied = inventory.clone();
+    copied.entries.retain(|_, entry| {
+        entry.component.is_none_or(|at| !large.contains(&inventory.components[at].name.as_str()))
+            && !matches!(&entry.kind, EntryKind::File { source: Source::Bytecode { .. }, .. })
+    });
+    materialise(&copied, &store, &root);
     let code = "import pandas, sklearn, matplotlib.pyplot, pyarrow, sys, ssl, sqlite3, ctypes; print(sys.prefix)";
     let Some(prefix) = in_root(&root, &[python.to_str().unwrap(), "-B", "-c", code]) else { return };
     let expected = python.parent().unwrap().parent().unwrap();
@@ -195,7 +192,7 @@ fn a_root_of_a_virtual_environment_imports_and_has_a_shell() {
     assert!(listed.contains("bin\n") && listed.contains("\ny\n"), "{listed}");
     let modules = "import ssl, json, sys, os, time\n\
         print(len(ssl.create_default_context().get_ca_certs()) > 50, os.path.expanduser('~ada'), time.tzname != ())\n\
-        import numpy; print(os.path.basename(numpy.__cached__ or ''), numpy.__file__)";
+        import numpy; print(numpy.__file__)";
     let said = in_root(&root, &[python.to_str().unwrap(), "-B", "-c", modules]).unwrap();
     assert!(said.starts_with("True "), "{said}");
     assert!(said.contains(expected.to_str().unwrap()), "{said}");
