@@ -20,6 +20,8 @@ mod frames;
 mod image;
 mod json;
 mod layers;
+#[cfg(test)]
+mod tests;
 
 pub use compress::Compression;
 pub use plan::plan;

@@ -535,7 +535,9 @@ impl Archive {
             }
             let header = match RawHeader::parse(block) {
                 Ok(header) => header,
-                Err(what) if at == 0 && block.get(257..262) != Some(b"ustar") => {
+                Err(what)
+                    if at == 0 && block.get(257..262) != Some(b"ustar") && !block.starts_with(b"oci-layout\0") =>
+                {
                     let why = format!("it is no tar archive (its first header has {what})");
                     return Err(ReadError::NotABundle { path: path.to_owned(), why });
                 }
