@@ -9,11 +9,11 @@ pub mod files;
 // floor 1
 pub mod event;
 pub mod jupyter;
+pub mod store;
 // floor 2
 pub mod capture;
 pub mod kernel;
 pub mod session;
-pub mod store;
 // floor 3
 pub mod inventory;
 pub mod record;

@@ -1,1 +1,106 @@
 //! Which files did the processes touch? Watches, never decides.
+//!
+//! The process tree is proxy → tap → kernel. The tap installs a seccomp filter on the kernel and answers its
+//! notifications (`seccomp_unotify(2)`), always with "go on"; what it saw it puts on a ring in shared memory, from
+//! which a thread of the proxy makes events. Both hold the listener, and a notification is received straight into the
+//! shared memory: whoever of the two dies, the other answers what is left.
+//!
+//! A recorder, not a sandbox: another thread of the target can rewrite the path between our read and Linux's.
+
+mod caller;
+mod calls;
+mod control;
+mod drain;
+mod filter;
+mod interpreter;
+mod launch;
+mod ring;
+mod seen;
+mod supervisor;
+#[expect(unsafe_code, reason = "seccomp, shared memory and fork have no safe interface; one call for each function")]
+mod sys;
+mod tap;
+pub mod target;
+
+use std::{io, path::PathBuf, time::Duration};
+
+pub use launch::launch;
+pub use tap::{Tap, run as run_tap};
+
+/// How the kernel is to be watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// The best that works here.
+    Auto,
+    /// Seccomp user notification.
+    Notify,
+    /// Not at all.
+    None,
+}
+
+/// What happens to programs that use io_uring, whose requests pass by every filter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IoUring {
+    /// They run, and the record has a gap.
+    Detect,
+    /// They are told that it is not permitted, and use other calls.
+    Refuse,
+}
+
+/// How to capture.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This program, which is started again as `nbpack tap …`.
+    pub program: PathBuf,
+    /// The mechanism.
+    pub mode: Mode,
+    /// io_uring.
+    pub io_uring: IoUring,
+    /// How long a call may be held while the content that it would change is put aside.
+    pub longest_hold: Duration,
+}
+
+impl Options {
+    /// The usual: the best mechanism, io_uring allowed, a change held for at most a minute.
+    pub fn new(program: PathBuf) -> Self {
+        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_mins(1) }
+    }
+}
+
+/// Why the kernel could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Memory, sockets or threads for the capture.
+    #[error("cannot prepare the capture: no {what}")]
+    Prepare {
+        /// What could not be had.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tap.
+    #[error("cannot start `{}` as the kernel's parent", program.display())]
+    Tap {
+        /// This program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel itself.
+    #[error("cannot start the kernel `{}`", program.display())]
+    Kernel {
+        /// The first word of its command.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl From<CaptureError> for io::Error {
+    fn from(error: CaptureError) -> Self {
+        let (CaptureError::Prepare { source, .. }
+        | CaptureError::Tap { source, .. }
+        | CaptureError::Kernel { source, .. }) = &error;
+        Self::new(source.kind(), error)
+    }
+}

@@ -1,13 +1,38 @@
-//! `nbpack tap`.
+//! `nbpack tap`: the process between proxy and kernel. Started by nbpack itself, never by a person.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, os::fd::RawFd, process::ExitCode};
+
+use anyhow::Context as _;
 
 use super::Context;
+use crate::capture::{self, IoUring, Tap};
 
-/// TO BE WRITTEN
+/// Starts the kernel and answers for it (internal).
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Descriptor of the shared memory.
+    #[arg(long)]
+    memory: RawFd,
+    /// Descriptor of the socket to the proxy.
+    #[arg(long)]
+    control: RawFd,
+    /// Descriptor of the event that wakes the proxy.
+    #[arg(long)]
+    wake: RawFd,
+    /// Install the filter.
+    #[arg(long)]
+    watch: bool,
+    /// Do not let programs use io_uring.
+    #[arg(long)]
+    refuse_io_uring: bool,
+    /// The kernel's program and arguments.
+    #[arg(last = true, required = true)]
+    argv: Vec<OsString>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+    let io_uring = if args.refuse_io_uring { IoUring::Refuse } else { IoUring::Detect };
+    let Args { memory, control, wake, watch, argv, .. } = args;
+    capture::run_tap(&Tap { memory, control, wake, watch, io_uring, argv }).context("cannot serve the kernel")?;
+    Ok(ExitCode::SUCCESS)
 }

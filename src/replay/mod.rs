@@ -1,1 +1,29 @@
-//! Did the same thing happen again, and if not, why?
+//! Did the same thing happen again, and if not, why: runs a recorded session once more, compares by meaning, and
+//! looks for causes. Judging is pure: two recordings in, verdicts out. It prints nothing.
+
+mod align;
+pub mod cause;
+mod clock;
+pub mod compare;
+mod figure;
+pub mod file;
+mod judge;
+pub mod lineage;
+mod markup;
+mod noise;
+mod outputs;
+mod rules;
+mod text;
+#[cfg(test)]
+pub(crate) mod truth;
+mod value;
+pub mod verdict;
+
+pub mod why;
+
+pub(crate) use compare::belongs_to_system;
+pub use judge::{is_judged, judge};
+pub use noise::NORMALISERS;
+pub use rules::{Rules, RulesError};
+pub(crate) use text::on_screen;
+pub use verdict::{Judged, Verdict, Verdicts};

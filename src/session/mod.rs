@@ -2,4 +2,16 @@
 //!
 //! This module keeps rows and gives them back; it does not interpret messages (that is `record`).
 
+pub mod db;
+mod export;
+mod find;
+pub mod journal;
 pub mod model;
+mod notebook;
+mod read;
+
+pub use db::DbError;
+pub use export::{LARGEST_INLINE, export, output_row};
+pub use find::{FindError, Found, Selector, db_path, dir, find, find_telling, ids, list, list_telling, lock, read_id};
+pub use notebook::{Form, notebook, output as notebook_output};
+pub use read::{read, read_code, read_info};

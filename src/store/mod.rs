@@ -1,11 +1,15 @@
 //! Where nbpack keeps things, and the blobs there: a file under `blobs/` always hashes to its name.
 
+mod blobs;
+
 use std::path::{Path, PathBuf};
 
 use crate::{
     digest::{DiffId, Digest},
     files::{self, FileError},
 };
+
+pub use blobs::{BlobError, Ingested, hash_file};
 
 /// The directory `$XDG_DATA_HOME/nbpack/v1` and the names in it. Created on demand, mode 0700.
 #[derive(Clone, Debug)]

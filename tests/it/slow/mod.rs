@@ -1,1 +1,6 @@
 //! Engines, browser, kill series, other roots: the group that takes minutes.
+
+mod browser;
+mod colleague;
+mod engines;
+mod kills;

@@ -72,3 +72,63 @@ impl TestEnv {
         self.command(program()).args(args).output().unwrap()
     }
 }
+
+/// The kernelspec that `nbpack install` writes for `python3`.
+pub const KERNEL: &str = "python3-nbpack";
+
+impl TestEnv {
+    /// Puts the nbpack kernel into this environment's own Jupyter directory.
+    pub fn install_kernel(&self, python: &Path) {
+        let bin = python.parent().unwrap();
+        let output = self
+            .command(program())
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
+            .env("VIRTUAL_ENV", bin.parent().unwrap())
+            .args(["install", "--kernel", "python3", "--user"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs `cells` as `work/NAME` through a real Jupyter client with the nbpack kernel; gives the notebook.
+    pub fn record(&self, python: &Path, name: &str, cells: &[&str]) -> PathBuf {
+        let notebook = self.work().join(name);
+        let output = self
+            .command(python)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/record.py"))
+            .arg(&notebook)
+            .arg(KERNEL)
+            .args(cells)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        notebook
+    }
+
+    /// Runs the program under test and expects success; gives what it printed on stdout.
+    pub fn nbpack_ok(&self, args: &[&str]) -> String {
+        let output = self.nbpack(args);
+        assert!(
+            output.status.success(),
+            "nbpack {args:?} ended with {}:\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// The root of another distribution (Debian trixie with Docker), prepared by README's test command; needs root.
+pub fn other_root() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-roots/trixie");
+    if !rustix::process::geteuid().is_root() {
+        skipped("not root: another distribution's root cannot be entered");
+        return None;
+    }
+    if !root.join("usr/sbin/dockerd").exists() {
+        skipped("no root of another distribution (target/test-roots/trixie; README's test command makes it)");
+        return None;
+    }
+    Some(root)
+}

@@ -1,0 +1,236 @@
+"""Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
+
+    compare.py PROGRAM [capture] [kernel] [bundle] [restore] [--rounds N]
+
+CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
+started while the load exceeds the number of cores (at most a minute is waited).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("program")
+parser.add_argument("parts", nargs="*", default=[])
+parser.add_argument("--rounds", type=int, default=5)
+arguments = parser.parse_args()
+program, prefix = os.path.abspath(arguments.program), sys.prefix
+scratch = pathlib.Path(tempfile.mkdtemp(prefix="nbpack-bench-"))
+environment = dict(
+    os.environ, XDG_DATA_HOME=str(scratch / "data"), JUPYTER_DATA_DIR=str(scratch / "jupyter"), PATH=f"{prefix}/bin:{os.environ['PATH']}")
+os.environ.update(environment)
+
+
+def cost(work):
+    """(CPU seconds of all children, wall seconds, result) of calling work."""
+    deadline = time.monotonic() + 60
+    while os.getloadavg()[0] > os.cpu_count() and time.monotonic() < deadline:
+        time.sleep(1)
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    result = work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - began, result
+
+
+def compare(title, baseline, contenders, measure=None, before=None):
+    """Alternates and prints; measure(result) replaces CPU seconds where it is given."""
+    names = [baseline[0]] + [name for name, _ in contenders]
+    samples = {name: [] for name in names}
+    for number in range(arguments.rounds):
+        order = [baseline, *contenders]
+        for name, work in order if number % 2 == 0 else order[::-1]:
+            if before:
+                before(name)
+            cpu, wall, result = cost(work)
+            samples[name].append((measure(result) if measure else cpu, wall))
+    print(f"\n{title}  ({arguments.rounds} alternated rounds, medians)")
+    for name in names:
+        pairs = list(zip(samples[name], samples[baseline[0]]))
+        ratio = statistics.median(mine[0] / base[0] for mine, base in pairs)
+        wall = statistics.median(mine[1] / base[1] for mine, base in pairs)
+        value = statistics.median(mine[0] for mine in samples[name])
+        print(f"  {name:34} {value:10.4f}   ratio {ratio:6.2f}   wall ratio {wall:6.2f}")
+
+
+def run(*command, **more):
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+    if done.returncode:
+        sys.exit(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
+
+
+def shell(text, **more):
+    run("bash", "-o", "pipefail", "-c", text, **more)
+
+
+IMPORTS = "import pandas, sklearn.ensemble, matplotlib.pyplot, pyarrow.parquet"
+LOOP = """
+import os
+for i in range(2000): open(f'f{i}', 'w').close()
+for _ in range(10):
+    for i in range(2000): os.close(os.open(f'f{i}', os.O_RDONLY))
+for _ in range(100):
+    for i in range(2000): os.stat(f'f{i}')
+"""
+
+
+def session(kernel, cells, cwd=None):
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name=kernel)
+    began = time.monotonic()
+    manager.start_kernel(cwd=str(cwd or scratch))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+    ready = time.monotonic() - began
+    results = []
+    for cell in cells:
+        results.append(cell(client) if callable(cell) else client.execute_interactive(cell, timeout=600, output_hook=lambda _: None))
+    client.stop_channels()
+    manager.shutdown_kernel()
+    return ready, results
+
+
+def demo_notebook():
+    """The code of the demonstration's notebook, in a directory with its data."""
+    fixtures = pathlib.Path(__file__).resolve().parent.parent / "fixtures/demo"
+    target = scratch / "notebook"
+    if not target.exists():
+        shutil.copytree(fixtures, target)
+        run(sys.executable, "make_data.py", "data", cwd=target)
+    cells = json.loads((target / "analysis.ipynb").read_text())["cells"]
+    return target, ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def capture():
+    where, cells = demo_notebook()
+    for title, code, cwd in [("imports", [IMPORTS], scratch), ("200k stat + 20k open", [LOOP], scratch), ("notebook", cells, where)]:
+        compare(f"capture, {title}: CPU seconds of kernel, proxy and tap", ("bare", lambda: session("python3", code, cwd)),
+                [("nbpack", lambda: session("python3-nbpack", code, cwd))])
+    if shutil.which("strace"):
+        for title, code in [("imports", IMPORTS), ("200k stat + 20k open", LOOP)]:
+            plain = [sys.executable, "-c", code]
+            compare(f"peer for scale, {title}: CPU seconds", ("bare python", lambda: run(*plain, cwd=scratch)),
+                    [("strace -f --seccomp-bpf %file",
+                      lambda: run("strace", "-f", "--seccomp-bpf", "-e", "trace=%file", "-o", "/dev/null", *plain, cwd=scratch))])
+
+
+def kernel():
+    def empty(client):
+        for _ in range(20):
+            client.execute_interactive("", timeout=60, output_hook=lambda _: None)
+        times = []
+        for _ in range(300):
+            began = time.monotonic()
+            client.execute_interactive("", timeout=60, output_hook=lambda _: None)
+            times.append(time.monotonic() - began)
+        return statistics.median(times)
+
+    def timed(code, count):
+        def work(client):
+            seen, began = [0], time.monotonic()
+
+            def hook(message):
+                content = message["content"]
+                if message["msg_type"] == "stream":
+                    seen[0] += content["text"].count("\n")
+                elif message["msg_type"] == "display_data":
+                    seen[0] += 1
+                elif message["msg_type"] == "comm_msg":
+                    seen[0] += sum(len(buffer) for buffer in message["buffers"])
+            client.execute_interactive(code, timeout=600, output_hook=hook)
+            if seen[0] != count:
+                sys.exit(f"{seen[0]} of {count} arrived")
+            return time.monotonic() - began
+        return work
+
+    comm = "from comm import create_comm\nc = create_comm(target_name='bench')\nc.send({}, buffers=[bytes(200_000_000)])"
+    works = {
+        "empty execute, seconds": empty,
+        "100,000 printed lines, seconds": timed("for i in range(100_000): print(i)", 100_000),
+        "10,000 displays of 1 kB, seconds": timed("for i in range(10_000): display({'text/plain': 'x' * 1000}, raw=True)", 10_000),
+        "200 MB comm buffer, seconds": timed(comm, 200_000_000),
+    }
+    for title, work in works.items():
+        compare(f"kernel, {title}", ("bare", lambda: session("python3", [work])), [("nbpack", lambda: session("python3-nbpack", [work]))],
+                measure=lambda result: result[1][0])
+    compare("kernel, start to first reply, seconds", ("bare", lambda: session("python3", [])),
+            [("nbpack", lambda: session("python3-nbpack", []))], measure=lambda result: result[0])
+
+
+def exported():
+    """A session that imports from this environment, and the export's own words about it."""
+    os.environ["JPY_SESSION_NAME"] = str(scratch / "bench.ipynb")
+    session("python3-nbpack", [IMPORTS, "print(pandas.__version__)"])
+    (scratch / "tar").mkdir(exist_ok=True)
+    sessions = json.loads(subprocess.check_output([program, "sessions", "--json"]))
+    return sessions[0]["id"]
+
+
+def empty_store(_name=None):
+    for part in ("blobs", "index", "layers", "refs"):
+        shutil.rmtree(scratch / "data/nbpack/v1" / part, ignore_errors=True)
+
+
+def bundle():
+    ident = exported()
+    export = lambda: run(program, "export", "--quiet", "--force", ident, "-o", str(scratch / "a.nbpack"))
+    export()
+    # The peer packs the same files: the root that this bundle restores.
+    unpacked = scratch / "root"
+    layers = unpack(unpacked)
+    peer = lambda: shell(f"tar -C {unpacked} -c . | zstd -q -3 -T0 -f -o {scratch}/peer.tar.zst")
+    first = lambda: (empty_store(), export())
+    compare(f"export with an empty store, {layers} layers: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export", first)])
+    print(f"  size: nbpack {os.path.getsize(scratch / 'a.nbpack') / 1e6:.1f} MB, peer {os.path.getsize(scratch / 'peer.tar.zst') / 1e6:.1f} MB")
+    export()
+    compare("second export: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export again", export)])
+
+
+def unpack(target):
+    """Makes the bundle's root as plain files; returns the number of layers."""
+    run(program, "restore", "--quiet", "--no-kernel", "--notebook", str(scratch / "out.ipynb"), "--force", str(scratch / "a.nbpack"))
+    layers = sorted((scratch / "data/nbpack/v1/layers/sha256").iterdir())
+    target.mkdir(exist_ok=True)
+    for layer in layers:
+        shell(f"tar -C {layer}/root -c . | tar -C {target} -x")
+    return len(layers)
+
+
+def restore():
+    if not (scratch / "a.nbpack").exists():
+        bundle()
+    shell(f"[ -e {scratch}/peer.tar.zst ] || tar -C {scratch}/root -c . | zstd -q -3 -T0 -f -o {scratch}/peer.tar.zst")
+    use = "import pandas; print(pandas.__version__)"
+    python = subprocess.check_output([program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", "import sys; print(sys.executable)"], text=True).strip()
+
+    def plain():
+        shutil.rmtree(scratch / "plain", ignore_errors=True)
+        (scratch / "plain").mkdir()
+        shell(f"tar --zstd -C {scratch}/plain -xf {scratch}/peer.tar.zst")
+        run(python, "-c", use)
+
+    def ours():
+        empty_store()
+        run(program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", use)
+    compare("restore and first `import pandas`: CPU seconds", ("tar --zstd -x, then python", plain), [("nbpack run", ours)])
+    again = lambda: run(program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", "1")
+    compare("second start: CPU seconds", ("bare python", lambda: run(python, "-c", "1")), [("nbpack run", again)])
+
+
+run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
+try:
+    for part in arguments.parts or ["capture", "kernel", "bundle", "restore"]:
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "restore": restore}[part]()
+finally:
+    subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
+    shutil.rmtree(scratch, ignore_errors=True)

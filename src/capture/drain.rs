@@ -1,0 +1,468 @@
+//! Takes records off the ring and makes events of them. May touch files, so it runs in a thread that nobody waits for,
+//! save the callers whose calls are parked.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::Metadata,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::{
+            ffi::{OsStrExt as _, OsStringExt as _},
+            fs::MetadataExt as _,
+        },
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    interpreter,
+    launch::Hold,
+    ring::Shared,
+    seen::{Seen, What},
+    supervisor::{is_pseudo, monotonic},
+    sys, target,
+};
+use crate::{
+    event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart},
+    files::Signature,
+};
+
+/// Beyond this many known processes the ones that have gone are forgotten.
+const MANY: usize = 4096;
+/// At most one gap of a counted kind in this time (ns).
+const GAP_INTERVAL: u64 = 1_000_000_000;
+/// The counters of the shared memory, as gaps.
+const COUNTED: [(&str, &str); 3] = [
+    ("ring_full", "calls came faster than they could be kept"),
+    ("eintr_hazard", "a signal struck while a call waited to be seen; without SA_RESTART that call failed with EINTR"),
+    ("preserve", "a change went on before the old content was put aside"),
+];
+
+/// What runs in a process.
+#[derive(Clone, Debug, Default)]
+struct Program {
+    exe: Vec<u8>,
+    argv: Vec<Vec<u8>>,
+}
+
+/// The signals that make a process's calls fail.
+#[derive(Debug, Default)]
+struct Hazard {
+    handlers: HashSet<i32>,
+    timers: HashSet<i32>,
+    told: bool,
+}
+
+/// The reader of the ring.
+pub(super) struct Drain {
+    shared: Arc<Shared>,
+    sink: Arc<dyn EventSink>,
+    before: Arc<dyn BeforeChange>,
+    listener: Arc<OwnedFd>,
+    hold: Arc<Hold>,
+    no_new_privs: bool,
+    kernel: u32,
+    words: Vec<u64>,
+    processes: HashMap<u32, Program>,
+    hazards: HashMap<u32, Hazard>,
+    interpreters: HashMap<(Vec<u8>, Signature), Vec<Vec<u8>>>,
+    /// What was told of the counters, and when.
+    told: [(u64, u64); 3],
+}
+
+/// What a drain is made with.
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sink: Arc<dyn EventSink>,
+    pub(super) before: Arc<dyn BeforeChange>,
+    pub(super) listener: Arc<OwnedFd>,
+    pub(super) hold: Arc<Hold>,
+    pub(super) no_new_privs: bool,
+    pub(super) kernel: u32,
+}
+
+impl Drain {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { shared, sink, before, listener, hold, no_new_privs, kernel } = parts;
+        Self {
+            shared,
+            sink,
+            before,
+            listener,
+            hold,
+            no_new_privs,
+            kernel,
+            words: Vec::new(),
+            processes: HashMap::new(),
+            hazards: HashMap::new(),
+            interpreters: HashMap::new(),
+            told: [(0, 0); 3],
+        }
+    }
+
+    /// Handles all records that are there; says how many. `done` is called after each.
+    pub(super) fn run(&mut self, done: &AtomicU64) -> usize {
+        let mut handled = 0;
+        let mut words = std::mem::take(&mut self.words);
+        while self.shared.peek(&mut words) {
+            if let Some(seen) = Seen::decode(&words) {
+                self.handle(seen);
+            }
+            // Only now: who waits for this record waits until the sink has it.
+            self.shared.release(&words);
+            done.store(self.shared.tail(), Ordering::Release);
+            handled += 1;
+        }
+        self.words = words;
+        self.tell_counts(GAP_INTERVAL);
+        handled
+    }
+
+    /// Tells what was counted since the last time and is not told yet.
+    pub(super) fn finish(&mut self) {
+        self.tell_counts(0);
+    }
+
+    fn tell_counts(&mut self, interval: u64) {
+        for ((count, told), (reason, detail)) in self.shared.counts().into_iter().zip(&mut self.told).zip(COUNTED) {
+            if count <= told.0 {
+                continue;
+            }
+            let now = monotonic();
+            if told.1 == 0 || now.saturating_sub(told.1) >= interval {
+                let gap = Gap { at: event::now(), reason: reason.into(), detail: detail.into(), count: count - told.0 };
+                *told = (count, now);
+                self.sink.record(Event::Gap(gap));
+            }
+        }
+    }
+
+    fn gap(&self, seen: &Seen, reason: &str, detail: String) {
+        self.sink.record(Event::Gap(Gap { at: seen.at, reason: reason.into(), detail, count: 1 }));
+    }
+
+    fn handle(&mut self, seen: Seen) {
+        if seen.what == What::Exec {
+            self.exec(&seen);
+            return;
+        }
+        self.meet(&seen);
+        let op = match seen.what {
+            What::Open { flags } => FileOp::Open { flags },
+            What::Rename { exchange } => FileOp::Rename { exchange },
+            What::Unlink { dir } => FileOp::Unlink { dir },
+            What::Truncate => FileOp::Truncate,
+            What::Link => FileOp::Link,
+            What::Symlink => FileOp::Symlink,
+            What::Exec => FileOp::Exec,
+            What::Connect => return self.connect(&seen),
+            What::IoUring => {
+                let detail = format!("{} uses io_uring: files that it opens there are not seen", self.name(seen.pid));
+                return self.gap(&seen, "io_uring", detail);
+            }
+            What::Handler { .. } | What::Timer { .. } => return self.hazard(&seen),
+            What::Unreadable { errno } => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                let detail = format!("the paths of {} cannot be read: {error}", self.name(seen.pid));
+                return self.gap(&seen, "unreadable", detail);
+            }
+        };
+        let mut access = FileAccess {
+            at: seen.at,
+            pid: seen.pid,
+            tid: seen.tid,
+            op,
+            path: through_self(&seen, seen.path.clone()),
+            other: None,
+            signature: None,
+        };
+        if !seen.other.is_empty() {
+            access.other = Some(seen.other.clone());
+        }
+        if seen.parked != 0 {
+            self.tell_before(&seen, &access);
+        } else if let What::Open { flags } = seen.what
+            && only_reads(flags)
+            && !is_pseudo(&access.path)
+        {
+            let host = self.reach(&seen, &access.path, true);
+            access.signature =
+                std::fs::metadata(host).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
+        }
+        self.sink.record(Event::File(access));
+    }
+
+    /// A call waits: lets the recording look at what it is about to change, then answers it.
+    fn tell_before(&self, seen: &Seen, access: &FileAccess) {
+        let mut victims = Vec::new();
+        match (seen.what, &access.other) {
+            // The target's content goes; the source only changes its name, but under the old one it is gone too.
+            (What::Rename { .. }, Some(target)) => {
+                victims.push(self.reach(seen, target, false));
+                victims.push(self.reach(seen, &access.path, false));
+            }
+            (What::Unlink { .. }, _) => victims.push(self.reach(seen, &access.path, false)),
+            _ => victims.push(self.reach(seen, &access.path, true)),
+        }
+        for victim in victims {
+            if std::fs::symlink_metadata(&victim).is_ok_and(|found| found.is_file() || found.is_symlink())
+                && std::fs::metadata(&victim).is_ok_and(|found| found.is_file())
+            {
+                self.hold.begin();
+                self.before.before_change(access, &victim);
+                self.hold.end();
+            }
+        }
+        // An error means that the watchdog was quicker, or that the caller is gone.
+        sys::let_through(self.listener.as_fd(), seen.parked).unwrap_or_default();
+        self.shared.unpark(seen.parked);
+    }
+
+    /// The path by which we can open what the caller calls `path`; for links themselves, not `follow`.
+    fn reach(&self, seen: &Seen, path: &[u8], follow: bool) -> PathBuf {
+        if !seen.elsewhere {
+            return PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        }
+        // The caller may have gone; its parent or the kernel most likely live where it did.
+        let alive = |pid: &u32| *pid != 0 && Path::new(&format!("/proc/{pid}/root")).exists();
+        let witness = [seen.tid, seen.pid, seen.ppid, self.kernel].into_iter().find(alive).unwrap_or(seen.pid);
+        target::below_root(witness, path, follow)
+    }
+
+    fn name(&self, pid: u32) -> String {
+        let exe = self.processes.get(&pid).map(|program| program.exe.as_slice()).unwrap_or_default();
+        format!("process {pid} ({})", crate::files::display_bytes(exe))
+    }
+
+    /// Says once that a process exists. It runs what its parent runs, until it calls exec.
+    fn meet(&mut self, seen: &Seen) {
+        if self.processes.contains_key(&seen.pid) {
+            return;
+        }
+        let program = self.processes.get(&seen.ppid).cloned().unwrap_or_else(|| Program {
+            exe: rustix::fs::readlink(format!("/proc/{}/exe", seen.pid), Vec::new())
+                .map(|exe| exe.into_bytes())
+                .unwrap_or_default(),
+            argv: crate::files::read(Path::new(&format!("/proc/{}/cmdline", seen.pid)))
+                .map(|bytes| split_arguments(&bytes))
+                .unwrap_or_default(),
+        });
+        self.start(seen, program);
+    }
+
+    fn start(&mut self, seen: &Seen, program: Program) {
+        if self.processes.len() > MANY {
+            let alive = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
+            self.processes.retain(|pid, _| alive(pid));
+            self.hazards.retain(|pid, _| alive(pid));
+        }
+        self.processes.insert(seen.pid, program.clone());
+        let Program { exe, argv } = program;
+        self.sink.record(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv }));
+    }
+
+    /// An exec: the file, and if it is there, the interpreters that Linux opens with it and the new program.
+    fn exec(&mut self, seen: &Seen) {
+        let path = through_self(seen, seen.path.clone());
+        let host = self.reach(seen, &path, true);
+        let found = std::fs::metadata(&host).ok().filter(Metadata::is_file);
+        let signature = found.as_ref().map(Signature::of);
+        let access = |path: &[u8], signature| {
+            Event::File(FileAccess {
+                at: seen.at,
+                pid: seen.pid,
+                tid: seen.tid,
+                op: FileOp::Exec,
+                path: path.to_owned(),
+                other: None,
+                signature,
+            })
+        };
+        self.sink.record(access(&path, signature));
+        // A search along PATH tries names that are not there; nothing starts then.
+        let (Some(metadata), Some(signature)) = (found, signature) else { return };
+        if metadata.mode() & 0o111 == 0 {
+            return;
+        }
+        let key = (path.clone(), signature);
+        let interpreters = self.interpreters.get(&key).cloned().unwrap_or_else(|| {
+            if self.interpreters.len() > MANY {
+                self.interpreters.clear();
+            }
+            let found = interpreter::interpreters(&path, |path| self.reach(seen, path, true));
+            self.interpreters.insert(key, found.clone());
+            found
+        });
+        for interpreter in &interpreters {
+            let signature =
+                std::fs::metadata(self.reach(seen, interpreter, true)).ok().map(|found| Signature::of(&found));
+            self.sink.record(access(interpreter, signature));
+        }
+        if self.no_new_privs && gains_privileges(&host, &metadata) {
+            let detail = format!(
+                "{} cannot gain privileges while an ordinary user records; start the kernel with capture `none` for that",
+                crate::files::display_bytes(&path)
+            );
+            self.gap(seen, "setuid", detail);
+        }
+        self.hazards.remove(&seen.pid);
+        let exe = std::fs::canonicalize(&host).ok().filter(|_| !seen.elsewhere);
+        let exe = exe.map_or(path, |exe| exe.into_os_string().into_vec());
+        self.start(seen, Program { exe, argv: split_arguments(&seen.other) });
+    }
+
+    fn connect(&self, seen: &Seen) {
+        if let Some(address) = address(&seen.path) {
+            let (at, pid, tid) = (seen.at, seen.pid, seen.tid);
+            self.sink.record(Event::Connection(Connection { at, pid, tid, address }));
+        }
+    }
+
+    /// Notes handlers and timers; a repeated timer with a handler that does not restart calls is worth a word.
+    fn hazard(&mut self, seen: &Seen) {
+        let hazard = self.hazards.entry(seen.pid).or_default();
+        match seen.what {
+            What::Handler { signal, restarts: true } => {
+                hazard.handlers.remove(&signal);
+            }
+            What::Handler { signal, restarts: false } => {
+                hazard.handlers.insert(signal);
+            }
+            What::Timer { signal } => {
+                hazard.timers.insert(signal);
+            }
+            _ => {}
+        }
+        if hazard.told || hazard.handlers.is_disjoint(&hazard.timers) {
+            return;
+        }
+        hazard.told = true;
+        let detail = format!(
+            "{} has a repeated timer whose handler lacks SA_RESTART: files may fail to open with `Interrupted system \
+             call` while it is recorded",
+            self.name(seen.pid)
+        );
+        self.gap(seen, "eintr_hazard", detail);
+    }
+}
+
+fn only_reads(flags: i32) -> bool {
+    flags & libc::O_ACCMODE == libc::O_RDONLY && flags & (libc::O_TRUNC | libc::O_DIRECTORY | libc::O_PATH) == 0
+}
+
+/// Whether an exec of the file should have raised privileges.
+fn gains_privileges(host: &Path, metadata: &Metadata) -> bool {
+    metadata.mode() & 0o6000 != 0
+        || rustix::fs::getxattr(host, c"security.capability", &mut [0u8; 0][..]).is_ok_and(|length| length > 0)
+}
+
+fn split_arguments(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    if bytes.is_empty() { Vec::new() } else { bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
+}
+
+/// Rewrites names that mean something else for every process; a descriptor is replaced by the file behind it.
+fn through_self(seen: &Seen, path: Vec<u8>) -> Vec<u8> {
+    let own = |prefix: &[u8], target: String| {
+        let rest = path.strip_prefix(prefix)?;
+        (rest.is_empty() || rest.starts_with(b"/")).then(|| [target.as_bytes(), rest].concat())
+    };
+    let Seen { pid, tid, .. } = seen;
+    let rewritten = own(b"/proc/self", format!("/proc/{pid}"))
+        .or_else(|| own(b"/proc/thread-self", format!("/proc/{pid}/task/{tid}")))
+        .or_else(|| own(b"/dev/fd", format!("/proc/{pid}/fd")))
+        .or_else(|| own(b"/dev/stdin", format!("/proc/{pid}/fd/0")))
+        .or_else(|| own(b"/dev/stdout", format!("/proc/{pid}/fd/1")))
+        .or_else(|| own(b"/dev/stderr", format!("/proc/{pid}/fd/2")));
+    let Some(rewritten) = rewritten else { return path };
+    let proc = format!("/proc/{pid}/");
+    let is_link =
+        rewritten.strip_prefix(proc.as_bytes()).is_some_and(|rest| rest == b"exe" || rest.starts_with(b"fd/"));
+    let behind = is_link.then(|| rustix::fs::readlink(rewritten.as_slice(), Vec::new()).ok()).flatten();
+    match behind {
+        Some(file) if file.as_bytes().starts_with(b"/") => file.into_bytes(),
+        _ => rewritten,
+    }
+}
+
+/// A socket address in words; `None` for the address that only dissolves a connection.
+fn address(bytes: &[u8]) -> Option<String> {
+    let (family, rest) = bytes.split_first_chunk()?;
+    let family = u16::from_le_bytes(*family);
+    let port = || rest.first_chunk().map(|port| u16::from_be_bytes(*port));
+    match i32::from(family) {
+        libc::AF_UNSPEC => None,
+        libc::AF_INET => {
+            let ip = Ipv4Addr::from(*rest.get(2..)?.first_chunk::<4>()?);
+            Some(format!("tcp:{}", SocketAddr::from((ip, port()?))))
+        }
+        libc::AF_INET6 => {
+            let ip = Ipv6Addr::from(*rest.get(6..)?.first_chunk::<16>()?);
+            Some(format!("tcp:{}", SocketAddr::from((ip, port()?))))
+        }
+        libc::AF_UNIX => {
+            let (mark, name) = match rest.split_first() {
+                Some((0, name)) => ("@", name),
+                _ => ("", rest),
+            };
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            Some(format!("unix:{mark}{}", crate::files::display_bytes(name)))
+        }
+        _ => Some(family.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_linux_writes_them() {
+        assert_eq!(address(&[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0]).unwrap(), "tcp:127.0.0.1:8080");
+        let mut six = vec![10, 0, 0, 80, 0, 0, 0, 0];
+        six.extend(Ipv6Addr::LOCALHOST.octets());
+        assert_eq!(address(&six).unwrap(), "tcp:[::1]:80");
+        assert_eq!(address(b"\x01\x00/run/x.sock\0junk").unwrap(), "unix:/run/x.sock");
+        assert_eq!(address(b"\x01\x00\0name").unwrap(), "unix:@name");
+        assert_eq!(address(&[16, 0, 0, 0]).unwrap(), "16");
+        assert_eq!(address(&[0, 0, 0, 0]), None);
+        assert_eq!(address(&[2, 0, 0x1f]), None);
+        assert_eq!(address(&[2]), None);
+    }
+
+    #[test]
+    fn names_that_depend_on_the_caller_are_rewritten() {
+        let pid = std::process::id();
+        let rewritten = |path: &str| {
+            let seen = Seen {
+                at: 0,
+                pid,
+                tid: pid,
+                ppid: 1,
+                elsewhere: false,
+                parked: 0,
+                what: What::Exec,
+                path: Vec::new(),
+                other: Vec::new(),
+            };
+            String::from_utf8(through_self(&seen, path.into())).unwrap()
+        };
+        assert_eq!(rewritten("/proc/self/status"), format!("/proc/{pid}/status"));
+        assert_eq!(rewritten("/proc/selfish"), "/proc/selfish");
+        assert_eq!(rewritten("/proc/thread-self/comm"), format!("/proc/{pid}/task/{pid}/comm"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(file.as_file());
+        assert_eq!(rewritten(&format!("/dev/fd/{number}")), file.path().to_str().unwrap());
+    }
+
+    #[test]
+    fn arguments_keep_empty_ones() {
+        assert_eq!(split_arguments(b"a\0\0b\0"), [b"a".to_vec(), Vec::new(), b"b".to_vec()]);
+        assert!(split_arguments(b"").is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! The BPF program: which calls wait for the supervisor. Everything else never leaves Linux's fast path.
+//!
+//! Linux works out once, when the filter is installed, which numbers are always allowed; so only the watched calls
+//! ever run this program, and its length costs the others nothing.
+
+use super::{
+    IoUring,
+    calls::{ABIS, Abi, Call},
+};
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+/// The low half of argument `index`; the high half is 4 bytes further (both architectures are little endian).
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+
+/// `SYS_CONNECT` of `socketcall(2)`.
+const SOCKETCALL_CONNECT: u32 = 3;
+/// The signals of interval timers: a handler of these without `SA_RESTART` can make a watched call fail.
+pub(super) const TIMER_SIGNALS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
+
+const fn statement(code: u16, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt: 0, jf: 0, k }
+}
+
+/// Goes on `skip` instructions later unless the accumulator is `k`.
+const fn unless_equal_skip(k: u32, skip: u8) -> libc::sock_filter {
+    libc::sock_filter { code: JUMP_EQUAL, jt: 0, jf: skip, k }
+}
+
+/// Goes on `skip` instructions later if the accumulator is `k`.
+const fn if_equal_skip(k: u32, skip: u8) -> libc::sock_filter {
+    libc::sock_filter { code: JUMP_EQUAL, jt: skip, jf: 0, k }
+}
+
+/// The program for every interface of this architecture; `watch` is the action for a watched call.
+pub(super) fn program(io_uring: IoUring, watch: u32) -> Vec<libc::sock_filter> {
+    let mut program = vec![statement(LOAD, ARCH)];
+    for abi in ABIS {
+        let section = section(abi, io_uring, watch);
+        program.push(if_equal_skip(abi.arch, 1));
+        program.push(statement(JUMP, section.len() as u32));
+        program.extend(section);
+    }
+    program.push(statement(RETURN, ALLOW));
+    program
+}
+
+/// The part for one interface; it always returns.
+fn section(abi: &Abi, io_uring: IoUring, watch: u32) -> Vec<libc::sock_filter> {
+    let mut section = vec![statement(LOAD, NUMBER)];
+    if abi.ignored_bits != 0 {
+        section.push(statement(AND, !abi.ignored_bits));
+    }
+    for (number, call) in abi.calls {
+        let body = match call {
+            Call::RtSigaction => handler_of_a_timer(watch),
+            Call::Socketcall => vec![
+                statement(LOAD, argument(0)),
+                unless_equal_skip(SOCKETCALL_CONNECT, 1),
+                statement(RETURN, watch),
+                statement(RETURN, ALLOW),
+            ],
+            Call::IoUringSetup if io_uring == IoUring::Refuse => vec![statement(RETURN, REFUSE)],
+            _ => vec![statement(RETURN, watch)],
+        };
+        section.push(unless_equal_skip(*number, body.len() as u8));
+        section.extend(body);
+    }
+    section.push(statement(RETURN, ALLOW));
+    section
+}
+
+/// `rt_sigaction(signal, act, …)`: watched if `act` is given and `signal` is one of [`TIMER_SIGNALS`].
+fn handler_of_a_timer(watch: u32) -> Vec<libc::sock_filter> {
+    let mut body = vec![
+        statement(LOAD, argument(1)),
+        unless_equal_skip(0, 3),
+        statement(LOAD, argument(1) + 4),
+        unless_equal_skip(0, 1),
+        statement(RETURN, ALLOW),
+        statement(LOAD, argument(0)),
+    ];
+    let count = TIMER_SIGNALS.len();
+    for (index, signal) in TIMER_SIGNALS.into_iter().enumerate() {
+        body.push(if_equal_skip(signal as u32, (count - index) as u8));
+    }
+    body.push(statement(RETURN, ALLOW));
+    body.push(statement(RETURN, watch));
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCH: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+    /// Runs a program as `seccomp(2)` describes it.
+    fn run(program: &[libc::sock_filter], arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        let mut data = Vec::new();
+        data.extend(number.to_le_bytes());
+        data.extend(arch.to_le_bytes());
+        data.extend(0u64.to_le_bytes());
+        for arg in args {
+            data.extend(arg.to_le_bytes());
+        }
+        let (mut at, mut accumulator) = (0usize, 0u32);
+        loop {
+            let step = program[at];
+            at += 1;
+            match step.code {
+                LOAD => {
+                    let from = step.k as usize;
+                    accumulator = u32::from_le_bytes(data[from..from + 4].try_into().unwrap());
+                }
+                AND => accumulator &= step.k,
+                JUMP => at += step.k as usize,
+                JUMP_EQUAL => at += usize::from(if accumulator == step.k { step.jt } else { step.jf }),
+                RETURN => return step.k,
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_listed_call_waits_and_its_neighbours_do_not() {
+        let program = program(IoUring::Detect, WATCH);
+        for abi in ABIS {
+            for number in 0..600 {
+                let found = run(&program, abi.arch, number, [0; 6]);
+                let listed = abi.calls.iter().find(|(listed, _)| *listed == number).map(|(_, call)| *call);
+                let expected = match listed {
+                    None | Some(Call::RtSigaction | Call::Socketcall) => ALLOW,
+                    Some(_) => WATCH,
+                };
+                assert_eq!(found, expected, "call {number} of {:#x}", abi.arch);
+            }
+        }
+        assert_eq!(run(&program, 0xdead, 2, [0; 6]), ALLOW);
+    }
+
+    #[test]
+    fn a_handler_waits_only_when_it_is_set_for_a_timer() {
+        let program = program(IoUring::Detect, WATCH);
+        let native = &ABIS[0];
+        let number = native.calls.iter().find(|(_, call)| *call == Call::RtSigaction).unwrap().0;
+        let ask = |signal: i32, act: u64| run(&program, native.arch, number, [signal as u64, act, 0, 8, 0, 0]);
+        for signal in 1..65 {
+            let expected = if TIMER_SIGNALS.contains(&signal) { WATCH } else { ALLOW };
+            assert_eq!(ask(signal, 0x1000), expected, "signal {signal}");
+            assert_eq!(ask(signal, 1 << 32), expected, "signal {signal}, an address whose low half is zero");
+            assert_eq!(ask(signal, 0), ALLOW, "signal {signal} is only asked about");
+        }
+    }
+
+    #[test]
+    fn io_uring_is_refused_only_on_request() {
+        let number = ABIS[0].calls.iter().find(|(_, call)| *call == Call::IoUringSetup).unwrap().0;
+        assert_eq!(run(&program(IoUring::Refuse, WATCH), ABIS[0].arch, number, [0; 6]), REFUSE);
+        assert_eq!(run(&program(IoUring::Detect, WATCH), ABIS[0].arch, number, [0; 6]), WATCH);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_second_64_bit_interface_is_no_way_around() {
+        let program = program(IoUring::Detect, WATCH);
+        assert_eq!(run(&program, ABIS[0].arch, 257 | super::super::calls::X32, [0; 6]), WATCH);
+        assert_eq!(run(&program, ABIS[0].arch, 520 | super::super::calls::X32, [0; 6]), WATCH);
+    }
+}

@@ -1,0 +1,514 @@
+//! The proxy's side: starts the tap, reads the ring, watches over the tap and takes its place when it dies.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    path::PathBuf,
+    process::{Child, Command},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFlags, Timespec, eventfd, poll},
+    process::{Pid, PidfdFlags, Signal, WaitOptions},
+    time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime},
+};
+
+use super::{
+    CaptureError, IoUring, Mode, Options,
+    control::{self, Message},
+    drain::{Drain, Parts},
+    ring::{self, Shared},
+    supervisor::{Supervisor, monotonic},
+    sys,
+    tap::{GROUP_SIGNALS, source},
+};
+use crate::event::{self, BeforeChange, Event, EventSink, Gap, KernelProcess, Launch};
+
+/// After a burst began the reader gathers this long before it looks again.
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 4_000_000 };
+/// The longest that `settle` takes.
+const SETTLE: Duration = Duration::from_millis(20);
+/// The longest that the last records may take to reach the sink after the kernel's end.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+/// How often (ns) a held call is renewed; the watchdog's patience is several of these.
+const RENEWAL: i64 = 500_000_000;
+/// How often (ns) parked calls are looked after when the tap is gone.
+const PARKED_TICK: i64 = 250_000_000;
+
+/// Says that the proxy is alive while it puts content aside, up to a limit.
+pub(super) struct Hold {
+    timer: OwnedFd,
+    /// Since when (monotonic, ns) a change is held; 0: none.
+    since: AtomicU64,
+    longest: u64,
+}
+
+impl Hold {
+    fn new(longest: Duration) -> io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        Ok(Self { timer, since: AtomicU64::new(0), longest })
+    }
+
+    fn arm(&self, nanoseconds: i64) {
+        let interval = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let times = Itimerspec { it_interval: interval, it_value: interval };
+        // Without the timer the watchdog ends the hold earlier, which it may.
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times).map(drop).unwrap_or_default();
+    }
+
+    /// A change is held from now on.
+    pub(super) fn begin(&self) {
+        self.since.store(monotonic(), Ordering::Relaxed);
+        self.arm(RENEWAL);
+    }
+
+    /// It goes on.
+    pub(super) fn end(&self) {
+        self.arm(0);
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    /// The timer rang.
+    fn renew(&self, shared: &Shared) {
+        let mut count = [0; 8];
+        rustix::io::read(&self.timer, &mut count).map(drop).unwrap_or_default();
+        let (since, now) = (self.since.load(Ordering::Relaxed), monotonic());
+        if since != 0 && now.saturating_sub(since) < self.longest {
+            shared.renew_parked(now);
+        }
+    }
+}
+
+/// What the threads and the handle share.
+struct Inner {
+    pid: u32,
+    pidfd: OwnedFd,
+    shared: Arc<Shared>,
+    wake: Arc<OwnedFd>,
+    stop: OwnedFd,
+    stopping: AtomicBool,
+    hold: Arc<Hold>,
+    /// The wait status, once it is known.
+    status: Mutex<Option<i32>>,
+    ended: Condvar,
+    /// Up to where the sink has everything.
+    done: AtomicU64,
+    /// Held while somebody goes to sleep for `settled`.
+    settling: Mutex<()>,
+    settled: Condvar,
+    /// A thread reads the ring.
+    reading: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    fn set_status(&self, status: i32) {
+        lock(&self.status).get_or_insert(status);
+        self.ended.notify_all();
+    }
+
+    fn has_ended(&self) -> bool {
+        lock(&self.status).is_some()
+    }
+
+    /// Waits until the sink has all that is on the ring now, at most until `patience` is over.
+    fn settle(&self, patience: Duration) {
+        let target = self.shared.head();
+        let is_done = || !self.reading || self.done.load(Ordering::Acquire) >= target;
+        if is_done() {
+            return;
+        }
+        let deadline = Instant::now() + patience;
+        self.shared.cancel_sleep();
+        ring::wake(&*self.wake);
+        let mut guard = lock(&self.settling);
+        while !is_done() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            guard = self.settled.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Reads the ring until told to stop.
+    fn read(&self, mut drain: Drain) {
+        let wait = |timeout: Option<&Timespec>| {
+            let mut sources = [source(Some(self.wake.as_fd()), self.wake.as_fd())];
+            let woken = poll(&mut sources, timeout).unwrap_or(0) > 0;
+            if woken {
+                let mut count = [0; 8];
+                rustix::io::read(&*self.wake, &mut count).map(drop).unwrap_or_default();
+            }
+        };
+        loop {
+            let stopping = self.stopping.load(Ordering::Acquire);
+            let handled = drain.run(&self.done);
+            drop(lock(&self.settling));
+            self.settled.notify_all();
+            if stopping {
+                return drain.finish();
+            }
+            if handled > 0 {
+                // More will come: it is cheaper to gather than to be woken for each.
+                wait(Some(&GATHER));
+                continue;
+            }
+            self.shared.announce_sleep();
+            if self.shared.head() == self.shared.tail() && !self.stopping.load(Ordering::Acquire) {
+                wait(None);
+            }
+            self.shared.cancel_sleep();
+        }
+    }
+}
+
+/// The kernel under capture.
+struct Kernel {
+    inner: Arc<Inner>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl KernelProcess for Kernel {
+    fn pid(&self) -> u32 {
+        self.inner.pid
+    }
+
+    fn wait(&self) -> io::Result<i32> {
+        let mut status = lock(&self.inner.status);
+        let status = loop {
+            match *status {
+                Some(status) => break status,
+                None => status = self.inner.ended.wait(status).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        self.inner.settle(LAST_RECORDS);
+        Ok(status)
+    }
+
+    fn signal(&self, signal: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(rustix::process::pidfd_send_signal(&self.inner.pidfd, signal)?)
+    }
+
+    fn settle(&self) {
+        self.inner.settle(SETTLE);
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.inner.stopping.store(true, Ordering::Release);
+        ring::wake(&self.inner.stop);
+        ring::wake(&*self.inner.wake);
+        for thread in self.threads.drain(..) {
+            // A panic of a thread was reported when it happened.
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+fn prepared<T>(what: &'static str, result: io::Result<T>) -> Result<T, CaptureError> {
+    result.map_err(|source| CaptureError::Prepare { what, source })
+}
+
+/// Starts a kernel and watches it and all that it starts, as well as this machine allows; what it cannot see it says.
+///
+/// The kernel stays in this process's group and has its standard streams. When this process dies, or drops the result,
+/// the kernel is ended.
+pub fn launch(
+    launch: Launch,
+    options: Options,
+    sink: Arc<dyn EventSink>,
+    before: Arc<dyn BeforeChange>,
+) -> Result<Arc<dyn KernelProcess>, CaptureError> {
+    // The kernel becomes our child when the tap dies, so that its status reaches us then too.
+    let own = rustix::process::getpid();
+    prepared("adoption of orphans", rustix::process::set_child_subreaper(Some(own)).map_err(io::Error::from))?;
+    let memory = prepared("shared memory", Shared::create())?;
+    let shared = Arc::new(prepared("shared memory", Shared::map(memory.as_fd()))?);
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    let wake = Arc::new(prepared("event", eventfd(0, flags).map_err(io::Error::from))?);
+    let stop = prepared("event", eventfd(0, flags).map_err(io::Error::from))?;
+    let hold = Arc::new(prepared("timer", Hold::new(options.longest_hold))?);
+    let (control, far) = prepared("socket", control::pair())?;
+
+    let inherited = [memory, far, prepared("event", wake.try_clone())?];
+    let mut command = tap_command(&launch, &options, &inherited);
+    sys::inherit(&mut command, inherited.into(), GROUP_SIGNALS);
+    let spawned = command.spawn();
+    // Its copies of the tap's ends must go, or we would not see the tap's end.
+    drop(command);
+    let mut tap = spawned.map_err(|source| CaptureError::Tap { program: options.program.clone(), source })?;
+
+    let started = start(&control, &mut tap, &launch, &options)?;
+    let Started { pid, pidfd, listener, no_new_privs } = started;
+    tell_coverage(&options, &listener, &*sink);
+    let reading = listener.is_ok();
+    let inner = Arc::new(Inner {
+        pid,
+        pidfd,
+        shared: Arc::clone(&shared),
+        wake,
+        stop,
+        stopping: AtomicBool::new(false),
+        hold: Arc::clone(&hold),
+        status: Mutex::new(None),
+        ended: Condvar::new(),
+        done: AtomicU64::new(0),
+        settling: Mutex::new(()),
+        settled: Condvar::new(),
+        reading,
+    });
+    let mut kernel = Kernel { inner: Arc::clone(&inner), threads: Vec::new() };
+    let listener = listener.ok().map(Arc::new);
+    if let Some(listener) = &listener {
+        let (listener, sink) = (Arc::clone(listener), Arc::clone(&sink));
+        let drain = Drain::new(Parts { shared, sink, before, listener, hold, no_new_privs, kernel: pid });
+        let reader = Arc::clone(&inner);
+        kernel.threads.push(thread("nbpack-capture", move || reader.read(drain))?);
+    }
+    expect_running(&control, &mut tap, &launch)?;
+    let watch = Watch { inner, control: Some(control), tap, listener, sink };
+    kernel.threads.push(thread("nbpack-watch", move || watch.run())?);
+    Ok(Arc::new(kernel))
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, CaptureError> {
+    prepared("thread", std::thread::Builder::new().name(name.into()).spawn(body))
+}
+
+/// `nbpack tap …`, with the kernel's environment and working directory as its own.
+fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 3]) -> Command {
+    let mut command = Command::new(&options.program);
+    command.arg("tap");
+    for (name, fd) in ["--memory", "--control", "--wake"].into_iter().zip(inherited) {
+        command.arg(name).arg(fd.as_raw_fd().to_string());
+    }
+    if options.mode != Mode::None {
+        command.arg("--watch");
+    }
+    if options.io_uring == IoUring::Refuse {
+        command.arg("--refuse-io-uring");
+    }
+    command.arg("--").args(&launch.argv);
+    command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
+    // ipykernel ends itself when its parent is not the process that this names.
+    command.env_remove("JPY_PARENT_PID").current_dir(&launch.cwd);
+    command
+}
+
+/// The kernel-to-be, before its exec.
+struct Started {
+    pid: u32,
+    pidfd: OwnedFd,
+    /// The listener, or the error number of why there is none (0: none was wanted).
+    listener: Result<OwnedFd, i32>,
+    no_new_privs: bool,
+}
+
+/// Hears of the kernel-to-be.
+fn start(control: &OwnedFd, tap: &mut Child, launch: &Launch, options: &Options) -> Result<Started, CaptureError> {
+    let failed = |source| CaptureError::Tap { program: options.program.clone(), source };
+    let (pid, listener, no_new_privs) = match control::receive(control) {
+        Ok(Some(Message::Watched { pid, no_new_privs, listener })) => (pid, Ok(listener), no_new_privs),
+        Ok(Some(Message::Unwatched { pid, errno })) => (pid, Err(errno), false),
+        Ok(Some(Message::NotStarted { errno })) => return Err(not_started(tap, launch, errno)),
+        Ok(other) => {
+            let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
+            return Err(failed(io::Error::other(found)));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let pidfd = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+        .map_err(|error| failed(error.into()))?;
+    Ok(Started { pid, pidfd, listener, no_new_privs })
+}
+
+/// Waits until the exec succeeded.
+fn expect_running(control: &OwnedFd, tap: &mut Child, launch: &Launch) -> Result<(), CaptureError> {
+    match control::receive(control) {
+        Ok(Some(Message::NotStarted { errno })) => Err(not_started(tap, launch, errno)),
+        // A tap that died meanwhile is the watch's business.
+        _ => Ok(()),
+    }
+}
+
+fn not_started(tap: &mut Child, launch: &Launch, errno: i32) -> CaptureError {
+    // It has nothing to serve and ends; its status adds nothing to what it said.
+    tap.wait().map(drop).unwrap_or_default();
+    let program = launch.argv.first().map(PathBuf::from).unwrap_or_default();
+    CaptureError::Kernel { program, source: io::Error::from_raw_os_error(errno) }
+}
+
+fn tell_coverage(options: &Options, listener: &Result<OwnedFd, i32>, sink: &dyn EventSink) {
+    let (coverage, mechanism) = if listener.is_ok() { ("full", "notify") } else { ("none", "none") };
+    let at = event::now();
+    sink.record(Event::Coverage { at, coverage: coverage.into(), mechanism: mechanism.into() });
+    if let Err(errno) = listener
+        && options.mode != Mode::None
+    {
+        let why = match *errno {
+            libc::EBUSY => {
+                "another program watches this process already (nbpack in nbpack, a container manager)".into()
+            }
+            errno => io::Error::from_raw_os_error(errno).to_string(),
+        };
+        let detail = format!("no file access is seen: seccomp user notification does not work here: {why}");
+        sink.record(Event::Gap(Gap { at, reason: "unavailable".into(), detail, count: 0 }));
+    }
+}
+
+/// Watches over the tap.
+struct Watch {
+    inner: Arc<Inner>,
+    control: Option<OwnedFd>,
+    tap: Child,
+    listener: Option<Arc<OwnedFd>>,
+    sink: Arc<dyn EventSink>,
+}
+
+impl Watch {
+    fn run(mut self) {
+        let pid = i32::try_from(self.tap.id()).ok().and_then(Pid::from_raw);
+        let tap = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let Some(tap) = tap else { return self.stand_in() };
+        loop {
+            let (inner, nobody) = (&self.inner, self.inner.stop.as_fd());
+            let mut sources = [
+                source(self.control.as_ref().map(|control| control.as_fd()), nobody),
+                source(Some(tap.as_fd()), nobody),
+                source(Some(inner.hold.timer.as_fd()), nobody),
+                source(Some(nobody), nobody),
+            ];
+            if poll(&mut sources, None).is_err() {
+                continue;
+            }
+            let [control, tap, timer, stop] = sources.map(|source| !source.revents().is_empty());
+            if self.control.is_some() && control {
+                self.hear();
+            } else if tap {
+                return self.lost();
+            }
+            if timer {
+                self.inner.hold.renew(&self.inner.shared);
+            }
+            if stop && self.inner.stopping.load(Ordering::Acquire) {
+                return self.leave();
+            }
+        }
+    }
+
+    fn hear(&mut self) {
+        match self.control.as_ref().map(control::receive) {
+            Some(Ok(Some(Message::Ended { status }))) => self.inner.set_status(status),
+            Some(Ok(Some(_))) => {}
+            _ => self.control = None,
+        }
+    }
+
+    /// The handle was dropped: the tap hears it from the closed socket and ends the kernel; it stays for daemons.
+    fn leave(mut self) {
+        self.control = None;
+        if !self.inner.has_ended() {
+            self.inner.set_status(libc::SIGKILL);
+        }
+        // Gone already, or it is adopted by init after us.
+        self.tap.try_wait().map(drop).unwrap_or_default();
+    }
+
+    /// The tap ended: as it should, after everything it served; or before.
+    fn lost(mut self) {
+        while self.control.is_some() {
+            self.hear();
+        }
+        let ended = self.tap.wait();
+        if let Some(status) = self.inner.shared.status() {
+            self.inner.set_status(status);
+        }
+        if ended.is_ok_and(|status| status.success()) && self.inner.has_ended() {
+            return;
+        }
+        self.sink.record(Event::Gap(Gap {
+            at: event::now(),
+            reason: "tap_lost".into(),
+            detail: "the process between nbpack and the kernel was killed; nbpack answers in its place".into(),
+            count: 1,
+        }));
+        self.stand_in();
+    }
+
+    /// Does the tap's work from here on.
+    fn stand_in(self) {
+        let inner = &self.inner;
+        let mut supervisor = self.listener.map(|listener| {
+            let supervisor = Supervisor::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake));
+            supervisor.take_over();
+            supervisor
+        });
+        let pid = i32::try_from(inner.pid).ok().and_then(Pid::from_raw);
+        loop {
+            let waiting = supervisor.as_ref().is_some_and(Supervisor::watch_parked);
+            let timeout = waiting.then_some(Timespec { tv_sec: 0, tv_nsec: PARKED_TICK });
+            let nobody = inner.stop.as_fd();
+            let mut sources = [
+                source(supervisor.as_ref().map(|supervisor| supervisor.listener().as_fd()), nobody),
+                source((!inner.has_ended()).then_some(inner.pidfd.as_fd()), nobody),
+                source(Some(inner.hold.timer.as_fd()), nobody),
+                source(Some(nobody), nobody),
+            ];
+            if poll(&mut sources, timeout.as_ref()).is_err() {
+                continue;
+            }
+            let [listener, kernel, timer, stop] = sources.map(|source| source.revents());
+            if listener.contains(PollFlags::IN) {
+                if supervisor.as_mut().is_some_and(|supervisor| supervisor.answer().is_err()) {
+                    supervisor = None;
+                }
+            } else if listener.intersects(PollFlags::HUP | PollFlags::ERR) {
+                supervisor = None;
+            }
+            if kernel.contains(PollFlags::IN) && !inner.has_ended() {
+                inner.set_status(inner.shared.status().unwrap_or_else(|| reap(pid)));
+            }
+            if timer.contains(PollFlags::IN) {
+                inner.hold.renew(&inner.shared);
+            }
+            if stop.contains(PollFlags::IN) && inner.stopping.load(Ordering::Acquire) {
+                return end(inner, pid);
+            }
+            if supervisor.is_none() && inner.has_ended() {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes the status of a kernel that has become our child.
+fn reap(pid: Option<Pid>) -> i32 {
+    let status = pid.and_then(|pid| rustix::process::waitpid(Some(pid), WaitOptions::empty()).ok().flatten());
+    // Somebody else took it: nothing better is known than that it is gone.
+    status.map_or(libc::SIGKILL, |(_, status)| status.as_raw())
+}
+
+/// The handle was dropped while the kernel lives and no tap is there to end it.
+fn end(inner: &Inner, pid: Option<Pid>) {
+    if !inner.has_ended() {
+        rustix::process::pidfd_send_signal(&inner.pidfd, Signal::KILL).unwrap_or_default();
+        inner.set_status(reap(pid));
+    }
+}

@@ -1,0 +1,370 @@
+//! Python distributions of a `site-packages`, and the files they own, read from their own records (never by running
+//! Python): dist-info RECORD, egg-info `installed-files.txt`, conda-meta.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+use super::{model::Component, paths};
+use crate::files;
+
+/// No metadata file is longer.
+const LIMIT: u64 = 64 << 20;
+
+/// One distribution as installed.
+#[derive(Clone, Debug)]
+pub(crate) struct Distribution {
+    /// What the software list says of it.
+    pub(crate) component: Component,
+    /// Normalised names of the distributions it needs, without markers and extras.
+    pub(crate) requires: Vec<String>,
+    /// Absolute paths of its files.
+    pub(crate) files: Vec<Vec<u8>>,
+    /// The source directory of an editable installation.
+    pub(crate) editable: Option<Vec<u8>>,
+}
+
+/// PEP 503: lower case, runs of `-_.` are one `-`.
+pub(crate) fn normalise(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '-' | '_' | '.') {
+            if !normal.ends_with('-') {
+                normal.push('-');
+            }
+        } else {
+            normal.extend(c.to_lowercase());
+        }
+    }
+    normal
+}
+
+/// All distributions of one `site-packages` directory (resolved path), in order of name.
+pub(crate) fn read_site(site: &[u8]) -> Vec<Distribution> {
+    let Ok(listing) = fs::read_dir(paths::as_path(site)) else { return Vec::new() };
+    let mut names: Vec<Vec<u8>> =
+        listing.filter_map(Result::ok).map(|entry| entry.file_name().into_encoded_bytes()).collect();
+    names.sort_unstable();
+    let mut found: Vec<Distribution> = names
+        .iter()
+        .filter_map(|name| {
+            let dir = paths::join(site, name);
+            if name.ends_with(b".dist-info") {
+                read_dist_info(site, &dir)
+            } else if name.ends_with(b".egg-info") {
+                read_egg_info(site, &dir)
+            } else {
+                None
+            }
+        })
+        .collect();
+    found.sort_by(|a, b| a.component.name.cmp(&b.component.name));
+    found
+}
+
+fn text(dir: &[u8], name: &str) -> Option<String> {
+    let bytes = files::read_bounded(&paths::as_path(dir).join(name), LIMIT).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn read_dist_info(site: &[u8], dir: &[u8]) -> Option<Distribution> {
+    let metadata = text(dir, "METADATA")?;
+    let direct_url: Option<serde_json::Value> =
+        text(dir, "direct_url.json").and_then(|text| serde_json::from_str(&text).ok());
+    let mut distribution = from_metadata(&metadata)?;
+    distribution.component.installer = text(dir, "INSTALLER").map(|text| text.trim().to_owned());
+    distribution.editable = direct_url.as_ref().and_then(editable_source);
+    distribution.component.direct_url = direct_url;
+    distribution.files = match text(dir, "RECORD") {
+        Some(record) => parse_record(&record, site),
+        None => own_directory(dir),
+    };
+    Some(distribution)
+}
+
+fn read_egg_info(site: &[u8], path: &[u8]) -> Option<Distribution> {
+    if !paths::as_path(path).is_dir() {
+        // distutils wrote a single metadata file.
+        let metadata = String::from_utf8_lossy(&files::read_bounded(paths::as_path(path), LIMIT).ok()?).into_owned();
+        let mut distribution = from_metadata(&metadata)?;
+        distribution.files.push(path.to_vec());
+        return Some(distribution);
+    }
+    let mut distribution = from_metadata(&text(path, "PKG-INFO")?)?;
+    distribution.files = own_directory(path);
+    if let Some(installed) = text(path, "installed-files.txt") {
+        distribution.files.extend(installed.lines().map(|line| paths::fold(&paths::join(path, line.as_bytes()))));
+    } else {
+        for top in text(path, "top_level.txt").unwrap_or_default().lines().filter(|line| !line.is_empty()) {
+            let module = paths::join(site, top.as_bytes());
+            distribution.files.push([&module, &b".py"[..]].concat());
+            distribution.files.extend(own_directory(&module));
+        }
+    }
+    Some(distribution)
+}
+
+/// All regular files below a directory, bytecode excepted.
+fn own_directory(dir: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![dir.to_vec()];
+    while let Some(dir) = waiting.pop() {
+        let Ok(listing) = fs::read_dir(paths::as_path(&dir)) else { continue };
+        for entry in listing.filter_map(Result::ok) {
+            let path = paths::join(&dir, entry.file_name().as_encoded_bytes());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => waiting.push(path),
+                Ok(kind) if kind.is_file() && !path.ends_with(b".pyc") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// The head of METADATA (core metadata specification): everything before the first empty line.
+fn from_metadata(metadata: &str) -> Option<Distribution> {
+    let head = metadata.split("\n\n").next()?;
+    let fields = |name: &'static str| {
+        head.lines().filter_map(move |line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    let licence = fields("License-Expression").next().or_else(|| fields("License").next());
+    let classifier = fields("Classifier").filter_map(|value| value.strip_prefix("License ::")).next_back();
+    let short = licence.filter(|text| !text.is_empty() && *text != "UNKNOWN" && text.len() <= 100);
+    let requires = fields("Requires-Dist")
+        // An extra that nobody asked for is no dependency; other markers are cheap to take as true.
+        .filter(|value| !value.contains("extra =="))
+        .map(|value| normalise(value.split([' ', '(', '<', '>', '=', '!', '~', ';', '[']).next().unwrap_or_default()))
+        .filter(|name| !name.is_empty())
+        .collect();
+    Some(Distribution {
+        component: Component {
+            kind: "pypi".to_owned(),
+            name: normalise(fields("Name").next()?),
+            version: fields("Version").next()?.to_owned(),
+            licence: short.or_else(|| classifier?.rsplit("::").next().map(str::trim)).map(str::to_owned),
+            installer: None,
+            direct_url: None,
+            loaded: false,
+            dependency: false,
+            modified: Vec::new(),
+            arch: None,
+        },
+        requires,
+        files: Vec::new(),
+        editable: None,
+    })
+}
+
+/// The `file://` path of an editable installation (direct URL specification).
+fn editable_source(direct_url: &serde_json::Value) -> Option<Vec<u8>> {
+    let editable = direct_url.get("dir_info")?.get("editable")?.as_bool()?;
+    let path = direct_url.get("url")?.as_str()?.strip_prefix("file://")?;
+    editable.then(|| percent_decoded(path))
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                decoded.push((hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0)) as u8);
+                rest = after;
+            }
+            _ => {
+                decoded.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    decoded
+}
+
+/// Paths of a RECORD (binary distribution format, "The .dist-info directory"): first CSV column, relative to `site`.
+fn parse_record(record: &str, site: &[u8]) -> Vec<Vec<u8>> {
+    record
+        .lines()
+        .filter_map(|line| {
+            let path = match line.strip_prefix('"') {
+                Some(quoted) => {
+                    let end = quoted.rfind("\",").or_else(|| quoted.rfind('"'))?;
+                    quoted.get(..end)?.replace("\"\"", "\"")
+                }
+                None => line.split(',').next()?.to_owned(),
+            };
+            if path.is_empty() || path.ends_with(".pyc") {
+                return None;
+            }
+            if path.starts_with('/') {
+                return Some(path.into_bytes());
+            }
+            let joined = paths::join(site, path.as_bytes());
+            Some(if path.starts_with("..") || path.contains("/..") { paths::fold(&joined) } else { joined })
+        })
+        .collect()
+}
+
+/// Packages of a conda prefix: `conda-meta/*.json`, with the paths that conda wrote the prefix into.
+pub(crate) fn read_conda(prefix: &[u8]) -> (Vec<Distribution>, Vec<Vec<u8>>) {
+    let mut found = Vec::new();
+    let mut prefixed = Vec::new();
+    let meta = paths::join(prefix, b"conda-meta");
+    let mut names: Vec<_> = fs::read_dir(paths::as_path(&meta))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    names.sort_unstable();
+    for path in names {
+        if let Some(distribution) = read_conda_package(prefix, &path, &mut prefixed) {
+            found.push(distribution);
+        }
+    }
+    (found, prefixed)
+}
+
+fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -> Option<Distribution> {
+    let meta: serde_json::Value = serde_json::from_slice(&files::read_bounded(path, LIMIT).ok()?).ok()?;
+    let word = |key: &str| meta.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let list = |key: &str| meta.get(key).and_then(|value| value.as_array()).cloned().unwrap_or_default();
+    let in_prefix = |path: &str| paths::join(prefix, path.as_bytes());
+    for entry in meta.pointer("/paths_data/paths").and_then(|paths| paths.as_array()).into_iter().flatten() {
+        if entry.get("prefix_placeholder").is_some()
+            && let Some(path) = entry.get("_path").and_then(|path| path.as_str())
+        {
+            prefixed.push(in_prefix(path));
+        }
+    }
+    Some(Distribution {
+        component: Component {
+            kind: "conda".to_owned(),
+            name: word("name")?,
+            version: word("version")?,
+            licence: word("license"),
+            installer: Some("conda".to_owned()),
+            direct_url: None,
+            loaded: false,
+            dependency: false,
+            modified: Vec::new(),
+            arch: word("subdir"),
+        },
+        requires: list("depends")
+            .iter()
+            .filter_map(|item| item.as_str()?.split(' ').next().map(str::to_owned))
+            .collect(),
+        files: list("files").iter().filter_map(|item| Some(in_prefix(item.as_str()?))).collect(),
+        editable: None,
+    })
+}
+
+/// An R package: the directory has DESCRIPTION and `Meta/`.
+pub(crate) fn read_r_package(dir: &[u8]) -> Option<Distribution> {
+    if !paths::as_path(dir).join("Meta").is_dir() {
+        return None;
+    }
+    let description = text(dir, "DESCRIPTION")?;
+    let field = |name: &str| {
+        let start = description.lines().position(|line| line.starts_with(name))?;
+        let mut value = description.lines().nth(start)?.split_once(':')?.1.to_owned();
+        for line in description.lines().skip(start + 1).take_while(|line| line.starts_with([' ', '\t'])) {
+            value.push_str(line);
+        }
+        Some(value.trim().to_owned())
+    };
+    let requires = [field("Depends:"), field("Imports:"), field("LinkingTo:")]
+        .into_iter()
+        .flatten()
+        .flat_map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|item| item.split(['(', ' ']).find(|word| !word.is_empty()).map(str::to_owned))
+        .filter(|name| name != "R")
+        .collect();
+    Some(Distribution {
+        component: Component {
+            kind: "cran".to_owned(),
+            name: field("Package:")?,
+            version: field("Version:")?,
+            licence: field("License:"),
+            installer: field("Repository:"),
+            direct_url: None,
+            loaded: false,
+            dependency: false,
+            modified: Vec::new(),
+            arch: None,
+        },
+        requires,
+        files: own_directory(dir),
+        editable: None,
+    })
+}
+
+/// Marks what `wanted` needs, directly or through others, as needed too: indices into `all`.
+pub(crate) fn closure(all: &[Distribution], wanted: &[usize]) -> Vec<usize> {
+    let by_name: HashMap<&str, usize> =
+        all.iter().enumerate().map(|(index, distribution)| (distribution.component.name.as_str(), index)).collect();
+    let mut taken: BTreeMap<usize, ()> = BTreeMap::new();
+    let mut waiting: Vec<usize> = wanted.to_vec();
+    while let Some(index) = waiting.pop() {
+        if taken.insert(index, ()).is_none()
+            && let Some(distribution) = all.get(index)
+        {
+            waiting.extend(distribution.requires.iter().filter_map(|name| by_name.get(name.as_str()).copied()));
+        }
+    }
+    taken.into_keys().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_paths_may_be_quoted_climb_or_be_absolute() {
+        let record = "a/b.py,sha256=x,1\n\"a/c,d.py\",,\n../../../bin/tool,sha256=y,2\na/__pycache__/b.cpython-311.pyc,,\n/etc/x,,\n";
+        let found = parse_record(record, b"/v/lib/python3.11/site-packages");
+        let text: Vec<_> = found.iter().map(|path| String::from_utf8_lossy(path)).collect();
+        let site = "/v/lib/python3.11/site-packages";
+        assert_eq!(text, [&format!("{site}/a/b.py"), &format!("{site}/a/c,d.py"), "/v/bin/tool", "/etc/x"]);
+    }
+
+    #[test]
+    fn metadata_gives_name_licence_and_requirements_without_extras() {
+        let found = from_metadata(
+            "Metadata-Version: 2.1\nName: Foo.Bar_baz\nVersion: 1.0\nClassifier: License :: OSI Approved :: MIT License\n\
+             Requires-Dist: numpy>=1.2\nRequires-Dist: py_test ; extra == 'test'\nRequires-Dist: six (>=1)\n\nbody\nName: x",
+        )
+        .unwrap();
+        assert_eq!(found.component.name, "foo-bar-baz");
+        assert_eq!(found.component.licence.as_deref(), Some("MIT License"));
+        assert_eq!(found.requires, ["numpy", "six"]);
+    }
+
+    #[test]
+    fn an_editable_installation_names_its_source() {
+        let value = serde_json::json!({"url": "file:///home/u/my%20lib", "dir_info": {"editable": true}});
+        assert_eq!(editable_source(&value).unwrap(), b"/home/u/my lib");
+        let value = serde_json::json!({"url": "file:///home/u/x.whl", "archive_info": {}});
+        assert_eq!(editable_source(&value), None);
+    }
+
+    #[test]
+    fn dependencies_of_dependencies_are_needed() {
+        let make = |name: &str, requires: &[&str]| {
+            let text = format!(
+                "Name: {name}\nVersion: 1\n{}",
+                requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>()
+            );
+            from_metadata(&text).unwrap()
+        };
+        let all = [make("a", &["b"]), make("b", &["c", "missing"]), make("c", &["a"]), make("d", &[])];
+        assert_eq!(closure(&all, &[0]), [0, 1, 2]);
+    }
+}

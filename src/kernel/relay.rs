@@ -1,0 +1,277 @@
+//! One connection of a frontend, and the connection to the kernel that stands for it.
+//!
+//! The kernel's side introduces itself as the frontend did (socket type and routing identity), so the kernel sees
+//! each frontend's own identity and treats reconnects and duplicates as it always does. When either side ends, the
+//! other does.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use super::{
+    magics::{Iopub, Substitution},
+    publisher::Publisher,
+    transport::{self, ReadHalf, WriteHalf},
+    zmtp::{self, Introduction, Message, Reader, Received, Writer, ZmtpError},
+};
+use crate::{
+    event::{self, Channel, Direction, Event, EventSink, KernelProcess, MessageRecord},
+    jupyter::{
+        connection::{Connection, Endpoint, Socket},
+        messages::{ExecutionState, IoPubWelcome, Status},
+        wire::{self, Signed},
+    },
+};
+
+/// How long the idle of a magic waits for its reply, which comes over another socket.
+const REPLY_WAIT: Duration = Duration::from_millis(250);
+
+/// What all connections of one proxy share.
+pub(super) struct Shared {
+    pub(super) sink: Arc<dyn EventSink>,
+    pub(super) kernel: OnceLock<Arc<dyn KernelProcess>>,
+    /// The kernel's sockets as this process reaches them.
+    pub(super) inner: Connection,
+    /// Becomes true when the kernel's process has ended.
+    pub(super) ended: watch::Receiver<bool>,
+    /// Some socket of the kernel was there.
+    pub(super) met: AtomicBool,
+    pub(super) publisher: Publisher,
+    pub(super) substitution: Option<Substitution>,
+    pub(super) anonymous: AtomicU32,
+}
+
+impl Shared {
+    /// Keeps a message before it is forwarded. One that has no delimiter is no Jupyter message and is only forwarded.
+    fn record(&self, channel: Channel, direction: Direction, client: &Bytes, message: &Message) {
+        let mut after = message.split(|frame| frame.as_ref() == wire::DELIMITER);
+        if let (Some(before), Some(_)) = (after.next(), after.next()) {
+            let frames = message.get(before.len() + 2..).unwrap_or_default().to_vec();
+            let client = client.clone();
+            self.sink.record(Event::Message(MessageRecord { at: event::now(), channel, direction, client, frames }));
+        }
+    }
+
+    /// Hands everything that the capture saw up to now to the sink.
+    fn settle(&self) {
+        if let Some(kernel) = self.kernel.get() {
+            kernel.settle();
+        }
+    }
+
+    /// Connects to a socket of the kernel as soon as it is there; `None` when the kernel ended before.
+    async fn connect(&self, socket: Socket) -> Option<(ReadHalf, WriteHalf)> {
+        let mut ended = self.ended.clone();
+        let places = places(&self.inner, socket);
+        let start = Instant::now();
+        loop {
+            for place in &places {
+                if let Ok(halves) = transport::connect(place).await {
+                    self.met.store(true, Ordering::Release);
+                    return Some(halves);
+                }
+            }
+            // A kernel is there after a second or so; its sockets appear between two looks of 3 ms.
+            let pause = if start.elapsed() < Duration::from_secs(20) { 3 } else { 50 };
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return None,
+                () = sleep(Duration::from_millis(pause)) => {}
+            }
+        }
+    }
+
+    /// The introduction of a frontend's connection to the kernel, and the name it is recorded under.
+    fn name(&self, peer: &Introduction) -> Bytes {
+        if !peer.identity.is_empty() {
+            return peer.identity.clone();
+        }
+        // As libzmq names peers that do not say their name: a zero and a number.
+        let number = self.anonymous.fetch_add(1, Ordering::Relaxed);
+        [&[0_u8][..], &number.to_be_bytes()].concat().into()
+    }
+}
+
+/// Where a socket of the kernel may be: kernels that know nothing of ipc put a colon before the port.
+fn places(inner: &Connection, socket: Socket) -> Vec<Endpoint> {
+    let mut places: Vec<Endpoint> = inner.endpoint(socket).into_iter().collect();
+    if let Some(Endpoint::Ipc(_)) = places.first() {
+        places.push(Endpoint::Ipc(format!("{}:{}", inner.ip, inner.port(socket)).into()));
+    }
+    places
+}
+
+fn channel(socket: Socket) -> Option<Channel> {
+    match socket {
+        Socket::Shell => Some(Channel::Shell),
+        Socket::Stdin => Some(Channel::Stdin),
+        Socket::Control => Some(Channel::Control),
+        Socket::Iopub => Some(Channel::Iopub),
+        Socket::Heartbeat => None,
+    }
+}
+
+/// Serves one connection of a frontend to shell, control, stdin or the heartbeat.
+pub(super) async fn relay(
+    shared: &Shared,
+    socket: Socket,
+    (read, write): (ReadHalf, WriteHalf),
+) -> Result<(), ZmtpError> {
+    let own = Introduction { socket_type: "ROUTER".to_owned(), identity: Bytes::new() };
+    let (peer, from_front, to_front) = zmtp::handshake(read, write, &own).await?;
+    if !matches!(peer.socket_type.as_str(), "DEALER" | "REQ" | "ROUTER") {
+        return Err(ZmtpError::Ready);
+    }
+    let Some((read, write)) = shared.connect(socket).await else { return Ok(()) };
+    let (_, from_kernel, to_kernel) = zmtp::handshake(read, write, &peer).await?;
+    let client = shared.name(&peer);
+    let inwards = |message: Message| {
+        let Some(channel) = channel(socket) else { return message };
+        shared.record(channel, Direction::ToKernel, &client, &message);
+        let substitution = shared.substitution.as_ref().filter(|_| socket == Socket::Shell);
+        substitution.and_then(|substitution| substitution.request(&message)).unwrap_or(message)
+    };
+    let outwards = |message: Message| {
+        let Some(channel) = channel(socket) else { return message };
+        let mut message = message;
+        if socket == Socket::Shell {
+            if let Some(changed) = shared.substitution.as_ref().and_then(|it| it.reply(&message)) {
+                message = changed;
+            }
+            if is_execute_reply(&message) {
+                shared.settle();
+            }
+        }
+        shared.record(channel, Direction::ToFrontend, &client, &message);
+        message
+    };
+    let (front_pongs, to_front_pongs) = mpsc::unbounded_channel();
+    let (kernel_pongs, to_kernel_pongs) = mpsc::unbounded_channel();
+    tokio::select! {
+        result = pump(from_front, to_kernel, front_pongs, to_kernel_pongs, inwards) => result,
+        result = pump(from_kernel, to_front, kernel_pongs, to_front_pongs, outwards) => result,
+    }
+}
+
+/// Passes messages on until the connection they come from ends. PINGs are answered by the pump of the other direction.
+async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    mut from: Reader<R>,
+    mut to: Writer<W>,
+    pongs: mpsc::UnboundedSender<Bytes>,
+    mut own_pongs: mpsc::UnboundedReceiver<Bytes>,
+    mut pass: impl FnMut(Message) -> Message,
+) -> Result<(), ZmtpError> {
+    loop {
+        tokio::select! {
+            received = from.receive() => match received? {
+                None => return Ok(()),
+                Some(Received::Message(message)) => to.send(&pass(message)).await?,
+                Some(Received::Command(body)) => {
+                    if let Some(pong) = zmtp::pong(&body) {
+                        // The other pump ends together with this one.
+                        pongs.send(pong).unwrap_or_default();
+                    }
+                }
+            },
+            Some(pong) = own_pongs.recv() => to.command(&pong).await?,
+        }
+    }
+}
+
+fn is_execute_reply(message: &Message) -> bool {
+    let header = wire::split(message).ok().map(|(_, signed)| signed);
+    let header = header.and_then(|Signed { parts: [header, ..], .. }| wire::parse_header(&header).ok());
+    header.is_some_and(|header| header.msg_type == "execute_reply")
+}
+
+/// Listens to the kernel's iopub until it ends, and publishes what it says.
+pub(super) async fn listen(shared: &Arc<Shared>, mut topics: mpsc::UnboundedReceiver<Bytes>) -> Result<(), ZmtpError> {
+    let Some((read, write)) = shared.connect(Socket::Iopub).await else { return Ok(()) };
+    let own = Introduction { socket_type: "SUB".to_owned(), identity: Bytes::new() };
+    let (_, mut reader, mut writer) = zmtp::handshake(read, write, &own).await?;
+    writer.send(&[Bytes::from_static(b"\x01")]).await?;
+    loop {
+        tokio::select! {
+            received = reader.receive() => match received? {
+                None => return Ok(()),
+                Some(Received::Message(message)) => publish(shared, message),
+                Some(Received::Command(body)) => if let Some(pong) = zmtp::pong(&body) {
+                    writer.command(&pong).await?;
+                },
+            },
+            Some(topic) = topics.recv() => writer.send(&[[b"\x01", topic.as_ref()].concat().into()]).await?,
+        }
+    }
+}
+
+/// Records and publishes one iopub message.
+fn publish(shared: &Arc<Shared>, message: Message) {
+    let none = Bytes::new();
+    let Some((header, signed)) = wire::split(&message)
+        .ok()
+        .and_then(|(_, signed)| Some((wire::parse_header(signed.parts.first()?).ok()?, signed)))
+    else {
+        // Not a Jupyter message, or a broken one: the frontend may know better.
+        shared.record(Channel::Iopub, Direction::ToFrontend, &none, &message);
+        return shared.publisher.publish(&message);
+    };
+    let Signed { parts: [_, parent_header, _, content], .. } = &signed;
+    let idle = header.msg_type == "status"
+        && serde_json::from_slice::<Status>(content).is_ok_and(|status| status.execution_state == ExecutionState::Idle);
+    let fate =
+        shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
+    match fate {
+        Iopub::Drop => return,
+        Iopub::Idle(msg_id) => {
+            let shared = Arc::clone(shared);
+            tokio::spawn(async move { answer(&shared, msg_id, header.session, message).await });
+            return;
+        }
+        Iopub::Forward => {}
+    }
+    if idle {
+        shared.settle();
+    }
+    shared.record(Channel::Iopub, Direction::ToFrontend, &none, &message);
+    if header.msg_type == "iopub_welcome" {
+        if let Ok(welcome) = serde_json::from_slice::<IoPubWelcome>(content) {
+            let kept = message.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
+            return shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
+        }
+    }
+    shared.publisher.publish(&message);
+}
+
+/// Publishes the answer to a magic, and then its idle.
+async fn answer(shared: &Arc<Shared>, msg_id: String, session: String, idle: Message) {
+    if let Some(substitution) = &shared.substitution {
+        let replied = async {
+            loop {
+                let next = substitution.replied.notified();
+                if substitution.has_reply(&msg_id) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        // A reply that is late does not hold the answer back.
+        tokio::time::timeout(REPLY_WAIT, replied).await.unwrap_or_default();
+    }
+    let asked = Arc::clone(shared);
+    let text = tokio::task::spawn_blocking(move || asked.substitution.as_ref()?.answer(&msg_id, &session)).await;
+    shared.settle();
+    for message in text.ok().flatten().into_iter().chain([idle]) {
+        shared.record(Channel::Iopub, Direction::ToFrontend, &Bytes::new(), &message);
+        shared.publisher.publish(&message);
+    }
+}

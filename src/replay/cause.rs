@@ -1,0 +1,317 @@
+//! Why executions differ, found in what both recordings saw: digests of inputs, versions, environment, machine,
+//! network, and which executions depend on which.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{
+    lineage::{Lineage, without_strings},
+    verdict::{Cause, Judged, Verdict, Verdicts},
+};
+use crate::{
+    digest::Digest,
+    files::display_bytes,
+    session::model::{Execution, Recording, Role, Use},
+};
+
+/// Variables that differ between any two starts of a kernel and explain nothing.
+const IDLE_VARIABLES: &[&str] = &[
+    "HOME",
+    "PWD",
+    "OLDPWD",
+    "USER",
+    "LOGNAME",
+    "SHLVL",
+    "_",
+    "TERM",
+    "COLUMNS",
+    "LINES",
+    "HOSTNAME",
+    "MAIL",
+    "SHELL",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "JPY_SESSION_NAME",
+    "JPY_PARENT_PID",
+    "JPY_API_TOKEN",
+    "TMPDIR",
+    "CLICOLOR",
+    "PAGER",
+    "GIT_PAGER",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "MPLBACKEND",
+    "PYDEVD_USE_FRAME_EVAL",
+    "TZDIR",
+];
+/// Facts of the machine that can change a result.
+const MACHINE: &[&str] = &["cpu.flags", "cpu.count", "cpu.model", "gpu", "blas", "threads"];
+/// At most this many causes of one kind for one execution: the rest says the same.
+const MOST: usize = 5;
+
+static RANDOM: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\b(?:random\w*|rand\w*|randn|randint|shuffle|sample|choice|choices|uuid[14]|token_\w+|urandom|default_rng|normal|uniform|train_test_split|KMeans|RandomForest\w+|TSNE|bootstrap|rnorm|runif|rvs|SystemRandom|secrets)\b",
+    )
+    .ok()
+});
+static CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(?:time\.\w+|perf_counter|monotonic|now|today|utcnow|ctime|strftime|Sys\.time|date|timeit)\b").ok()
+});
+static DIST_INFO: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"/([A-Za-z0-9_.]+)-([0-9][^/-]*)\.(?:dist-info|egg-info)(?:/|$)").ok());
+
+/// Writes into each execution that does not agree why that is, as far as the recordings show.
+pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdicts) {
+    let lineage = Lineage::of(recorded);
+    let numbers: BTreeMap<i64, usize> = verdicts.executions.iter().map(|j| (j.recorded, j.number)).collect();
+    let inputs = changed_inputs(recorded, replayed, &verdicts.executions);
+    let mut everywhere = libraries(recorded, replayed);
+    everywhere.extend(environment(recorded, replayed));
+    everywhere.extend(machine(recorded, replayed));
+    let codes = |recording: &Recording| -> BTreeMap<i64, String> {
+        recording.executions.iter().map(|execution| (execution.id, execution.code.clone())).collect()
+    };
+    let (then, now) = (codes(recorded), codes(replayed));
+    let mut differing: BTreeSet<i64> = BTreeSet::new();
+    for judged in &mut verdicts.executions {
+        if judged.verdict.agrees() && judged.verdict != Verdict::Nondeterministic {
+            continue;
+        }
+        let ancestors = lineage.ancestors(judged.recorded);
+        let mut causes = Vec::new();
+        if judged.replayed.is_some_and(|id| now.get(&id) != then.get(&judged.recorded)) {
+            causes.push(Cause::Code);
+        }
+        let own = std::iter::once(judged.recorded).chain(ancestors.iter().copied());
+        for id in own {
+            for input in inputs.get(&id).into_iter().flatten() {
+                let read_in = numbers.get(&id).copied().filter(|number| *number != judged.number);
+                causes.push(input.cause(read_in));
+            }
+        }
+        causes.dedup();
+        causes.truncate(MOST);
+        if let Some(of) = ancestors.intersection(&differing).next() {
+            let through = path_from(&lineage, judged.recorded, *of);
+            causes.push(Cause::Downstream { of: numbers.get(of).copied().unwrap_or_default(), through });
+        }
+        if let Some(execution) = recorded.executions.iter().find(|e| e.id == judged.recorded) {
+            causes.extend(sources(recorded, execution, judged));
+        }
+        if !causes.iter().any(|cause| matches!(cause, Cause::Data { .. } | Cause::Downstream { .. } | Cause::Code)) {
+            causes.splice(0..0, everywhere.iter().take(MOST).cloned());
+        }
+        if matches!(judged.verdict, Verdict::Changed | Verdict::Error | Verdict::Nondeterministic) {
+            differing.insert(judged.recorded);
+        }
+        judged.causes = causes;
+    }
+}
+
+/// An input whose content is not what it was.
+struct ChangedInput {
+    path: Vec<u8>,
+    recorded: Option<Digest>,
+    replayed: Option<Digest>,
+    missing: bool,
+}
+
+impl ChangedInput {
+    fn cause(&self, read_in: Option<usize>) -> Cause {
+        let path = display_bytes(&self.path).to_string();
+        if self.missing {
+            return Cause::Missing { path };
+        }
+        Cause::Data { path, read_in, recorded: self.recorded, replayed: self.replayed }
+    }
+}
+
+/// For each execution of the recording the files it read whose content differs in the replay.
+fn changed_inputs(recorded: &Recording, replayed: &Recording, judged: &[Judged]) -> BTreeMap<i64, Vec<ChangedInput>> {
+    let counterpart: BTreeMap<i64, i64> = judged.iter().filter_map(|j| Some((j.replayed?, j.recorded))).collect();
+    let mut digests: BTreeMap<Vec<u8>, Digest> = BTreeMap::new();
+    for version in replayed.versions.iter().filter(|version| version.role == Role::Read) {
+        if let Some(digest) = version.digest {
+            digests.entry(relative(replayed, &version.path)).or_insert(digest);
+        }
+    }
+    let mut changed: BTreeMap<i64, Vec<ChangedInput>> = BTreeMap::new();
+    for version in recorded.versions.iter().filter(|version| version.role == Role::Read) {
+        let (Some(execution), Some(then)) = (version.execution, version.digest) else { continue };
+        let now = digests.get(&relative(recorded, &version.path));
+        if now.is_some_and(|now| *now != then) {
+            changed.entry(execution).or_default().push(ChangedInput {
+                path: version.path.clone(),
+                recorded: Some(then),
+                replayed: now.copied(),
+                missing: false,
+            });
+        }
+    }
+    let read_then: BTreeSet<Vec<u8>> = recorded
+        .files
+        .iter()
+        .filter(|file| matches!(file.usage, Use::Read | Use::Update) && !file.created_here)
+        .map(|file| relative(recorded, &file.path))
+        .collect();
+    for file in replayed.files.iter().filter(|file| file.usage == Use::Absent) {
+        let Some(execution) = file.execution.and_then(|id| counterpart.get(&id)) else { continue };
+        if read_then.contains(&relative(replayed, &file.path)) {
+            let input = ChangedInput { path: file.path.clone(), recorded: None, replayed: None, missing: true };
+            changed.entry(*execution).or_default().push(input);
+        }
+    }
+    changed
+}
+
+/// A path below the working directory without it: two sessions in two places read the same `data.csv`.
+pub(super) fn relative(recording: &Recording, path: &[u8]) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let cwd = recording.info.cwd.as_os_str().as_bytes();
+    match path.strip_prefix(cwd).and_then(|rest| rest.strip_prefix(b"/")) {
+        Some(rest) => rest.to_vec(),
+        None => path.to_vec(),
+    }
+}
+
+/// The names through which `to` depends on `from`, first step only.
+fn path_from(lineage: &Lineage, to: i64, from: i64) -> Vec<String> {
+    let links = lineage.links.get(&to).into_iter().flatten();
+    let mut through: Vec<String> = links
+        .filter(|link| link.from == from || lineage.ancestors(link.from).contains(&from))
+        .flat_map(|link| link.through.iter().cloned())
+        .collect();
+    through.truncate(MOST);
+    through
+}
+
+/// What the execution itself reads that is never the same twice.
+fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let connections = recording.connections.iter().filter(|connection| connection.execution == Some(execution.id));
+    let mut addresses: Vec<String> =
+        connections.map(|connection| connection.address.clone()).filter(|address| !is_local(address)).collect();
+    addresses.truncate(MOST);
+    if !addresses.is_empty() {
+        causes.push(Cause::Network { addresses });
+    }
+    let code = without_strings(&execution.code);
+    let find = |regex: &LazyLock<Option<Regex>>| {
+        regex.as_ref().and_then(|regex| regex.find(&code)).map(|found| found.as_str().to_owned())
+    };
+    let reads_device = recording.files.iter().any(|file| {
+        file.execution == Some(execution.id) && matches!(file.path.as_slice(), b"/dev/urandom" | b"/dev/random")
+    });
+    if let Some(evidence) = find(&RANDOM) {
+        causes.push(Cause::Random { evidence });
+    } else if reads_device {
+        causes.push(Cause::Random { evidence: "opens /dev/urandom".to_owned() });
+    }
+    if let Some(evidence) = find(&CLOCK) {
+        causes.push(Cause::Clock { evidence });
+    }
+    let seeded = recording.environment.get("PYTHONHASHSEED").is_some_and(|value| value.as_deref() != Some("random"));
+    let sets = judged.differences.iter().any(|d| d.recorded.contains('{') && d.replayed.contains('{'));
+    if !seeded && (sets || code.contains("hash(") || code.contains("set(")) {
+        causes.push(Cause::HashSeed);
+    }
+    causes
+}
+
+/// Addresses that do not leave the machine.
+pub(super) fn is_local(address: &str) -> bool {
+    address.starts_with("unix:")
+        || address.starts_with("tcp:127.")
+        || address.starts_with("tcp:[::1]")
+        || address.starts_with("tcp:::1:")
+        || !address.contains(':')
+}
+
+/// The distributions whose files a session opened, with the versions in their directories' names.
+pub fn observed_libraries(recording: &Recording) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let Some(regex) = DIST_INFO.as_ref() else { return found };
+    for file in recording.files.iter().filter(|file| file.usage != Use::Absent) {
+        let path = String::from_utf8_lossy(&file.path);
+        let parts = regex.captures(&path);
+        if let Some((name, version)) = parts.and_then(|parts| Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))) {
+            found.insert(name.to_ascii_lowercase().replace(['_', '.'], "-"), version.to_owned());
+        }
+    }
+    if let Some(version) = recording.facts.get("python").and_then(|fact| {
+        fact.as_str().map(ToOwned::to_owned).or_else(|| Some(fact.get("version")?.as_str()?.to_owned()))
+    }) {
+        found.insert("python".to_owned(), version);
+    }
+    found
+}
+
+/// Libraries that both sessions loaded in other versions.
+fn libraries(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
+    let (then, now) = (observed_libraries(recorded), observed_libraries(replayed));
+    then.iter()
+        .filter_map(|(name, version)| {
+            let other = now.get(name).filter(|other| *other != version)?;
+            let (recorded, replayed) = (Some(version.clone()), Some(other.clone()));
+            Some(Cause::Library { name: name.clone(), recorded, replayed })
+        })
+        .collect()
+}
+
+/// Variables of the kernel's environment that differ and can matter.
+pub fn environment(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
+    let names: BTreeSet<&String> = recorded.environment.keys().chain(replayed.environment.keys()).collect();
+    let idle = |name: &str| {
+        IDLE_VARIABLES.contains(&name)
+            || ["JUPYTER", "NBPACK", "LC_TERMINAL", "SSH_", "VSCODE"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let value = |recording: &Recording, name: &str| recording.environment.get(name).cloned().flatten();
+    names
+        .into_iter()
+        .filter(|name| !idle(name))
+        .filter_map(|name| {
+            let (recorded, replayed) = (value(recorded, name), value(replayed, name));
+            let known = recorded.is_some() || replayed.is_some();
+            (known && recorded != replayed).then(|| Cause::Environment { name: name.clone(), recorded, replayed })
+        })
+        .collect()
+}
+
+/// Words of a list, whether it is kept as text or as an array.
+pub(super) fn flags(fact: &Value) -> BTreeSet<String> {
+    match fact {
+        Value::String(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),
+        Value::Array(items) => items.iter().filter_map(|item| item.as_str()).map(ToOwned::to_owned).collect(),
+        other => BTreeSet::from([other.to_string()]),
+    }
+}
+
+/// Facts about the machine that differ and can matter.
+pub fn machine(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for fact in MACHINE {
+        let (Some(then), Some(now)) = (recorded.facts.get(*fact), replayed.facts.get(*fact)) else { continue };
+        let (x, y) = (flags(then), flags(now));
+        if x == y {
+            continue;
+        }
+        let words = |these: &BTreeSet<String>, those: &BTreeSet<String>| {
+            let mut words: Vec<&str> = these.difference(those).map(String::as_str).collect();
+            words.truncate(8);
+            words.join(" ")
+        };
+        let detail = if x.len() + y.len() > 2 {
+            format!("only then: {}; only now: {}", words(&x, &y), words(&y, &x))
+        } else {
+            format!("{} -> {}", words(&x, &y), words(&y, &x))
+        };
+        causes.push(Cause::Machine { fact: (*fact).to_owned(), detail });
+    }
+    causes
+}

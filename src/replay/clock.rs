@@ -1,0 +1,194 @@
+//! Whether a text is a time at which the session ran. A date outside the session's life is data, not a clock.
+
+use crate::event::Nanos;
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// Time zones are multiples of this (Nepal and the Chatham Islands use 45 minutes).
+const ZONE_STEP: f64 = 900.0;
+/// The largest distance of a zone from UTC.
+const ZONE_MAX: f64 = 14.0 * 3600.0;
+/// Clocks of two programs, and the time between reading and printing.
+const SLACK: f64 = 2.0;
+
+/// From when to when, in seconds since the epoch, a clock that the execution shows can have been read.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Window {
+    pub(super) start: f64,
+    pub(super) end: f64,
+}
+
+impl Window {
+    pub(super) fn new(start: Nanos, end: Nanos) -> Self {
+        Self { start: start as f64 / 1e9, end: end as f64 / 1e9 }
+    }
+
+    /// A bare number that is an epoch time in seconds, milliseconds, microseconds or nanoseconds.
+    pub(super) fn holds_epoch(&self, number: f64) -> bool {
+        [1.0, 1e3, 1e6, 1e9].iter().any(|unit| {
+            let seconds = number / unit;
+            seconds >= self.start - SLACK && seconds <= self.end + SLACK
+        })
+    }
+
+    /// A date, a time of day or both, in any zone.
+    pub(super) fn holds(&self, text: &str) -> bool {
+        match read(text) {
+            Some(Reading { day: Some(day), second: None, .. }) => {
+                let seconds = day as f64 * 86_400.0;
+                seconds >= self.start - 86_400.0 - ZONE_MAX && seconds <= self.end + ZONE_MAX
+            }
+            Some(Reading { day: Some(day), second: Some(second), step }) => {
+                let seconds = day as f64 * 86_400.0 + second;
+                seconds >= self.start - ZONE_MAX - SLACK - step
+                    && seconds <= self.end + ZONE_MAX + SLACK
+                    && self.holds_modulo(seconds, step)
+            }
+            Some(Reading { day: None, second: Some(second), step }) => self.holds_modulo(second, step),
+            _ => false,
+        }
+    }
+
+    /// The zone is not known, so only the position within a quarter of an hour can be checked.
+    fn holds_modulo(&self, seconds: f64, step: f64) -> bool {
+        let after_start = (seconds - self.start + SLACK + step).rem_euclid(ZONE_STEP);
+        after_start <= self.end - self.start + 2.0 * SLACK + step
+    }
+}
+
+/// What a text says: days since the epoch, seconds since midnight, and how coarse the latter is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Reading {
+    day: Option<i64>,
+    second: Option<f64>,
+    step: f64,
+}
+
+fn read(text: &str) -> Option<Reading> {
+    let (mut second, mut step) = (None, 1.0);
+    let mut numbers: Vec<(i64, usize)> = Vec::new();
+    let mut month = None;
+    let repr = text.starts_with("datetime.");
+    let time = text.find(':').and_then(|colon| {
+        let start = text.get(..colon)?.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
+        let rest = text.get(start..)?;
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(rest.len());
+        Some((start, start + end))
+    });
+    if let Some((start, end)) = time {
+        let clock = text.get(start..end)?;
+        let parts: Vec<f64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
+        let (hours, minutes, seconds) = match parts.as_slice() {
+            [h, m] => (*h, *m, 0.0),
+            [h, m, s] => (*h, *m, *s),
+            _ => return None,
+        };
+        if hours > 24.0 || minutes >= 60.0 || seconds >= 61.0 {
+            return None;
+        }
+        step = if parts.len() == 2 { 60.0 } else { 1.0 };
+        let afternoon = text.get(end..)?.trim_start().to_ascii_lowercase().starts_with("pm") && hours < 12.0;
+        second = Some((if afternoon { hours + 12.0 } else { hours }) * 3600.0 + minutes * 60.0 + seconds);
+    }
+    let before = text.get(..time.map_or(text.len(), |(start, _)| start))?;
+    // `Sun Nov 22 18:12:54 2026` has its year behind the time.
+    let year_behind = time
+        .and_then(|(_, end)| text.get(end..))
+        .and_then(|after| after.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 4));
+    for word in before.split(|c: char| !c.is_ascii_alphanumeric()).chain(year_behind).filter(|word| !word.is_empty()) {
+        let lower = word.to_ascii_lowercase();
+        if let Ok(number) = word.trim_end_matches(['T', 't']).parse::<i64>() {
+            numbers.push((number, word.len()));
+        } else if let Some(at) = MONTHS.iter().position(|name| lower.starts_with(name)) {
+            month = month.or(Some(at as i64 + 1));
+        }
+    }
+    if repr && numbers.len() >= 6 {
+        let at = |i: usize| numbers.get(i).map_or(0.0, |(number, _)| *number as f64);
+        second = Some(at(3) * 3600.0 + at(4) * 60.0 + at(5));
+    } else if repr && numbers.len() == 5 {
+        let at = |i: usize| numbers.get(i).map_or(0.0, |(number, _)| *number as f64);
+        second = Some(at(3) * 3600.0 + at(4) * 60.0);
+    }
+    let day = date(&numbers, month);
+    if day.is_none() && !numbers.is_empty() && second.is_none() {
+        return None;
+    }
+    Some(Reading { day, second, step })
+}
+
+/// The day that numbers and a month's name spell, trying the orders people use.
+fn date(numbers: &[(i64, usize)], month: Option<i64>) -> Option<i64> {
+    let year_at = numbers.iter().position(|(_, digits)| *digits == 4);
+    let plain: Vec<i64> = numbers.iter().map(|(number, _)| *number).collect();
+    match (month, year_at, plain.as_slice()) {
+        // 20261122
+        (None, None, [compact, ..]) if *compact > 19_000_101 => {
+            days(compact / 10_000, compact / 100 % 100, compact % 100)
+        }
+        (None, Some(0), [year, month, day, ..]) => days(*year, *month, *day),
+        (None, Some(2), [a, b, year, ..]) => days(*year, *a, *b).or_else(|| days(*year, *b, *a)),
+        (Some(month), Some(at), _) => {
+            let day = plain.iter().enumerate().find(|(i, n)| *i != at && **n <= 31).map(|(_, n)| *n)?;
+            days(*plain.get(at)?, month, day)
+        }
+        _ => None,
+    }
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar; `None` when there is no such date.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    let date = jiff::civil::Date::new(year, month, day).ok()?;
+    let epoch = jiff::civil::Date::new(1970, 1, 1).ok()?;
+    Some(i64::from(date.since(epoch).ok()?.get_days()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-22 18:12:54 UTC and five minutes more.
+    fn window() -> Window {
+        let start = days(2026, 11, 22).unwrap() as f64 * 86_400.0 + 18.0 * 3600.0 + 12.0 * 60.0 + 54.0;
+        Window { start, end: start + 300.0 }
+    }
+
+    #[test]
+    fn times_of_the_session_are_clocks_in_any_zone() {
+        for text in [
+            "2026-11-22",
+            "2026-11-23",
+            "2026-11-22 18:14:00",
+            "2026-11-22T19:14:00.123+01:00",
+            "Sun Nov 22 18:13:01 2026",
+            "Sun, 22 Nov 2026",
+            "22/11/2026",
+            "11/22/2026",
+            "18:13:01",
+            "23:43:01",
+            "06:15:09 PM",
+            "datetime.datetime(2026, 11, 22, 18, 14, 0, 5)",
+            "November 22, 2026",
+        ] {
+            assert!(window().holds(text), "{text}");
+        }
+        assert!(window().holds_epoch(window().start + 12.5));
+        assert!(window().holds_epoch((window().start + 12.5) * 1e3));
+    }
+
+    #[test]
+    fn other_times_are_data() {
+        for text in [
+            "2026-11-12",
+            "2025-11-22 18:14:00",
+            "2026-11-22 18:20:00",
+            "18:25:00",
+            "Sat Nov 22 18:13:01 2025",
+            "datetime.datetime(2026, 11, 20, 18, 14, 0, 5)",
+            "99:99:99",
+        ] {
+            assert!(!window().holds(text), "{text}");
+        }
+        assert!(!window().holds_epoch(window().start - 60.0));
+    }
+}

@@ -1,0 +1,87 @@
+//! Compares two figures (PNG, JPEG) by what is seen, not by how it is encoded.
+
+use std::io::Cursor;
+
+use base64::Engine as _;
+
+use super::{
+    noise::Pair,
+    outputs::Tally,
+    verdict::{Difference, Place},
+};
+
+/// The side of the squares within which differences are averaged: as large as a character of a small label.
+const BLOCK: u32 = 8;
+/// A figure that would take more memory than this is not decoded.
+const MOST_BYTES: u64 = 512 << 20;
+
+/// A decoded figure.
+type Pixels = image::RgbaImage;
+
+pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally: &mut Tally) {
+    let place = Place { part: part.to_owned(), at: None };
+    let mut differ =
+        |recorded: String, replayed: String| tally.differ(Difference { place: place.clone(), recorded, replayed });
+    let (a, b) = match (decode(recorded), decode(replayed)) {
+        (Ok(a), Ok(b)) => (a, b),
+        (Err(a), Err(b)) => return differ(format!("not an image: {a}"), format!("not an image: {b}")),
+        (Err(a), _) => return differ(format!("not an image: {a}"), "an image".to_owned()),
+        (_, Err(b)) => return differ("an image".to_owned(), format!("not an image: {b}")),
+    };
+    if a.dimensions() != b.dimensions() {
+        let size = |pixels: &Pixels| format!("{} x {} pixels", pixels.width(), pixels.height());
+        return differ(size(&a), size(&b));
+    }
+    if a.as_raw() == b.as_raw() {
+        tally.figures(true, 0.0);
+        return;
+    }
+    let (distance, pixels) = distance(&a, &b);
+    if distance > pair.rules.figure {
+        differ("figure".to_owned(), format!("distance {distance:.3}, {pixels} pixels differ"));
+    }
+    tally.figures(false, distance);
+}
+
+fn decode(base64: &str) -> Result<Pixels, String> {
+    let compact: String = base64.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(compact).map_err(|error| error.to_string())?;
+    let mut reader =
+        image::ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits);
+    Ok(reader.decode().map_err(|error| error.to_string())?.into_rgba8())
+}
+
+/// The largest mean difference of a block of 8 × 8 pixels (0 … 1, the channels weighted as the eye does), and the
+/// number of pixels that are not the same. A moved label is far in its block and near in the mean of the figure.
+fn distance(a: &Pixels, b: &Pixels) -> (f64, usize) {
+    let across = a.width().div_ceil(BLOCK) as usize;
+    let mut sums = vec![0.0_f64; across * a.height().div_ceil(BLOCK) as usize];
+    let mut differing = 0;
+    for ((x, y, p), q) in a.enumerate_pixels().zip(b.pixels()) {
+        if p == q {
+            continue;
+        }
+        differing += 1;
+        let block = (y / BLOCK) as usize * across + (x / BLOCK) as usize;
+        if let Some(sum) = sums.get_mut(block) {
+            *sum += pixel_distance(p.0, q.0);
+        }
+    }
+    let largest = sums.into_iter().fold(0.0, f64::max) / f64::from(BLOCK * BLOCK);
+    (largest, differing)
+}
+
+/// Luma weights of ITU-R BT.601, on the colours as they look on white paper; transparency counts by itself.
+fn pixel_distance(p: [u8; 4], q: [u8; 4]) -> f64 {
+    let on_white = |[r, g, b, a]: [u8; 4]| {
+        let alpha = f64::from(a) / 255.0;
+        [r, g, b].map(|c| f64::from(c) / 255.0 * alpha + 1.0 - alpha)
+    };
+    let weights = [0.299, 0.587, 0.114];
+    let channels = on_white(p).into_iter().zip(on_white(q)).zip(weights);
+    let colour: f64 = channels.map(|((one, other), weight)| weight * (one - other).abs()).sum();
+    colour.max((f64::from(p[3]) - f64::from(q[3])).abs() / 255.0 * 0.5)
+}

@@ -1,0 +1,208 @@
+//! The verdict for every execution of a recording. Pure: two or three recordings in, verdicts out.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use super::{
+    Rules,
+    align::align,
+    cause,
+    clock::Window,
+    noise::{Pair, Side},
+    outputs::{self, Tally},
+    text,
+    verdict::{Difference, Judged, Place, Verdict, Verdicts},
+};
+use crate::session::model::{Execution, Recording, Status};
+
+/// Whether an execution of this recording is one that a replay must repeat: it ran, and a person saw it run.
+///
+/// Silent ones (a frontend asks for completions with them) are sent again but not judged. One that never ended counts
+/// only when the kernel died in it.
+pub fn is_judged(recording: &Recording, execution: &Execution) -> bool {
+    let ended = execution.status.is_some_and(|status| status != Status::Aborted);
+    !execution.silent && !execution.is_magic && (ended || died_in(recording, execution))
+}
+
+/// Whether the kernel died while it ran this.
+pub(super) fn died_in(recording: &Recording, execution: &Execution) -> bool {
+    execution.status.is_none()
+        && recording.info.exit_status.is_some()
+        && recording.executions.iter().rfind(|other| !other.is_magic).is_some_and(|last| last.id == execution.id)
+}
+
+/// Judges every execution of `recorded` by what `replayed` has in its place.
+///
+/// With a `second` replay, what differs between the two replays is noise: a difference at such a place is
+/// nondeterministic. Also compares two sessions that were not made from each other; executions are matched by code in
+/// order, then by cell id.
+pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recording>, rules: &Rules) -> Verdicts {
+    let of = |recording| -> Vec<&Execution> { judged_of(recording) };
+    let (then, now) = (of(recorded), of(replayed));
+    let pairs = align(&then, &now);
+    let twice = second.map(|second| (second, of(second)));
+    let twice_pairs = twice.as_ref().map(|(_, again)| align(&now, again));
+    let tolerance = if same_cpu(recorded, replayed) { rules.same_cpu } else { rules.other_cpu };
+    let mut verdicts = Verdicts { tolerance, twice: second.is_some(), ..Verdicts::default() };
+    for (index, (execution, pair)) in then.iter().zip(&pairs).enumerate() {
+        let other = pair.and_then(|j| now.get(j).copied());
+        let mut judged =
+            judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
+        if let (Some(j), Some(other), Some((second, again))) = (pair, other, &twice) {
+            let third =
+                twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
+            if let Some(third) = third {
+                let noise = differences((replayed, other), (second, third), rules, tolerance);
+                excuse(&mut judged, &noise);
+            }
+        }
+        verdicts.executions.push(judged);
+    }
+    let used: BTreeSet<usize> = pairs.into_iter().flatten().collect();
+    verdicts.extra = now.iter().enumerate().filter(|(j, _)| !used.contains(j)).map(|(_, e)| e.id).collect();
+    cause::explain(recorded, replayed, &mut verdicts);
+    verdicts
+}
+
+/// The executions that are judged, in order.
+pub(super) fn judged_of(recording: &Recording) -> Vec<&Execution> {
+    recording.executions.iter().filter(|execution| is_judged(recording, execution)).collect()
+}
+
+/// Whether both machines have the same vector instructions, as far as the recordings know.
+fn same_cpu(a: &Recording, b: &Recording) -> bool {
+    match (a.facts.get("cpu.flags"), b.facts.get("cpu.flags")) {
+        (Some(a), Some(b)) => cause::flags(a) == cause::flags(b),
+        _ => true,
+    }
+}
+
+type Ran<'a> = (&'a Recording, &'a Execution);
+
+fn judge_one(number: usize, recorded: Ran, replayed: Option<Ran>, rules: &Rules, tolerance: f64) -> Judged {
+    let (_, execution) = recorded;
+    let mut judged = Judged {
+        number,
+        recorded: execution.id,
+        replayed: replayed.map(|(_, other)| other.id),
+        cell_id: execution.cell_id.clone(),
+        execution_count: execution.execution_count,
+        code: text::clip(execution.code.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()),
+        verdict: Verdict::NotRun,
+        equal_after: std::collections::BTreeMap::new(),
+        numbers: None,
+        figure_distance: None,
+        pixel_exact: None,
+        differences: Vec::new(),
+        causes: Vec::new(),
+        expected_error: None,
+        seconds_recorded: seconds(execution),
+        seconds_replayed: replayed.and_then(|(_, other)| seconds(other)),
+    };
+    let Some(replayed) = replayed else { return judged };
+    let tally = tally(recorded, replayed, rules, tolerance);
+    judged.numbers = tally.numbers();
+    judged.figure_distance = tally.figure;
+    judged.pixel_exact = tally.pixel_exact;
+    judged.verdict = if tally.differences.iter().any(|difference| is_error(&difference.place)) {
+        Verdict::Error
+    } else if !tally.differences.is_empty() {
+        Verdict::Changed
+    } else if judged.numbers.is_some() || judged.pixel_exact == Some(false) {
+        Verdict::WithinTolerance
+    } else if !tally.counts.is_empty() {
+        Verdict::Equivalent
+    } else {
+        Verdict::Identical
+    };
+    if execution.status == Some(Status::Error) && judged.verdict != Verdict::Error {
+        judged.expected_error.clone_from(&execution.ename);
+    }
+    judged.equal_after = tally.counts;
+    judged.differences = tally.differences;
+    judged
+}
+
+/// Whether a difference is about the error itself and not about what was shown.
+fn is_error(place: &Place) -> bool {
+    matches!(place.part.as_str(), "status" | "error")
+}
+
+fn differences(recorded: Ran, replayed: Ran, rules: &Rules, tolerance: f64) -> Vec<Difference> {
+    tally(recorded, replayed, rules, tolerance).differences
+}
+
+/// A difference where the two replays differ as well is noise. A replay that fails where the recording does not is
+/// never excused: it may fail every second time, and the person must know.
+fn excuse(judged: &mut Judged, noise: &[Difference]) {
+    let excused = |difference: &Difference| {
+        difference.place.part != "status" && noise.iter().any(|noise| noise.place.covers(&difference.place))
+    };
+    let differs = matches!(judged.verdict, Verdict::Changed | Verdict::Error);
+    if differs && judged.differences.iter().all(excused) {
+        judged.verdict = Verdict::Nondeterministic;
+    }
+}
+
+fn tally((recording, then): Ran, (replay, now): Ran, rules: &Rules, tolerance: f64) -> Tally {
+    let pair =
+        Pair { rules, tolerance, recorded: side(recording, then), replayed: side(replay, now), code: &then.code };
+    let mut tally = Tally::default();
+    let how = |recording: &Recording, execution: &Execution| match execution.status {
+        Some(Status::Ok) => "no error".to_owned(),
+        Some(Status::Error) => execution.ename.clone().unwrap_or_else(|| "an error".to_owned()),
+        Some(Status::Aborted) => "aborted".to_owned(),
+        None if died_in(recording, execution) => "the kernel died".to_owned(),
+        None => "it did not end".to_owned(),
+    };
+    if then.status != now.status {
+        let message = |execution: &Execution, text: String| match &execution.evalue {
+            Some(evalue) if execution.status == Some(Status::Error) => text::clip(&format!("{text}: {evalue}")),
+            _ => text,
+        };
+        tally.differ(Difference {
+            place: Place { part: "status".to_owned(), at: None },
+            recorded: message(then, how(recording, then)),
+            replayed: message(now, how(replay, now)),
+        });
+    } else if then.status == Some(Status::Error) {
+        error_agrees(&pair, then, now, &mut tally);
+    }
+    if then.execution_count != now.execution_count && rules.on("execution_count") {
+        tally.count("execution_count");
+    }
+    outputs::compare(&pair, &then.outputs, &now.outputs, &mut tally);
+    tally
+}
+
+/// An error without an output (`silent`, or a frontend that hides it) is compared by what the reply says.
+fn error_agrees(pair: &Pair, then: &Execution, now: &Execution, tally: &mut Tally) {
+    let shown = then.outputs.iter().any(|output| matches!(output, crate::session::model::Output::Error { .. }));
+    if shown {
+        return;
+    }
+    let line = |execution: &Execution| {
+        format!(
+            "{}: {}",
+            execution.ename.as_deref().unwrap_or_default(),
+            execution.evalue.as_deref().unwrap_or_default()
+        )
+    };
+    text::compare(pair, "error", &line(then), &line(now), tally);
+}
+
+fn side(recording: &Recording, execution: &Execution) -> Side {
+    let end = execution.idle.or(execution.reply).or(recording.info.ended).unwrap_or(execution.sent);
+    Side {
+        window: Window::new(recording.info.started, end),
+        lasted: seconds(execution).unwrap_or(0.0),
+        cwd: recording.info.cwd.to_string_lossy().into_owned(),
+        home: recording.info.home.to_string_lossy().into_owned(),
+        pids: Rc::new(recording.processes.iter().map(|process| process.pid).collect()),
+    }
+}
+
+/// How long the kernel was busy with it.
+pub(super) fn seconds(execution: &Execution) -> Option<f64> {
+    let end = execution.idle.or(execution.reply)?;
+    Some((end - execution.busy.unwrap_or(execution.sent)).max(0) as f64 / 1e9)
+}

@@ -1,0 +1,275 @@
+//! Which execution an execution's inputs come from: by files written and read, and by names in the code.
+//!
+//! Names are found by a simple look at the text (Python, R and shell assignments), so this may name one dependency too
+//! many and, with `exec` or `globals()`, one too few. It is said of differences only, never used to decide a verdict.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use regex::Regex;
+
+use crate::session::model::{Execution, Recording, Use};
+
+/// What one execution takes and gives.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Node {
+    /// Names it binds or changes.
+    pub defines: BTreeSet<String>,
+    /// Names it uses.
+    pub uses: BTreeSet<String>,
+    /// Files it reads.
+    pub reads: BTreeSet<Vec<u8>>,
+    /// Files it writes.
+    pub writes: BTreeSet<Vec<u8>>,
+}
+
+/// One dependency: the execution it comes from and the names and files through which.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// `Execution::id`.
+    pub from: i64,
+    /// Names and paths.
+    pub through: Vec<String>,
+}
+
+/// The graph of a recording: for every execution its direct dependencies.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Lineage {
+    /// What each execution takes and gives.
+    pub nodes: BTreeMap<i64, Node>,
+    /// Direct dependencies, nearest definer of each name and writer of each file.
+    pub links: BTreeMap<i64, Vec<Link>>,
+}
+
+static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?mx)
+        ^[\ \t]*(?:async\ +)?(?:def|class)\ +(?P<def>\w+)
+        | ^[\ \t]*(?:from\ +[\w.]+\ +)?import\ +(?P<import>[^\#\n]+)
+        | \b(?:for|as)\ +(?P<loop>\(?[\w,\ ]+\)?)(?:\ +in\b|\ *:|\ *$|\ *,)
+        | ^[\ \t]*(?P<names>[A-Za-z_.][\w.]*(?:\[[^\]\n]*\]|\.\w+)*(?:\ *,\ *\*?[A-Za-z_]\w*(?:\[[^\]\n]*\])?)*)\ *
+            (?::\ *[\w\[\],.\ ]+)?(?:[-+*/%&|^@]|//|\*\*|<<|>>)?(?:=[^=]|<-|<<-)
+        | (?P<walrus>\w+)\ *:=",
+    )
+    .ok()
+});
+/// A method called as a statement may change its object: `items.append(x)`, `frame.sort_values(inplace=True)`.
+static MUTATES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*([A-Za-z_]\w*)(?:\.\w+|\[[^\]\n]*\])+ *\(").ok());
+static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
+
+const KEYWORDS: &[&str] = &[
+    "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
+    "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
+    "return", "try", "while", "with", "yield", "True", "False", "None", "print", "len", "range", "self", "str", "int",
+    "float", "list", "dict", "set", "open", "sum", "min", "max", "function", "library", "TRUE", "FALSE", "NULL",
+];
+
+/// The code without comments and without the text of strings (what stands in an f-string's braces is kept).
+pub fn without_strings(code: &str) -> String {
+    let chars: Vec<char> = code.chars().collect();
+    let mut out = String::with_capacity(code.len());
+    let mut at = 0;
+    let three = |at: usize, quote: char| (0..3).all(|i| chars.get(at + i) == Some(&quote));
+    while let Some(&c) = chars.get(at) {
+        match c {
+            '#' => {
+                while chars.get(at).is_some_and(|c| *c != '\n') {
+                    at += 1;
+                }
+            }
+            '\'' | '"' => {
+                let prefix: String = out.chars().rev().take_while(|c| c.is_ascii_alphabetic()).collect();
+                let formatted = prefix.len() <= 2 && prefix.to_ascii_lowercase().contains('f');
+                let length = if three(at, c) { 3 } else { 1 };
+                at += length;
+                let mut depth = 0_usize;
+                out.push(' ');
+                while let Some(&inner) = chars.get(at) {
+                    if inner == '\\' {
+                        at += 2;
+                        continue;
+                    }
+                    if inner == c && (length == 1 || three(at, c)) {
+                        at += length;
+                        break;
+                    }
+                    if inner == '\n' && length == 1 {
+                        break;
+                    }
+                    match inner {
+                        '{' if formatted => depth += 1,
+                        '}' if formatted => {
+                            depth = depth.saturating_sub(1);
+                            out.push(' ');
+                        }
+                        inner if depth > 0 => out.push(inner),
+                        _ => {}
+                    }
+                    at += 1;
+                }
+                out.push(' ');
+            }
+            c => {
+                out.push(c);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// The names that code binds or changes, and those it uses.
+pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let code = without_strings(code);
+    let mut defines = BTreeSet::new();
+    let mut imported = BTreeSet::new();
+    for found in DEFINES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)) {
+        if let Some(import) = found.name("import") {
+            for part in import.as_str().split(',') {
+                let name = part.rsplit(" as ").next().unwrap_or(part).trim().trim_matches(['(', ')', ' ']);
+                imported.insert(name.split('.').next().unwrap_or(name).to_owned());
+            }
+        }
+        for group in ["def", "loop", "names", "walrus"] {
+            for target in found.name(group).map_or("", |m| m.as_str()).split(',') {
+                // `frame['x'] = …` and `thing.field = …` change the object they name.
+                let word = NAME.as_ref().and_then(|regex| regex.find(target));
+                defines.extend(word.map(|word| word.as_str().to_owned()));
+            }
+        }
+    }
+    let changed = MUTATES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code));
+    let changed = changed.filter_map(|found| found.get(1)).map(|name| name.as_str().to_owned());
+    defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
+    defines.extend(imported.iter().cloned());
+    defines.retain(|name| !KEYWORDS.contains(&name.as_str()) && !name.is_empty());
+    let mut uses = BTreeSet::new();
+    for found in NAME.as_ref().into_iter().flat_map(|regex| regex.find_iter(&code)) {
+        let attribute = code.get(..found.start()).is_some_and(|before| before.ends_with('.'));
+        if !attribute && !KEYWORDS.contains(&found.as_str()) {
+            uses.insert(found.as_str().to_owned());
+        }
+    }
+    (defines, uses)
+}
+
+/// Names under which modules are imported everywhere: calling into them changes no object of the notebook's.
+fn is_module_like(name: &str) -> bool {
+    matches!(
+        name,
+        "np" | "pd"
+            | "plt"
+            | "sns"
+            | "os"
+            | "sys"
+            | "re"
+            | "json"
+            | "time"
+            | "random"
+            | "math"
+            | "warnings"
+            | "logging"
+            | "shutil"
+            | "subprocess"
+            | "torch"
+            | "tf"
+            | "pl"
+            | "px"
+            | "go"
+            | "sm"
+            | "sp"
+            | "ax"
+            | "fig"
+    )
+}
+
+impl Lineage {
+    /// Looks at a recording.
+    pub fn of(recording: &Recording) -> Self {
+        let mut lineage = Self::default();
+        for execution in &recording.executions {
+            let (defines, uses) = names(&execution.code);
+            lineage.nodes.insert(execution.id, Node { defines, uses, ..Node::default() });
+        }
+        for file in &recording.files {
+            let Some(node) = file.execution.and_then(|id| lineage.nodes.get_mut(&id)) else { continue };
+            match file.usage {
+                Use::Read | Use::Exec | Use::RenameFrom => drop(node.reads.insert(file.path.clone())),
+                Use::Write | Use::RenameTo => drop(node.writes.insert(file.path.clone())),
+                Use::Update => {
+                    node.reads.insert(file.path.clone());
+                    node.writes.insert(file.path.clone());
+                }
+                Use::List | Use::Absent | Use::Remove => {}
+            }
+        }
+        lineage.link(&recording.executions);
+        lineage
+    }
+
+    fn link(&mut self, executions: &[Execution]) {
+        let mut definer: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut writer: BTreeMap<&[u8], i64> = BTreeMap::new();
+        for execution in executions {
+            let Some(node) = self.nodes.get(&execution.id) else { continue };
+            let mut from: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+            for name in &node.uses {
+                if let Some(id) = definer.get(name.as_str()) {
+                    from.entry(*id).or_default().push(name.clone());
+                }
+            }
+            for path in &node.reads {
+                if let Some(id) = writer.get(path.as_slice()) {
+                    from.entry(*id).or_default().push(String::from_utf8_lossy(path).into_owned());
+                }
+            }
+            let links = from.into_iter().map(|(from, through)| Link { from, through }).collect();
+            self.links.insert(execution.id, links);
+            definer.extend(node.defines.iter().map(|name| (name.as_str(), execution.id)));
+            writer.extend(node.writes.iter().map(|path| (path.as_slice(), execution.id)));
+        }
+    }
+
+    /// All executions that this one depends on, directly or not, in order.
+    pub fn ancestors(&self, id: i64) -> BTreeSet<i64> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            for link in self.links.get(&id).into_iter().flatten() {
+                if link.from != id && found.insert(link.from) {
+                    open.push(link.from);
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn names_that_are_bound_and_changed_are_found() {
+        let code = "import numpy as np, os.path\nfrom a import (b, c)\nx, y = f(1)\ndf['k'] = x\nitems.append(z)\n\
+                    for i, j in pairs:\n    total += i\nwith open(p) as fh: pass\ndef g(q): return q\n# w = 1\ns = 'v = 2'";
+        let (defines, uses) = names(code);
+        assert_eq!(defines, set(&["np", "os", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"]));
+        assert!(uses.is_superset(&set(&["f", "x", "z", "pairs", "p"])));
+        assert!(!uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
+    }
+
+    #[test]
+    fn a_comparison_binds_nothing_and_an_f_string_uses_names() {
+        let (defines, uses) = names("x == 3\nprint(f'{value:.2f} of {total}')\nf(key=1)");
+        assert_eq!(defines, set(&[]));
+        assert!(uses.contains("value") && uses.contains("total"), "{uses:?}");
+    }
+}

@@ -1,0 +1,372 @@
+//! The normalisers: what may differ between two faithful runs, each with a name.
+//!
+//! A text is taken apart by shape first (`tokens`); whether two tokens of one shape may differ is decided for the
+//! pair (`settle`), because the same digits are noise in one place and data in another: a date is a clock only when
+//! both runs can have read it from one, a hex number is an address only where Python or R writes addresses.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Rules, clock::Window, outputs::Tally};
+
+/// Every normaliser by name, and what it makes equal. `[replay] off = ["name"]` in `nbpack.toml` switches one off.
+pub const NORMALISERS: &[(&str, &str)] = &[
+    ("address", "memory addresses: `<object at 0x7f…>`, `<environment: 0x55…>`"),
+    ("object_id", "what `id()` gives: a multiple of 16 in the range where Linux puts heaps"),
+    ("kernel_pid", "the kernel's process id in `ipykernel_1234` and the paths of cells"),
+    ("pid", "process ids: `pid 1234`, or a number that was a process of the session"),
+    ("working_directory", "the notebook's directory and home, where the two sessions have others"),
+    ("temporary_path", "names that `tempfile` and R's `tempdir` make"),
+    ("uuid", "random uuids (versions 1, 4, 6, 7), with and without dashes; named ones (3, 5) are data"),
+    ("widget_id", "model ids of widgets"),
+    ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
+    ("clock", "dates, times of day and epoch numbers that lie within the session on both sides"),
+    ("duration", "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`"),
+    ("progress_bar", "the bar of tqdm and its like; percentage and counts are compared"),
+    ("carriage_return", "what carriage returns and backspaces have overwritten on the screen"),
+    ("set_order", "the order of items in a set"),
+    ("whitespace", "width and number of blanks, rules of dashes, empty lines at the end"),
+    ("ansi", "colours"),
+    ("execution_count", "the number in `In [3]`"),
+    ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
+    ("interrupt_point", "the line at which an interrupt struck"),
+];
+
+/// The shape of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shape {
+    Uuid,
+    KernelFile,
+    TemporaryPath,
+    PlacedAddress,
+    Address,
+    Hex,
+    Loops,
+    Rate,
+    Clock,
+    Duration,
+    Bar,
+    Counter,
+    Pid,
+    Number,
+}
+
+/// Shapes in the order in which they are tried at one position.
+const SHAPES: &[(Shape, &str)] = &[
+    (Shape::Uuid, r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
+    (Shape::KernelFile, r"(?:(?:/[\w.+-]+)*/)?ipykernel_\d+"),
+    (Shape::TemporaryPath, r"(?:/[\w.+-]+)*/?\b(?:tmp[a-z0-9_]{8}\b|Rtmp[A-Za-z0-9]{6}\b(?:/file[0-9a-f]+)?)"),
+    (Shape::PlacedAddress, r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b"),
+    (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
+    (Shape::Hex, r"[0-9a-f]{32}\b"),
+    (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
+    (
+        Shape::Rate,
+        r"\d+:\d{2}(?::\d{2})?<(?:\d+:\d{2}(?::\d{2})?|\?)|(?:\d+(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
+    ),
+    (
+        Shape::Clock,
+        r"(?x)
+        datetime\.(?:datetime|date)\(\d+(?:,\ \d+)+
+        | \b\d{4}-\d{2}-\d{2}(?:[T\ ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:Z|\ ?[+-]\d{2}:?\d{2}\b)?
+        | \b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+(?:\d{1,2}\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*
+            (?:\s+\d{1,2}\b)?,?(?:\s+\d{4}\b)?(?:\s+\d{1,2}:\d{2}:\d{2})?(?:\s+[A-Z]{3,4}\b)?(?:\s+\d{4}\b)?
+        | \b\d{1,2}[\ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ -]\d{4}\b(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?
+        | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\ \d{1,2},\ \d{4}\b
+        | \b\d{1,2}/\d{1,2}/\d{4}\b | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}:\d{2})?
+        | \b\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:\ ?[AaPp][Mm]\b)?
+        | \b\d{2}:\d{2}\b
+        | \b20\d{6}[-_T]\d{6}\b",
+    ),
+    (
+        Shape::Duration,
+        r"(?:\b\d+(?:\.\d+)?(?:e[+-]?\d+)? ?(?:days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|msec|ms|µs|μs|us|ns|s)\b[, ]{0,2})+",
+    ),
+    (Shape::Bar, r"\d+%\|[^|\n]*\||[━╸╺█▏▎▍▌▋▊▉░▒▓]{3,}[━╸╺█▏▎▍▌▋▊▉░▒▓ ]*|\[[=>.#-]{8,}\]"),
+    (Shape::Counter, r"\b(?:Cell In|Input In|In|Out) ?\[\d+\]|<ipython-input-\d+-[0-9a-f]+>"),
+    (Shape::Pid, r"\b(?:[Pp][Ii][Dd]|[Pp]rocess) ?[=:]? ?\d+\b"),
+    (Shape::Number, NUMBER),
+];
+
+const NUMBER: &str =
+    r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\b(?:nan|NaN|inf|Inf)\b";
+
+static LEXER: LazyLock<Vec<(Shape, Regex)>> =
+    LazyLock::new(|| SHAPES.iter().filter_map(|(shape, pattern)| Some((*shape, Regex::new(pattern).ok()?))).collect());
+static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let all: Vec<String> = SHAPES.iter().map(|(_, pattern)| format!("(?:{pattern})")).collect();
+    Regex::new(&all.join("|")).ok()
+});
+static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
+static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
+    )
+    .ok()
+});
+static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|now\()",
+    )
+    .ok()
+});
+
+/// One token of a known shape in a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Token<'a> {
+    pub(super) shape: Shape,
+    pub(super) text: &'a str,
+}
+
+/// A text with a mark for each token, and the tokens in order.
+#[derive(Debug)]
+pub(super) struct Shaped<'a> {
+    pub(super) skeleton: String,
+    pub(super) tokens: Vec<Token<'a>>,
+}
+
+/// Takes a text apart by shape.
+pub(super) fn shaped(text: &str) -> Shaped<'_> {
+    cut(text, ANY.as_ref(), |found| {
+        let whole = |(_, regex): &&(Shape, Regex)| regex.find(found).is_some_and(|m| m.len() == found.len());
+        LEXER.iter().find(whole).map_or(Shape::Number, |(shape, _)| *shape)
+    })
+}
+
+/// Takes a text apart into numbers only: for tokens that look like noise and are not.
+pub(super) fn numbers(text: &str) -> Shaped<'_> {
+    cut(text, ONLY_NUMBERS.as_ref(), |_| Shape::Number)
+}
+
+fn cut<'a>(text: &'a str, regex: Option<&Regex>, shape_of: impl Fn(&str) -> Shape) -> Shaped<'a> {
+    let mut skeleton = String::with_capacity(text.len());
+    let mut tokens = Vec::new();
+    let mut end = 0;
+    for found in regex.into_iter().flat_map(|regex| regex.find_iter(text)).filter(|found| !found.is_empty()) {
+        skeleton.push_str(text.get(end..found.start()).unwrap_or_default());
+        let shape = shape_of(found.as_str());
+        // A control character that `strip` has removed from every text; the letter tells the shape.
+        skeleton.push('\u{1}');
+        skeleton.push(char::from(b'A' + shape as u8));
+        tokens.push(Token { shape, text: found.as_str() });
+        end = found.end();
+    }
+    skeleton.push_str(text.get(end..).unwrap_or_default());
+    Shaped { skeleton, tokens }
+}
+
+/// What is known of one side of a comparison.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    /// From the session's start to the end of this execution.
+    pub(super) window: Window,
+    /// Seconds that this execution took.
+    pub(super) lasted: f64,
+    /// The working directory.
+    pub(super) cwd: String,
+    /// The home directory.
+    pub(super) home: String,
+    /// Process ids of the session, as the recorder numbers them.
+    pub(super) pids: std::rc::Rc<std::collections::BTreeSet<u32>>,
+}
+
+/// Two sides of one execution, and what counts as equal.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    pub(super) rules: &'a Rules,
+    /// Relative tolerance of numbers.
+    pub(super) tolerance: f64,
+    pub(super) recorded: Side,
+    pub(super) replayed: Side,
+    pub(super) code: &'a str,
+}
+
+impl Pair<'_> {
+    /// Whether the code reads a clock, as its text shows.
+    fn reads_clock(&self) -> bool {
+        CLOCK_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
+    }
+}
+
+/// Whether two tokens of one shape count as equal; says so in the tally.
+///
+/// `line` is the recorded line around the token: some digits are noise only beside certain words.
+pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Tally) -> bool {
+    if a.text == b.text {
+        return true;
+    }
+    let name = match a.shape {
+        Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text)).then_some("uuid"),
+        Shape::Hex => (random_hex(a.text) && random_hex(b.text)).then_some("uuid"),
+        Shape::KernelFile => Some("kernel_pid"),
+        Shape::TemporaryPath => Some("temporary_path"),
+        Shape::PlacedAddress => Some("address"),
+        Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
+        Shape::Loops | Shape::Rate => Some("duration"),
+        Shape::Clock => {
+            let both = pair.recorded.window.holds(a.text) && pair.replayed.window.holds(b.text);
+            both.then_some("clock").or_else(|| short_duration(pair, line, a.text, b.text))
+        }
+        Shape::Duration => measured(pair, line, a.text, b.text).then_some("duration"),
+        Shape::Bar => (percentage(a.text) == percentage(b.text)).then_some("progress_bar"),
+        Shape::Counter => Some("execution_count"),
+        Shape::Pid => Some("pid"),
+        Shape::Number => return settle_number(pair, line, a.text, b.text, tally),
+    };
+    if let Some(name) = name.filter(|name| pair.rules.on(name)) {
+        tally.count(name);
+        return true;
+    }
+    // It looks like noise and is none: what is left are numbers in it.
+    let (a, b) = (numbers(a.text), numbers(b.text));
+    a.skeleton == b.skeleton
+        && a.tokens.iter().zip(&b.tokens).all(|(a, b)| settle_number(pair, line, a.text, b.text, tally))
+}
+
+fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -> bool {
+    if a == b {
+        return true;
+    }
+    let (Some(x), Some(y)) = (number(a), number(b)) else { return false };
+    let whole = |text: &str| !text.contains(['.', 'e', 'E', 'n', 'N']);
+    let mut name = None;
+    if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
+        name = Some("clock");
+    } else if whole(a) && whole(b) {
+        if heap_number(x) && heap_number(y) {
+            name = Some("object_id");
+        } else if is_pid(&pair.recorded, x) && (1.0..4_194_304.0).contains(&y) {
+            name = Some("pid");
+        }
+    } else if pair.reads_clock() && is_timing(line) && took(&pair.recorded, x) && took(&pair.replayed, y) {
+        name = Some("duration");
+    }
+    if let Some(name) = name.filter(|name| pair.rules.on(name)) {
+        tally.count(name);
+        return true;
+    }
+    if whole(a) && whole(b) {
+        return false;
+    }
+    let error = (x - y).abs() / x.abs().max(y.abs());
+    let close = x == y || (x.is_nan() && y.is_nan()) || error <= pair.tolerance;
+    if close {
+        tally.errors.push(if error.is_finite() { error } else { 0.0 });
+    }
+    close
+}
+
+/// The value of a number token; thousands separators are left out.
+pub(super) fn number(text: &str) -> Option<f64> {
+    text.replace(',', "").parse().ok()
+}
+
+/// A pid of a session that is large enough not to be mistaken for a count.
+fn is_pid(side: &Side, value: f64) -> bool {
+    value >= 300.0 && side.pids.contains(&(value as u32))
+}
+
+fn random_uuid(text: &str) -> bool {
+    matches!(text.as_bytes().get(14), Some(b'1' | b'4' | b'6' | b'7'))
+        && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B'))
+}
+
+/// `uuid4().hex`: the version and variant digits tell it from an MD5 in 63 of 64 cases on each side.
+fn random_hex(text: &str) -> bool {
+    matches!(text.as_bytes().get(12), Some(b'4')) && matches!(text.as_bytes().get(16), Some(b'8' | b'9' | b'a' | b'b'))
+}
+
+fn heap_address(text: &str) -> bool {
+    let value = text.get(2..).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    value.is_some_and(|value| (0x5500_0000_0000..=0x7fff_ffff_ffff).contains(&value))
+}
+
+/// Objects lie at multiples of 16: one random number in sixteen does, and few numbers are that large.
+fn heap_number(value: f64) -> bool {
+    (93_458_488_360_960.0..140_737_488_355_328.0).contains(&value) && value % 16.0 == 0.0
+}
+
+fn is_timing(line: &str) -> bool {
+    TIMING_WORD.as_ref().is_some_and(|regex| regex.is_match(line))
+}
+
+/// Whether a duration fits into the execution that shows it.
+fn took(side: &Side, seconds: f64) -> bool {
+    seconds >= 0.0 && seconds <= side.lasted * 1.2 + 0.05
+}
+
+/// Whether two durations were measured in these executions: both fit into them, or words say so and they fit into
+/// the session.
+fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
+    let (Some(x), Some(y)) = (seconds(a), seconds(b)) else { return false };
+    if is_timing(line) {
+        // Four threads can use more CPU time than the clock shows.
+        let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * 64.0 + 1.0;
+        return within(&pair.recorded, x) && within(&pair.replayed, y);
+    }
+    pair.reads_clock() && took(&pair.recorded, x) && took(&pair.replayed, y)
+}
+
+/// `0:00:01.234` as `datetime.timedelta` prints it.
+fn short_duration(pair: &Pair, line: &str, a: &str, b: &str) -> Option<&'static str> {
+    let value = |text: &str| {
+        let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+        parts.map(|parts| parts.iter().fold(0.0, |sum, part| sum * 60.0 + part))
+    };
+    let (x, y) = (value(a)?, value(b)?);
+    let fits = took(&pair.recorded, x) && took(&pair.replayed, y);
+    (fits && (is_timing(line) || pair.reads_clock())).then_some("duration")
+}
+
+/// The sum of a duration's parts in seconds.
+fn seconds(text: &str) -> Option<f64> {
+    static PART: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?) ?([a-zµμ]+)").ok());
+    let mut sum = 0.0;
+    for part in PART.as_ref()?.captures_iter(text) {
+        let value: f64 = part.get(1)?.as_str().parse().ok()?;
+        sum += value
+            * match part.get(2)?.as_str() {
+                unit if unit.starts_with("day") => 86_400.0,
+                unit if unit.starts_with('h') => 3600.0,
+                "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+                "ms" | "msec" => 1e-3,
+                "µs" | "μs" | "us" => 1e-6,
+                "ns" => 1e-9,
+                _ => 1.0,
+            };
+    }
+    Some(sum)
+}
+
+fn percentage(text: &str) -> Option<&str> {
+    text.split_once('%').map(|(number, _)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_compiles() {
+        assert_eq!(LEXER.len(), SHAPES.len());
+        assert!(ANY.is_some() && ONLY_NUMBERS.is_some() && TIMING_WORD.is_some() && CLOCK_READER.is_some());
+    }
+
+    #[test]
+    fn a_text_is_taken_apart_by_shape() {
+        let text = "<f at 0x7f00aa11> 3.5 -1e5 2026-11-22 10:00:00 1min 3s /tmp/ipykernel_12/3.py 5%|#| a1b2";
+        let shapes: Vec<Shape> = shaped(text).tokens.iter().map(|token| token.shape).collect();
+        use Shape::{Bar, Clock, Duration, KernelFile, Number, PlacedAddress};
+        assert_eq!(shapes, [PlacedAddress, Number, Number, Clock, Duration, KernelFile, Number, Bar, Number, Number]);
+    }
+
+    #[test]
+    fn only_random_uuids_are_noise() {
+        assert!(random_uuid("6ba7b810-9dad-41d1-80b4-00c04fd430c8"));
+        assert!(!random_uuid("6ba7b810-9dad-51d1-80b4-00c04fd430c8"), "version 5 is made from a name");
+        assert!(random_hex("9f1c2b3a4d5e4f608a7b6c5d4e3f2a1b"));
+        assert!(!random_hex("d41d8cd98f00b204e9800998ecf8427e"), "the MD5 of nothing");
+    }
+}

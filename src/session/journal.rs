@@ -1,0 +1,517 @@
+//! The session's journal: queue, spill and crash log in one.
+//!
+//! Append-only files `journal-000001`, `journal-000002` … in the session directory. A record is
+//! `length: u32 LE, crc32(payload): u32 LE, payload`, written with one positioned `writev`: what was handed to Linux
+//! survives `kill -9` of this process. Whoever imports reads it from the page cache. A tail that does not fit its
+//! checksum (a crash in the middle of a write, or a power loss) is the journal's end.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Channel, Direction, Event, FileAccess, FileOp, MessageRecord},
+    files::{self, FileError, Signature},
+};
+
+/// A segment that has grown to this many bytes is followed by a new one.
+pub const SEGMENT_BYTES: u64 = 32 << 20;
+/// A record longer than this is not one of ours.
+const LONGEST_RECORD: usize = 1 << 31;
+const HEAD: usize = 8;
+
+/// A place in the journal: before the record that begins there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the segment, from 1; 0 is "before everything".
+    pub segment: u64,
+    /// Bytes into it.
+    pub offset: u64,
+}
+
+/// The path of a segment.
+pub fn segment_path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("journal-{segment:06}"))
+}
+
+/// The numbers of the segments in `dir`, ascending.
+pub fn segments(dir: &Path) -> Vec<u64> {
+    let mut numbers: Vec<u64> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("journal-")?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Appends to the journal. One writer per session; who holds it holds the session's lock.
+#[derive(Debug)]
+pub struct Writer {
+    dir: PathBuf,
+    file: File,
+    end: Position,
+}
+
+impl Writer {
+    /// Begins the journal of a new session in `dir`.
+    pub fn create(dir: &Path) -> Result<Self, FileError> {
+        let end = Position { segment: 1, offset: 0 };
+        Ok(Self { dir: dir.to_owned(), file: create_segment(dir, 1)?, end })
+    }
+
+    /// Where the next record will begin: everything before it is written.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Writes one event. After an error nothing of it is in the journal, and the next one may be tried.
+    pub fn append(&mut self, event: &Event) -> Result<(), FileError> {
+        if self.end.offset >= SEGMENT_BYTES {
+            let next = self.end.segment + 1;
+            self.file = create_segment(&self.dir, next)?;
+            self.end = Position { segment: next, offset: 0 };
+        }
+        let encoded = Encoded::of(event);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&encoded.head);
+        encoded.frames.iter().for_each(|frame| crc.update(frame));
+        let length = encoded.head.len() + encoded.frames.iter().map(Bytes::len).sum::<usize>();
+        let mut front = [0_u8; HEAD];
+        let (size, sum) = front.split_at_mut(4);
+        size.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        sum.copy_from_slice(&crc.finalize().to_le_bytes());
+        if length >= LONGEST_RECORD {
+            let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("an event of {length} bytes"));
+            return Err(FileError { action: "write", path: segment_path(&self.dir, self.end.segment), source });
+        }
+        let mut parts = Vec::with_capacity(2 + encoded.frames.len());
+        parts.push(IoSlice::new(&front));
+        parts.push(IoSlice::new(&encoded.head));
+        parts.extend(encoded.frames.iter().map(|frame| IoSlice::new(frame)));
+        write_all_at(&self.file, &mut parts, self.end.offset)
+            .map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
+        self.end.offset += (HEAD + length) as u64;
+        Ok(())
+    }
+}
+
+fn create_segment(dir: &Path, segment: u64) -> Result<File, FileError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = segment_path(dir, segment);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(FileError::new("create", &path))
+}
+
+fn write_all_at(file: &File, mut parts: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        match rustix::io::pwritev(file, parts, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                offset += n as u64;
+                IoSlice::advance_slices(&mut parts, n);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the journal from a position on.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    file: Option<File>,
+    at: Position,
+}
+
+impl Reader {
+    /// Starts at `from`; at the first segment there is, where that is later.
+    pub fn new(dir: &Path, from: Position) -> Self {
+        let mut at = from;
+        if let Some(first) = segments(dir).first().copied()
+            && at.segment < first
+        {
+            at = Position { segment: first, offset: 0 };
+        }
+        Self { dir: dir.to_owned(), file: None, at }
+    }
+
+    /// Where the next record begins.
+    pub fn position(&self) -> Position {
+        self.at
+    }
+
+    /// The next record, or `None` at the end: a live journal may have more later, a dead one has not.
+    pub fn next_event(&mut self) -> Result<Option<Event>, FileError> {
+        loop {
+            if self.file.is_none() {
+                let path = segment_path(&self.dir, self.at.segment);
+                match files::open(&path) {
+                    Ok(file) => self.file = Some(file),
+                    Err(error) if error.is_not_found() => return Ok(None),
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(file) = &self.file else { return Ok(None) };
+            match read_record(file, self.at.offset)
+                .map_err(FileError::new("read", &segment_path(&self.dir, self.at.segment)))?
+            {
+                Some((payload, length)) => {
+                    self.at.offset += (HEAD + length) as u64;
+                    // A record whose checksum fits but that we cannot decode is of a newer nbpack: skip it.
+                    if let Some(event) = decode(&payload) {
+                        return Ok(Some(event));
+                    }
+                }
+                None if segment_path(&self.dir, self.at.segment + 1).exists() => {
+                    self.at = Position { segment: self.at.segment + 1, offset: 0 };
+                    self.file = None;
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn read_record(file: &File, offset: u64) -> io::Result<Option<(Bytes, usize)>> {
+    let mut front = [0_u8; HEAD];
+    if read_full_at(file, &mut front, offset)? < HEAD {
+        return Ok(None);
+    }
+    let [a, b, c, d, e, f, g, h] = front;
+    let (length, sum) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));
+    let rest = file.metadata()?.len().saturating_sub(offset + HEAD as u64);
+    if length == 0 || length >= LONGEST_RECORD || length as u64 > rest {
+        return Ok(None);
+    }
+    let mut payload = vec![0_u8; length];
+    if read_full_at(file, &mut payload, offset + HEAD as u64)? < length || crc32fast::hash(&payload) != sum {
+        return Ok(None);
+    }
+    Ok(Some((Bytes::from(payload), length)))
+}
+
+fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..)
+        && !rest.is_empty()
+    {
+        match file.read_at(rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+// The two frequent events have a compact form; the others are JSON. The first byte tells.
+const MESSAGE: u8 = b'm';
+const FILE: u8 = b'f';
+const OTHER: u8 = b'j';
+
+struct Encoded {
+    head: Vec<u8>,
+    frames: Vec<Bytes>,
+}
+
+impl Encoded {
+    fn of(event: &Event) -> Self {
+        let mut head = Vec::with_capacity(128);
+        match event {
+            Event::Message(message) => {
+                head.push(MESSAGE);
+                head.extend(message.at.to_le_bytes());
+                head.push(match message.channel {
+                    Channel::Shell => 0,
+                    Channel::Control => 1,
+                    Channel::Stdin => 2,
+                    Channel::Iopub => 3,
+                });
+                head.push(u8::from(message.direction == Direction::ToFrontend));
+                put_bytes(&mut head, &message.client);
+                put_u32(&mut head, message.frames.len());
+                message.frames.iter().for_each(|frame| put_u32(&mut head, frame.len()));
+                return Self { head, frames: message.frames.clone() };
+            }
+            Event::File(access) => {
+                head.push(FILE);
+                put_access(&mut head, access);
+            }
+            other => {
+                head.push(OTHER);
+                let other = Other::of(other);
+                // Values of these types always serialise; should one not, the record is empty and skipped.
+                head.extend(serde_json::to_vec(&other).unwrap_or_default());
+            }
+        }
+        Self { head, frames: Vec::new() }
+    }
+}
+
+fn put_u32(out: &mut Vec<u8>, value: usize) {
+    out.extend(u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u32(out, bytes.len());
+    out.extend(bytes);
+}
+
+fn put_access(out: &mut Vec<u8>, access: &FileAccess) {
+    out.extend(access.at.to_le_bytes());
+    out.extend(access.pid.to_le_bytes());
+    out.extend(access.tid.to_le_bytes());
+    let (kind, argument) = match access.op {
+        FileOp::Open { flags } => (0_u8, flags),
+        FileOp::Exec => (1, 0),
+        FileOp::Rename { exchange } => (2, i32::from(exchange)),
+        FileOp::Unlink { dir } => (3, i32::from(dir)),
+        FileOp::Truncate => (4, 0),
+        FileOp::Link => (5, 0),
+        FileOp::Symlink => (6, 0),
+    };
+    out.push(kind);
+    out.extend(argument.to_le_bytes());
+    put_bytes(out, &access.path);
+    out.push(u8::from(access.other.is_some()));
+    put_bytes(out, access.other.as_deref().unwrap_or_default());
+    out.push(u8::from(access.signature.is_some()));
+    if let Some(signature) = &access.signature {
+        for number in [signature.dev, signature.ino, signature.size] {
+            out.extend(number.to_le_bytes());
+        }
+        for time in [signature.mtime_ns, signature.ctime_ns] {
+            out.extend(time.to_le_bytes());
+        }
+    }
+}
+
+struct Cursor(Bytes);
+
+impl Cursor {
+    fn take(&mut self, n: usize) -> Option<Bytes> {
+        (self.0.len() >= n).then(|| self.0.split_to(n))
+    }
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.as_ref().try_into().ok()
+    }
+    fn byte(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+    fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
+    }
+    fn bytes(&mut self) -> Option<Bytes> {
+        let n = self.u32()? as usize;
+        self.take(n)
+    }
+}
+
+fn decode(payload: &Bytes) -> Option<Event> {
+    let mut cursor = Cursor(payload.clone());
+    match cursor.byte()? {
+        MESSAGE => decode_message(&mut cursor).map(Event::Message),
+        FILE => decode_access(&mut cursor).map(Event::File),
+        OTHER => serde_json::from_slice::<Other>(&cursor.0).ok().map(Other::event),
+        _ => None,
+    }
+}
+
+fn decode_message(cursor: &mut Cursor) -> Option<MessageRecord> {
+    let at = cursor.i64()?;
+    let channel = match cursor.byte()? {
+        0 => Channel::Shell,
+        1 => Channel::Control,
+        2 => Channel::Stdin,
+        3 => Channel::Iopub,
+        _ => return None,
+    };
+    let direction = if cursor.byte()? == 0 { Direction::ToKernel } else { Direction::ToFrontend };
+    let client = cursor.bytes()?;
+    let count = cursor.u32()?;
+    let mut lengths = Vec::new();
+    for _ in 0..count {
+        lengths.push(cursor.u32()? as usize);
+    }
+    let frames = lengths.into_iter().map(|length| cursor.take(length)).collect::<Option<Vec<_>>>()?;
+    Some(MessageRecord { at, channel, direction, client, frames })
+}
+
+fn decode_access(cursor: &mut Cursor) -> Option<FileAccess> {
+    let (at, pid, tid) = (cursor.i64()?, cursor.u32()?, cursor.u32()?);
+    let (kind, argument) = (cursor.byte()?, i32::from_le_bytes(cursor.array()?));
+    let op = match kind {
+        0 => FileOp::Open { flags: argument },
+        1 => FileOp::Exec,
+        2 => FileOp::Rename { exchange: argument != 0 },
+        3 => FileOp::Unlink { dir: argument != 0 },
+        4 => FileOp::Truncate,
+        5 => FileOp::Link,
+        6 => FileOp::Symlink,
+        _ => return None,
+    };
+    let path = cursor.bytes()?.to_vec();
+    let has_other = cursor.byte()? != 0;
+    let other = cursor.bytes()?;
+    let signature = if cursor.byte()? != 0 {
+        let (dev, ino, size) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
+        Some(Signature { dev, ino, size, mtime_ns: cursor.i64()?, ctime_ns: cursor.i64()? })
+    } else {
+        None
+    };
+    Some(FileAccess { at, pid, tid, op, path, other: has_other.then(|| other.to_vec()), signature })
+}
+
+/// The events that are rare enough for JSON.
+#[derive(Serialize, Deserialize)]
+enum Other {
+    Started(i64, u32, Vec<String>),
+    Ended(i64, i32),
+    Preserved(crate::event::Preserved),
+    Connection(crate::event::Connection),
+    Process(crate::event::ProcessStart),
+    Gap(crate::event::Gap),
+    Coverage(i64, String, String),
+    Fact(String, serde_json::Value),
+    /// An event with a compact form never comes here.
+    Nothing,
+}
+
+impl Other {
+    fn of(event: &Event) -> Self {
+        match event.clone() {
+            Event::KernelStarted { at, pid, argv } => Self::Started(at, pid, argv),
+            Event::KernelEnded { at, status } => Self::Ended(at, status),
+            Event::Preserved(preserved) => Self::Preserved(preserved),
+            Event::Connection(connection) => Self::Connection(connection),
+            Event::Process(process) => Self::Process(process),
+            Event::Gap(gap) => Self::Gap(gap),
+            Event::Coverage { at, coverage, mechanism } => Self::Coverage(at, coverage, mechanism),
+            Event::Fact { key, value } => Self::Fact(key, value),
+            Event::Message(_) | Event::File(_) => Self::Nothing,
+        }
+    }
+
+    fn event(self) -> Event {
+        match self {
+            Self::Started(at, pid, argv) => Event::KernelStarted { at, pid, argv },
+            Self::Ended(at, status) => Event::KernelEnded { at, status },
+            Self::Preserved(preserved) => Event::Preserved(preserved),
+            Self::Connection(connection) => Event::Connection(connection),
+            Self::Process(process) => Event::Process(process),
+            Self::Gap(gap) => Event::Gap(gap),
+            Self::Coverage(at, coverage, mechanism) => Event::Coverage { at, coverage, mechanism },
+            Self::Fact(key, value) => Event::Fact { key, value },
+            Self::Nothing => Event::Fact { key: String::new(), value: serde_json::Value::Null },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(n: usize) -> Event {
+        Event::Message(MessageRecord {
+            at: n as i64,
+            channel: Channel::Iopub,
+            direction: Direction::ToFrontend,
+            client: Bytes::from_static(b"id"),
+            frames: vec![Bytes::from(vec![b'x'; n]), Bytes::new(), Bytes::from_static(b"\xff\0")],
+        })
+    }
+
+    fn access() -> Event {
+        Event::File(FileAccess {
+            at: 5,
+            pid: 1,
+            tid: 2,
+            op: FileOp::Open { flags: -3 },
+            path: b"/a/\xff".to_vec(),
+            other: Some(Vec::new()),
+            signature: Some(Signature { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5 }),
+        })
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        let coverage = Event::Coverage { at: 1, coverage: "full".into(), mechanism: "notify".into() };
+        let events = vec![message(0), access(), coverage, message(100_000)];
+        for event in &events {
+            writer.append(event).unwrap();
+        }
+        let mut reader = Reader::new(dir.path(), Position::default());
+        let read: Vec<Event> = std::iter::from_fn(|| reader.next_event().unwrap()).collect();
+        assert_eq!(read, events);
+        assert_eq!(reader.position(), writer.end());
+    }
+
+    #[test]
+    fn a_torn_tail_is_the_end_and_a_live_journal_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        writer.append(&message(1)).unwrap();
+        let good = writer.end().offset;
+        writer.append(&message(50)).unwrap();
+        let path = segment_path(dir.path(), 1);
+        let whole = files::read(&path).unwrap();
+        for cut in (good as usize)..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let mut reader = Reader::new(dir.path(), Position::default());
+            assert_eq!(reader.next_event().unwrap(), Some(message(1)));
+            assert_eq!(reader.next_event().unwrap(), None, "cut at {cut}");
+            std::fs::write(&path, &whole).unwrap();
+            assert_eq!(reader.next_event().unwrap(), Some(message(50)));
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_ends_the_journal_without_a_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        writer.append(&access()).unwrap();
+        let path = segment_path(dir.path(), 1);
+        let whole = files::read(&path).unwrap();
+        for index in 0..whole.len() {
+            let mut bad = whole.clone();
+            bad[index] ^= 0x41;
+            std::fs::write(&path, &bad).unwrap();
+            assert_eq!(Reader::new(dir.path(), Position::default()).next_event().unwrap(), None, "byte {index}");
+        }
+    }
+
+    #[test]
+    fn segments_rotate_and_are_read_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        for _ in 0..3 {
+            writer.append(&message(SEGMENT_BYTES as usize)).unwrap();
+        }
+        assert_eq!(segments(dir.path()), [1, 2, 3]);
+        let mut reader = Reader::new(dir.path(), Position::default());
+        assert_eq!(std::iter::from_fn(|| reader.next_event().unwrap()).count(), 3);
+    }
+}

@@ -1,0 +1,152 @@
+"""Clicks through JupyterLab in headless Chromium with one kernel, and prints one JSON line of what it saw.
+
+    lab.py KERNEL DISPLAY_NAME WORK_DIR SCREENSHOT_DIR
+
+Picks the kernel in the launcher, runs cells (a figure, a slider, an input box), interrupts, restarts, and stops at a
+breakpoint. Every step waits for what the page shows, with a deadline; nothing sleeps.
+"""
+
+import json
+import os
+import pathlib
+import re
+import secrets
+import subprocess
+import sys
+import time
+
+import nbformat
+from playwright.sync_api import expect, sync_playwright
+
+kernel, display_name, work, shots = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
+shots.mkdir(parents=True, exist_ok=True)
+CELLS = [
+    "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9]); plt.show()",
+    "import ipywidgets\nslider = ipywidgets.IntSlider(value=3, max=10, description='level')\nslider",
+    "name = input('Your name? ')",
+    "print('hello', name, slider.value)",
+    "import time\nprint('sleeping')\nwhile True:\n    time.sleep(0.05)",
+    "print('after', 6 * 7)",
+]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
+notebook.metadata.kernelspec = {"name": kernel, "display_name": display_name, "language": "python"}
+nbformat.write(notebook, work / "clicked.ipynb")
+
+token = secrets.token_hex(8)
+environment = dict(os.environ, JUPYTER_RUNTIME_DIR=str(work / ".runtime"), JUPYTER_CONFIG_DIR=str(work / ".config"))
+log = open(shots / "server.log", "w")
+server = subprocess.Popen(
+    [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
+     f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None",
+     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
+    env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=work)
+
+
+def server_url():
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        for path in (work / ".runtime").glob("jpserver-*.json"):
+            try:
+                return json.loads(path.read_text())["url"]
+            except (ValueError, KeyError):
+                pass
+        time.sleep(0.1)
+    raise SystemExit("jupyter lab did not start: " + (shots / "server.log").read_text()[-2000:])
+
+
+def cell(page, index):
+    """The code cell at this place of the notebook."""
+    return page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+
+
+def run(page, index):
+    cell(page, index).locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+
+
+def walk(page, url):
+    """What a person does, step by step."""
+    page.goto(f"{url}lab?reset&token={token}")
+    card = page.locator(".jp-LauncherCard", has_text=display_name).first
+    card.wait_for()
+    saw["launcher"] = True
+    page.screenshot(path=shots / "1-launcher.png")
+
+    page.goto(f"{url}lab/tree/clicked.ipynb?token={token}")
+    page.locator(".jp-Notebook .jp-CodeCell").nth(len(CELLS) - 1).wait_for()
+    expect(page.locator(".jp-Toolbar-kernelName").first).to_contain_text(display_name)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
+    run(page, 0)
+    cell(page, 0).locator(".jp-OutputArea-output img").wait_for()
+    saw["figure"] = True
+    run(page, 1)
+    handle = cell(page, 1).locator(".noUi-handle")
+    handle.wait_for()
+    handle.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    expect(cell(page, 1).locator(".widget-readout")).to_have_text("5")
+    saw["slider"] = True
+    run(page, 2)
+    box = cell(page, 2).locator("input.jp-Stdin-input")
+    box.wait_for()
+    box.fill("Ada")
+    box.press("Enter")
+    run(page, 3)
+    expect(cell(page, 3).locator(".jp-OutputArea-output").first).to_have_text(re.compile(r"hello Ada 5"))
+    saw["stdin"] = True
+    run(page, 4)
+    expect(cell(page, 4).locator(".jp-OutputArea-output").first).to_contain_text("sleeping")
+    page.keyboard.press("Escape")
+    page.keyboard.press("i")
+    page.keyboard.press("i")
+    error = cell(page, 4).locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").last
+    error.wait_for()
+    saw["interrupt"] = page.locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").count()
+    run(page, 5)
+    expect(cell(page, 5).locator(".jp-OutputArea-output").first).to_have_text(re.compile(r"after 42"))
+    page.screenshot(path=shots / "2-run.png")
+
+    # The debugger: switched on by the bug in the toolbar, a breakpoint in the gutter of the last cell.
+    page.locator(".jp-DebuggerBugButton").first.click()
+    page.locator(".jp-DebuggerBugButton[aria-pressed=true]").first.wait_for()
+    cell(page, 5).locator(".cm-breakpoint-gutter .cm-gutterElement").last.click(force=True)
+    page.locator(".jp-DebuggerBreakpoint").first.wait_for()
+    run(page, 5)
+    page.locator(".jp-DebuggerCallstackFrame").first.wait_for()
+    saw["breakpoint"] = True
+    page.screenshot(path=shots / "3-breakpoint.png")
+    page.locator(".jp-Debugger [data-command='debugger:continue'], [data-command='debugger:continue']").first.click()
+
+    page.keyboard.press("Control+s")
+    page.locator(".jp-Toolbar [data-command='kernelmenu:restart'], [data-command='notebook:restart-kernel']").first.click()
+    page.locator(".jp-Dialog button", has_text="Restart").last.click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
+    run(page, 0)
+    cell(page, 0).locator(".jp-InputPrompt", has_text="[1]:").wait_for()
+    saw["restart"] = True
+    page.screenshot(path=shots / "4-restarted.png")
+
+
+saw = {}
+try:
+    url = server_url()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(int(os.environ.get("WAIT", "60000")))
+        expect.set_options(timeout=60_000)
+        try:
+            walk(page, url)
+        except BaseException:
+            page.screenshot(path=shots / "failed.png")
+            raise
+        browser.close()
+finally:
+    server.terminate()
+    server.wait(20)
+    print(json.dumps(saw))

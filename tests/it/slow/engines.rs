@@ -1,0 +1,176 @@
+//! Container engines that are not ours take the bundle and run it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::{self, TestEnv};
+
+/// A Docker daemon of this test, ended with it.
+struct Docker {
+    daemon: Child,
+    socket: PathBuf,
+}
+
+impl Docker {
+    /// Starts `dockerd` in a mount namespace; `root` is another distribution's root, or `None` for this machine's own.
+    fn start(env: &TestEnv, root: Option<&Path>) -> Option<Self> {
+        let share = env.path().join(if root.is_some() { "docker-current" } else { "docker-here" });
+        std::fs::create_dir_all(&share).unwrap();
+        let enter = r#"mkdir -p "$1/.old" "$1/share"
+            mount --rbind "$1" "$1"; mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount --rbind /sys "$1/sys"
+            mount -t tmpfs tmpfs "$1/run"; mount --bind "$2" "$1/share"
+            cd "$1"; pivot_root . .old; cd /; umount -l /.old"#;
+        let here = r#"mkdir -p /share 2>/dev/null || true; mount -t tmpfs tmpfs /run"#;
+        let daemon = "exec dockerd --iptables=false --ip6tables=false --bridge=none --data-root \"$3/data\" \
+                      --exec-root /run/docker-exec --pidfile /run/docker.pid -H \"unix://$3/docker.sock\"";
+        let (script, inside) = match root {
+            Some(_) => (format!("set -e\n{enter}\n{daemon}"), PathBuf::from("/share")),
+            None => (format!("set -e\n{here}\n{daemon}"), share.clone()),
+        };
+        let log = std::fs::File::create(share.join("log")).unwrap();
+        let mut daemon = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "bash", "-c", &script, "-"])
+            .arg(root.unwrap_or(Path::new("/")))
+            .arg(&share)
+            .arg(inside)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let socket = share.join("docker.sock");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let info =
+                Command::new("docker").arg("-H").arg(format!("unix://{}", socket.display())).arg("info").output();
+            if info.is_ok_and(|output| output.status.success()) {
+                return Some(Self { daemon, socket });
+            }
+            if daemon.try_wait().unwrap().is_some() || Instant::now() > deadline {
+                let log = std::fs::read_to_string(share.join("log")).unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(3).collect();
+                daemon.kill().unwrap_or_default();
+                daemon.wait().unwrap();
+                support::skipped(&format!("the Docker daemon does not start: {tail:?}"));
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn docker(&self, args: &[&str]) -> Output {
+        Command::new("docker").arg("-H").arg(format!("unix://{}", self.socket.display())).args(args).output().unwrap()
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        Command::new("kill").arg(self.daemon.id().to_string()).status().unwrap();
+        self.daemon.wait().unwrap();
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn ok(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{command:?}:\n{}", text(&output));
+    text(&output)
+}
+
+fn bundle(env: &TestEnv, arguments: &[&str]) -> Option<PathBuf> {
+    let python = support::python()?;
+    env.install_kernel(&python);
+    std::fs::write(env.work().join("a.csv"), "a,b\n1,2\n").unwrap();
+    env.record(&python, "nb.ipynb", &["import pandas as pd\nprint(pd.read_csv('a.csv').to_string())"]);
+    let mut all = vec!["export", "nb.ipynb", "-o", "b.nbpack"];
+    all.extend(arguments);
+    env.nbpack_ok(&all);
+    Some(env.work().join("b.nbpack"))
+}
+
+const RUN: [&str; 5] = ["run", "--", "python", "-c", "import pandas as pd; print(pd.read_csv('a.csv').sum().sum())"];
+
+fn load_and_run(docker: &Docker, bundle: &Path) {
+    let loaded = docker.docker(&["load", "-i", bundle.to_str().unwrap()]);
+    assert!(loaded.status.success(), "{}", text(&loaded));
+    let loaded = text(&loaded);
+    let image = loaded.trim().rsplit("image: ").next().unwrap().rsplit("image ID: ").next().unwrap().trim();
+    let mut args = vec!["run", "--rm", "--network", "none", image];
+    args.extend(RUN);
+    let ran = docker.docker(&args);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "3", "{}", text(&ran));
+    // As an arbitrary user, as OpenShift starts it.
+    let mut args = vec!["run", "--rm", "--network", "none", "-u", "12345:0", image];
+    args.extend(RUN);
+    let ran = docker.docker(&args);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "3", "{}", text(&ran));
+    let replayed = docker.docker(&["run", "--rm", "--network", "none", image, "replay"]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed));
+}
+
+#[test]
+fn a_current_docker_loads_and_runs_the_bundle() {
+    let env = TestEnv::new();
+    let Some(root) = support::other_root() else { return };
+    let Some(bundle) = bundle(&env, &[]) else { return };
+    let Some(docker) = Docker::start(&env, Some(&root)) else { return };
+    load_and_run(&docker, &bundle);
+}
+
+#[test]
+fn docker_20_10_loads_and_runs_a_gzip_bundle() {
+    let env = TestEnv::new();
+    if !Path::new("/usr/sbin/dockerd").exists() || !rustix::process::geteuid().is_root() {
+        return support::skipped("no dockerd, or not root");
+    }
+    let Some(bundle) = bundle(&env, &["--compression", "gzip"]) else { return };
+    let Some(docker) = Docker::start(&env, None) else { return };
+    load_and_run(&docker, &bundle);
+}
+
+#[test]
+fn skopeo_copies_both_ways_and_the_copy_still_verifies() {
+    let env = TestEnv::new();
+    let Some(bundle) = bundle(&env, &[]) else { return };
+    if !Path::new("/usr/bin/skopeo").exists() {
+        return support::skipped("no skopeo");
+    }
+    let work = env.work();
+    let archive = format!("oci-archive:{}", bundle.display());
+    let layout = format!("oci:{}:latest", work.join("layout").display());
+    let again = format!("oci-archive:{}", work.join("again.nbpack").display());
+    ok(Command::new("skopeo").args(["--insecure-policy", "copy", "-q", &archive, &layout]));
+    ok(Command::new("skopeo").args(["--insecure-policy", "copy", "-q", &layout, &again]));
+    let before: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["verify", "--json", "b.nbpack"])).unwrap();
+    let after: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["verify", "--json", "again.nbpack"])).unwrap();
+    assert_eq!(before["manifest"], after["manifest"]);
+}
+
+#[test]
+fn umoci_unpacks_a_gzip_bundle() {
+    let env = TestEnv::new();
+    let Some(bundle) = bundle(&env, &["--compression", "gzip"]) else { return };
+    if !Path::new("/usr/bin/umoci").exists() || !Path::new("/usr/bin/skopeo").exists() {
+        return support::skipped("no umoci or no skopeo");
+    }
+    let layout = env.work().join("layout");
+    let archive = format!("oci-archive:{}", bundle.display());
+    ok(Command::new("skopeo").args([
+        "--insecure-policy",
+        "copy",
+        "-q",
+        &archive,
+        &format!("oci:{}:latest", layout.display()),
+    ]));
+    let target = env.work().join("unpacked");
+    ok(Command::new("umoci")
+        .args(["unpack", "--rootless", "--image", &format!("{}:latest", layout.display())])
+        .arg(&target));
+    assert!(target.join("rootfs/opt/nbpack/session/run.json").is_file());
+    assert!(target.join("rootfs/opt/nbpack/bin/nbpack").is_file());
+}
