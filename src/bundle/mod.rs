@@ -41,14 +41,12 @@ pub const FORMAT: &str = "1";
 /// Is told how far the work is. May be called from several threads.
 pub trait Progress: Sync {
     /// Layer `index` (of `total`) is at hand: `reused` when nothing had to be made.
-    fn layer(&self, index: usize, total: usize, title: &str, reused: bool) {
-        let _unused = (index, total, title, reused);
-    }
+    #[expect(unused_variables, reason = "whoever wants it overrides it")]
+    fn layer(&self, index: usize, total: usize, title: &str, reused: bool) {}
 
     /// So many more bytes went through.
-    fn bytes(&self, count: u64) {
-        let _unused = count;
-    }
+    #[expect(unused_variables, reason = "whoever wants it overrides it")]
+    fn bytes(&self, count: u64) {}
 
     /// Whether the person asked to stop: the work ends with an error and leaves nothing.
     fn cancelled(&self) -> bool {

@@ -365,7 +365,7 @@ fn read_layers(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<Layer>, 
     Ok(layers)
 }
 
-/// Takes the run configuration from its label and refuses what must not reach a shell, a path or a terminal.
+/// Takes the run configuration from its label.
 fn read_run(config: &ImageConfig) -> Result<RunConfig, ReadError> {
     let refuse = |what: String| Err(ReadError::Refused { document: "the config", what });
     let labels = &config.config.labels;
@@ -390,13 +390,13 @@ fn read_run(config: &ImageConfig) -> Result<RunConfig, ReadError> {
     }
 }
 
-fn refuse_run(run: &RunConfig) -> Option<String> {
+/// What in a run configuration must not reach a shell, a path or a terminal: no bundle is written or read with it.
+pub(super) fn refuse_run(run: &RunConfig) -> Option<String> {
     let shown = |text: &str| display_bytes(text.as_bytes()).to_string();
-    let word = |text: &str| {
-        !text.is_empty()
-            && text.len() <= 255
+    let word = |text: &str, more: &str| {
+        text.len() <= 255
             && !text.starts_with(['.', '-'])
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+            && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-') || more.contains(c))
     };
     let line = |text: &str| text.len() <= 4096 && !text.chars().any(char::is_control);
     let place = |path: &Path| {
@@ -404,7 +404,11 @@ fn refuse_run(run: &RunConfig) -> Option<String> {
             && line(&path.to_string_lossy())
             && !path.components().any(|part| part == std::path::Component::ParentDir)
     };
-    let names = [("name", &run.name, word(&run.name)), ("user", &run.user, word(&run.user))];
+    // Users of directory services are called `DOMAIN\\ann` or `ann@example.org`.
+    let names = [
+        ("name", &run.name, word(&run.name, "") && !run.name.is_empty()),
+        ("user", &run.user, word(&run.user, "@+$\\ ")),
+    ];
     let lines =
         [&run.kernel, &run.display_name, &run.language, &run.host, &run.interrupt_mode, &run.coverage, &run.session];
     if let Some((what, value, _)) = names.into_iter().find(|(.., good)| !good) {

@@ -303,6 +303,32 @@ fn the_bytes_do_not_depend_on_threads_and_the_store() {
 }
 
 #[test]
+fn two_exports_at_once_make_each_layer_once() {
+    let place = Place::new();
+    let plan = plan_of(&large());
+    let written: Vec<Written> = std::thread::scope(|scope| {
+        let threads = ["a", "b"].map(|name| scope.spawn(|| place.write(&plan, name, with_threads(1)).unwrap()));
+        threads.map(|thread| thread.join().unwrap()).into()
+    });
+    assert_eq!(written[0].manifest, written[1].manifest);
+    assert_eq!(written[0].reused + written[1].reused, plan.layers.len());
+    let left = std::fs::read_dir(place.store.layer_index()).unwrap();
+    assert!(left.map(|name| name.unwrap().file_name()).all(|name| name.to_string_lossy().ends_with(".json")));
+}
+
+#[test]
+fn a_run_configuration_that_no_reader_takes_is_not_written() {
+    let place = Place::new();
+    let run = RunConfig { cwd: PathBuf::from("somewhere"), ..run_config() };
+    let mut out = Output::File(place.path("a"));
+    let result = write::write(&plan_of(&small()), &run, &place.store, with_threads(1), &mut out, &());
+    assert!(matches!(&result, Err(WriteError::Run { what }) if what == "the path `somewhere`"), "{result:?}");
+    let run = RunConfig { user: "CORP\\ann".to_owned(), ..run_config() };
+    write::write(&plan_of(&small()), &run, &place.store, with_threads(1), &mut out, &()).unwrap();
+    Bundle::open(&place.path("a")).unwrap();
+}
+
+#[test]
 fn gzip_has_the_same_diff_ids_and_the_same_config() {
     let place = Place::new();
     let plan = plan_of(&large());
@@ -769,6 +795,7 @@ fn a_run_configuration_that_could_do_harm_is_refused() {
         ("name", json!(".."), "the name `..`"),
         ("user", json!("$(x)"), "the user `$(x)`"),
         ("user", json!("a:b"), "the user `a:b`"),
+        ("user", json!("../a"), "the user `../a`"),
         ("cwd", json!("../.."), "the path `../..`"),
         ("cwd", json!("/home/../../etc"), "the path `/home/../../etc`"),
         ("home", json!("home"), "the path `home`"),
@@ -862,4 +889,37 @@ fn a_session_file_is_read_without_unpacking() {
     let bundle = Bundle::open(&place.path("x")).unwrap();
     assert_eq!(bundle.read_session_file("/opt/nbpack/session/note").unwrap(), b"note");
     assert!(matches!(bundle.read_session_file("/etc/hosts"), Err(ReadError::NoSuchFile { .. })));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 150, ..Default::default() })]
+
+    /// Errors are fine, panics are bugs, and nothing is written beside the target.
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        changes in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 1..8),
+        cut in proptest::option::of(proptest::prelude::any::<usize>()),
+        inside in proptest::prelude::any::<bool>(),
+    ) {
+        let spoil = |bytes: &mut Vec<u8>| {
+            for (at, value) in &changes {
+                let at = at % bytes.len();
+                bytes[at] = *value;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut % bytes.len());
+            }
+        };
+        // Either the archive is spoilt, or a layer's blob under a digest that fits again.
+        let archive = if inside {
+            let mut blob = compress(&note());
+            spoil(&mut blob);
+            Crafted::new(&[note()]).blob(blob).archive()
+        } else {
+            let mut archive = Crafted::new(&[note()]).archive();
+            spoil(&mut archive);
+            archive
+        };
+        drop(complaints(&archive));
+    }
 }
