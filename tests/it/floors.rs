@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 /// Ground floor first. Modules on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
     &["digest", "files"],
-    &["event", "jupyter"],
-    &["kernel", "capture", "session", "store"],
+    &["event", "jupyter", "store"],
+    &["kernel", "capture", "session"],
     &["record", "inventory"],
     &["secrets"],
     &["bundle"],
