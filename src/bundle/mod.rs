@@ -12,6 +12,7 @@ pub mod unpack;
 pub mod verify;
 pub mod write;
 
+mod access;
 mod atomic;
 mod cache;
 mod compress;

@@ -19,8 +19,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     CHUNK,
+    access::Section,
     frames::{FrameError, Frames},
-    read::{Bundle, Layer, ReadError, Section},
+    read::{Bundle, Layer, ReadError},
     tar::{self, Body, Limits},
 };
 use crate::{

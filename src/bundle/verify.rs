@@ -15,8 +15,9 @@ use std::{
 
 use super::{
     Progress,
+    access::{Access, Archive},
     image::{self, Member},
-    read::{Access, Archive, Bundle, Layer, ReadError},
+    read::{Bundle, Layer, ReadError},
     tar::{self, Body},
     unpack::{self, LayerError},
 };
