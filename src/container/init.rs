@@ -218,7 +218,7 @@ impl Outer<'_> {
     }
 
     fn without_namespaces(&self) -> Option<Way> {
-        if rustix::process::geteuid().is_root() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
+        if setup::may_chroot() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
     }
 
     /// Runs it in one way. The inner result is the failure of a step; the outer one that of this process.
@@ -393,7 +393,9 @@ impl Inner<'_> {
                 setup::enter_namespaces(self.spec, *root, *own_processes, &mut note)?;
             }
             Way::Chroot => {
-                sys::clear_groups().map_err(Failed::at(Step::Root, "leave the groups"))?;
+                if sys::clear_groups().is_err() {
+                    note("the groups of this user stay; they cannot be left here.");
+                }
                 setup::enter_chroot(self.spec, &mut note)?;
             }
             Way::Proot(_) => {}
