@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure};
+use super::{Context, failure::Failure, restored};
 use crate::{
     capture,
     event,
@@ -22,6 +22,7 @@ use crate::{
     },
     kernel::{self, SignalMode},
     record::{Limits, SessionSeed, facts, kernel::Setup},
+    restore::{self, SpecOptions},
     store::Store,
 };
 
@@ -58,7 +59,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inner = inner_dir(context)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
-        Some(_) => anyhow::bail!(Failure::unable("restored kernels cannot be run by this build")),
+        Some(name) => restored_kernel(name, context, front, inner.path(), capture)?,
         None => wrapped(&args, context, front, inner.path(), capture)?,
     };
     let ended = crate::record::kernel::run(setup);
@@ -149,6 +150,70 @@ fn wrapped(
         interrupt_mode: spec.interrupt_mode,
         capture,
         contain: None,
+        on_session: Box::new(|_| {}),
+        warn: warn_once_each(),
+    })
+}
+
+/// The kernel of a restored bundle, in its container; it is recorded again, and its session names the bundle.
+fn restored_kernel(
+    name: &str,
+    context: &Context,
+    front: Connection,
+    inner: &Path,
+    capture: capture::Options,
+) -> anyhow::Result<Setup> {
+    let found = restored::resolve(name, context)?;
+    restored::say_machine(&found, context);
+    let kernel = restore::kernel_setup(&found, &context.store()?, SpecOptions::default())?;
+    let (notebook, notebook_source) = notebook(&front, context);
+    let run = &found.run;
+    let mut facts = facts::collect(None);
+    facts.insert("kernelspec.metadata".to_owned(), serde_json::json!({ "debugger": run.debugger }));
+    let seed = SessionSeed {
+        started: event::now(),
+        kernel: run.kernel.clone(),
+        display_name: run.display_name.clone(),
+        language: run.language.clone(),
+        argv: run.argv.clone(),
+        interrupt_mode: run.interrupt_mode.clone(),
+        kernel_env: BTreeMap::new(),
+        cwd: kernel.cwd.clone(),
+        notebook,
+        notebook_source,
+        user: run.user.clone(),
+        uid: run.uid,
+        gid: run.gid,
+        home: run.home.clone(),
+        host: run.host.clone(),
+        parent: Some(found.manifest),
+        environment: kernel.env.iter().cloned().collect(),
+        facts,
+        own_dirs: Vec::new(),
+        foreign_root: true,
+        limits: Limits::default(),
+    };
+    let interrupt_mode = if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal };
+    let (inner_dir, program) = (inner.to_owned(), capture.program.clone());
+    let (argv, env, cwd) = (kernel.argv.clone(), kernel.env.clone(), kernel.cwd.clone());
+    let inner_dir_inside = kernel.inner_dir_inside.clone();
+    let contain = move |launch| match kernel.contain(launch, &inner_dir, &program) {
+        Ok((launch, guard)) => Ok((launch, Box::new(guard) as Box<dyn Send>)),
+        Err(error) => Err(std::io::Error::other(error)),
+    };
+    Ok(Setup {
+        store: store(context),
+        front,
+        seed,
+        argv,
+        env,
+        cwd,
+        inner_dir: inner.to_owned(),
+        inner_dir_inside,
+        signal_mode: SignalMode::Container,
+        interrupt_mode,
+        capture,
+        contain: Some(Box::new(contain)),
         on_session: Box::new(|_| {}),
         warn: warn_once_each(),
     })
