@@ -1,13 +1,130 @@
 //! `nbpack verify`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use super::Context;
+use anyhow::Context as _;
 
-/// TO BE WRITTEN
+use super::{Context, failure::Failure};
+use crate::bundle::{
+    Progress,
+    verify::{self, Report},
+};
+
+/// Read every byte of a bundle and prove it.
+///
+/// Exit code 0: every byte is as it should be. 1: something is damaged; every damaged blob is named. 2: it could not
+/// be told.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The bundle: a file, or an OCI image layout directory.
+    bundle: PathBuf,
+    /// Say it as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let name = args.bundle.display();
+    let bar = Bar::new(context);
+    let result = verify::file(&args.bundle, &bar);
+    bar.0.finish_and_clear();
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => {
+            let damaged = error.is_damage();
+            if args.json {
+                print(&serde_json::json!({
+                    "sound": false,
+                    "damaged": damaged,
+                    "problems": [chain(&error)],
+                }))?;
+                return Ok(ExitCode::from(if damaged { 1 } else { 2 }));
+            }
+            let failure = if damaged {
+                Failure::no(format!("`{name}` is damaged"))
+                    .hint("copy it again from where it is whole, then verify again")
+            } else {
+                Failure::unable(format!("cannot verify `{name}`"))
+            };
+            return Err(anyhow::Error::from(error).context(failure));
+        }
+    };
+    if args.json {
+        print(&as_json(&report))?;
+    } else if report.is_sound() {
+        let repacked = if report.repacked { " (the archive around them was written by another program)" } else { "" };
+        writeln!(
+            std::io::stdout().lock(),
+            "{name}: sound\n{} blobs, {} bytes, all proved{repacked}\nmanifest {}",
+            report.blobs,
+            report.bytes,
+            report.manifest
+        )
+        .context("cannot write to stdout")?;
+    }
+    if report.is_sound() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = if report.is_damaged() { 1 } else { 2 };
+    if args.json {
+        return Ok(ExitCode::from(code));
+    }
+    let mut text = String::new();
+    for problem in &report.problems {
+        text.push_str(&format!("  {}\n", chain(problem)));
+    }
+    std::io::stderr().lock().write_all(text.as_bytes()).context("cannot write to stderr")?;
+    let count = report.problems.len();
+    let things = if count == 1 { "thing is" } else { "things are" };
+    Err(if code == 1 {
+        Failure::no(format!("`{name}` is damaged: {count} {things} not as the manifest says"))
+            .hint("copy it again from where it is whole, then verify again")
+            .into()
+    } else {
+        Failure::unable(format!("cannot read all of `{name}`")).into()
+    })
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    serde_json::json!({
+        "sound": report.is_sound(),
+        "damaged": report.is_damaged(),
+        "manifest": report.manifest,
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "repacked": report.repacked,
+        "problems": report.problems.iter().map(|problem| chain(problem)).collect::<Vec<_>>(),
+    })
+}
+
+fn print(value: &serde_json::Value) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{value:#}").context("cannot write to stdout")
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// A progress bar on stderr, for a person only.
+struct Bar(indicatif::ProgressBar);
+
+impl Bar {
+    fn new(context: &Context) -> Self {
+        Self(if context.fancy { indicatif::ProgressBar::new(0) } else { indicatif::ProgressBar::hidden() })
+    }
+}
+
+impl Progress for Bar {
+    fn layer(&self, _index: usize, total: usize, title: &str, _reused: bool) {
+        self.0.set_length(total as u64);
+        self.0.set_message(title.to_owned());
+        self.0.inc(1);
+    }
 }

@@ -30,6 +30,8 @@ pub fn die_as(status: i32) -> u8 {
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).unwrap_or_default();
         sys::default_action(signal.as_raw());
         kill_process(getpid(), signal).unwrap_or_default();
+        // The signal may come to another thread of this process, a moment later.
+        std::thread::park_timeout(std::time::Duration::from_secs(1));
     }
     // A signal that did not end us is told as shells tell it.
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

@@ -160,7 +160,7 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
         inner,
         ended: ended_watch,
         met: AtomicBool::new(false),
-        publisher: Publisher::new(topics),
+        publisher: Publisher::new(topics, key.clone()),
         substitution: config.magics.clone().map(|magics| Substitution::new(magics, key)),
         anonymous: AtomicU32::new(1),
     });

@@ -1,27 +1,34 @@
 //! The iopub socket of the front: what the kernel tells everybody, to everybody who asked.
 //!
 //! Each client has a queue bounded in bytes and a task of its own, so one that does not read costs the others
-//! nothing: past the bound it loses whole messages, which are counted.
+//! nothing: past the bound it loses whole messages, which are counted. Messages in several queues are the same memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::Write as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     transport::{ReadHalf, WriteHalf},
     zmtp::{self, Introduction, Message, Received, ZmtpError},
 };
+use crate::jupyter::wire::{self, SigningKey};
 
-/// A client that has so many bytes waiting gets nothing more until it reads.
-const QUEUE_BYTES: u64 = 64 << 20;
+/// What a client that has stopped reading may keep waiting, beyond the message that is being written to it.
+const STOPPED_BYTES: u64 = 64 << 20;
+/// What a client that reads, but slower than the kernel speaks, may keep waiting.
+const READING_BYTES: u64 = 256 << 20;
+/// A client that took nothing for so long has stopped reading. (libzmq reads on only when half of the 1,000 messages
+/// it holds were taken.)
+const STOPPED_AFTER: Duration = Duration::from_millis(500);
 
 /// One thing to be written to a client.
 enum Outgoing {
@@ -34,9 +41,17 @@ struct Client {
     topics: BTreeMap<Bytes, usize>,
     /// Topics whose welcome it has had.
     greeted: BTreeSet<Bytes>,
-    queue: mpsc::UnboundedSender<Outgoing>,
-    /// Bytes in the queue, the message that is being written among them.
-    waiting: Arc<AtomicU64>,
+    queue: VecDeque<Outgoing>,
+    /// Bytes in the queue.
+    waiting: u64,
+    /// A message was taken from the queue and is being written.
+    writing: bool,
+    /// Wakes the task that writes.
+    more: Arc<Notify>,
+    /// Bytes that the connection took.
+    written: Arc<AtomicU64>,
+    /// `written` when it was last seen to have grown, and when that was.
+    progress: (u64, Instant),
     dropped: u64,
 }
 
@@ -44,8 +59,8 @@ struct Client {
 struct State {
     next_id: u64,
     clients: BTreeMap<u64, Client>,
-    /// The kernel's `iopub_welcome` for each topic.
-    welcomes: BTreeMap<Bytes, Message>,
+    /// The kernel's `iopub_welcome` for each topic, and whether somebody had it.
+    welcomes: BTreeMap<Bytes, (Message, bool)>,
     /// Topics that the kernel was told of.
     passed_up: BTreeSet<Bytes>,
 }
@@ -55,12 +70,13 @@ pub(super) struct Publisher {
     state: Mutex<State>,
     /// New topics, for the subscription on the kernel's side.
     topics: mpsc::UnboundedSender<Bytes>,
+    key: SigningKey,
 }
 
 impl Publisher {
     /// `topics` is told each topic that a client is the first to subscribe to.
-    pub(super) fn new(topics: mpsc::UnboundedSender<Bytes>) -> Self {
-        Self { state: Mutex::new(State::default()), topics }
+    pub(super) fn new(topics: mpsc::UnboundedSender<Bytes>, key: SigningKey) -> Self {
+        Self { state: Mutex::new(State::default()), topics, key }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,12 +98,24 @@ impl Publisher {
     /// Keeps the kernel's greeting for a topic, and gives it to the clients that subscribed to it already.
     pub(super) fn welcome(&self, topic: Bytes, message: Message) {
         let mut state = self.state();
-        for client in state.clients.values_mut() {
-            if client.topics.contains_key(&topic) && client.greeted.insert(topic.clone()) {
-                client.offer(&message);
-            }
+        let State { clients, welcomes, .. } = &mut *state;
+        let entry = welcomes.entry(topic.clone()).or_insert((Vec::new(), false));
+        *entry = (message, false);
+        for client in clients.values_mut().filter(|client| client.topics.contains_key(&topic)) {
+            self.greet(client, &topic, entry);
         }
-        state.welcomes.insert(topic, message);
+    }
+
+    /// Gives a client a topic's greeting if it has not had it.
+    ///
+    /// The first gets the kernel's bytes. The others get the same with an id of its own, as a kernel would send it:
+    /// clients refuse a signature that they have seen.
+    fn greet(&self, client: &mut Client, topic: &Bytes, (welcome, given): &mut (Message, bool)) {
+        if client.greeted.insert(topic.clone()) {
+            let again = if *given { renew(welcome, &self.key) } else { None };
+            client.offer(again.as_ref().unwrap_or(welcome));
+            *given = true;
+        }
     }
 
     /// Serves one connection until it ends.
@@ -97,36 +125,30 @@ impl Publisher {
         if !matches!(peer.socket_type.as_str(), "SUB" | "XSUB") {
             return Err(ZmtpError::Ready);
         }
-        let (queue, mut outgoing) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicU64::new(0));
-        let id = self.add(queue.clone(), Arc::clone(&waiting));
+        let more = Arc::new(Notify::new());
+        let id = self.add(Arc::clone(&more), Arc::clone(&writer.written));
         let reading = async {
             while let Some(received) = reader.receive().await? {
                 match received {
                     Received::Message(frames) => self.subscription(id, &frames),
-                    Received::Command(body) => {
-                        if let Some(pong) = zmtp::pong(&body) {
-                            // The other end of the queue is in this very function.
-                            queue.send(Outgoing::Command(pong)).unwrap_or_default();
-                        } else {
-                            self.subscription_command(id, &body);
-                        }
-                    }
+                    Received::Command(body) => match zmtp::pong(&body) {
+                        Some(pong) => self.answer(id, pong),
+                        None => self.subscription_command(id, &body),
+                    },
                 }
             }
             Ok(())
         };
         let writing = async {
-            while let Some(next) = outgoing.recv().await {
-                match next {
-                    Outgoing::Message(message) => {
-                        writer.send(&message).await?;
-                        waiting.fetch_sub(size(&message), Ordering::AcqRel);
-                    }
-                    Outgoing::Command(body) => writer.command(&body).await?,
+            loop {
+                // Asked for before the queue is looked at, so that nothing queued meanwhile is slept over.
+                let woken = more.notified();
+                match self.next(id) {
+                    Some(Outgoing::Message(message)) => writer.send(&message).await?,
+                    Some(Outgoing::Command(body)) => writer.command(&body).await?,
+                    None => woken.await,
                 }
             }
-            Ok(())
         };
         let result = tokio::select! { result = reading => result, result = writing => result };
         let lost = self.state().clients.remove(&id).map_or(0, |client| client.dropped);
@@ -136,13 +158,42 @@ impl Publisher {
         result
     }
 
-    fn add(&self, queue: mpsc::UnboundedSender<Outgoing>, waiting: Arc<AtomicU64>) -> u64 {
+    fn add(&self, more: Arc<Notify>, written: Arc<AtomicU64>) -> u64 {
         let mut state = self.state();
         state.next_id += 1;
         let id = state.next_id;
-        let client = Client { topics: BTreeMap::new(), greeted: BTreeSet::new(), queue, waiting, dropped: 0 };
+        let client = Client {
+            topics: BTreeMap::new(),
+            greeted: BTreeSet::new(),
+            queue: VecDeque::new(),
+            waiting: 0,
+            writing: false,
+            more,
+            written,
+            progress: (0, Instant::now()),
+            dropped: 0,
+        };
         state.clients.insert(id, client);
         id
+    }
+
+    /// Takes the next thing to write; the one before has been written.
+    fn next(&self, id: u64) -> Option<Outgoing> {
+        let mut state = self.state();
+        let client = state.clients.get_mut(&id)?;
+        let next = client.queue.pop_front();
+        client.writing = next.is_some();
+        if let Some(Outgoing::Message(message)) = &next {
+            client.waiting -= size(message);
+        }
+        next
+    }
+
+    fn answer(&self, id: u64, pong: Bytes) {
+        if let Some(client) = self.state().clients.get_mut(&id) {
+            client.queue.push_back(Outgoing::Command(pong));
+            client.more.notify_one();
+        }
     }
 
     /// Subscriptions as ZMTP 3.0 sends them: a message of `1` or `0` and the prefix.
@@ -167,13 +218,11 @@ impl Publisher {
     fn subscribe(&self, id: u64, topic: Bytes) {
         let topic = Bytes::copy_from_slice(&topic);
         let mut state = self.state();
-        let welcome = state.welcomes.get(&topic).cloned();
-        let Some(client) = state.clients.get_mut(&id) else { return };
+        let State { clients, welcomes, .. } = &mut *state;
+        let Some(client) = clients.get_mut(&id) else { return };
         *client.topics.entry(topic.clone()).or_default() += 1;
-        if let Some(welcome) = welcome
-            && client.greeted.insert(topic.clone())
-        {
-            client.offer(&welcome);
+        if let Some(welcome) = welcomes.get_mut(&topic) {
+            self.greet(client, &topic, welcome);
         }
         // "" is what the kernel's side subscribes to by itself.
         if !topic.is_empty() && state.passed_up.insert(topic.clone()) {
@@ -197,26 +246,49 @@ impl Publisher {
 
     /// Whether some client still has bytes to get.
     pub(super) fn is_busy(&self) -> bool {
-        self.state().clients.values().any(|client| client.waiting.load(Ordering::Acquire) > 0)
+        self.state().clients.values().any(|client| client.writing || !client.queue.is_empty())
     }
 }
 
 impl Client {
     /// Queues a message, or drops and counts it.
     fn offer(&mut self, message: &Message) {
-        if self.waiting.load(Ordering::Acquire) > QUEUE_BYTES {
-            if self.dropped == 0 {
-                say("a client does not read its iopub messages; it loses some from here on");
+        let written = self.written.load(Ordering::Relaxed);
+        if written != self.progress.0 || self.queue.is_empty() {
+            self.progress = (written, Instant::now());
+        }
+        let bound = if self.progress.1.elapsed() < STOPPED_AFTER { READING_BYTES } else { STOPPED_BYTES };
+        if self.waiting > bound {
+            // The newest go, so that what is left comes in order. A client that reads loses this message alone.
+            while self.waiting > bound && bound == STOPPED_BYTES {
+                if let Some(Outgoing::Message(last)) = self.queue.pop_back() {
+                    self.waiting -= size(&last);
+                    self.lose();
+                }
             }
-            self.dropped += 1;
-            return;
+            return self.lose();
         }
-        let bytes = size(message);
-        self.waiting.fetch_add(bytes, Ordering::AcqRel);
-        if self.queue.send(Outgoing::Message(message.clone())).is_err() {
-            self.waiting.fetch_sub(bytes, Ordering::AcqRel);
-        }
+        self.waiting += size(message);
+        self.queue.push_back(Outgoing::Message(message.clone()));
+        self.more.notify_one();
     }
+
+    fn lose(&mut self) {
+        if self.dropped == 0 {
+            say("a client does not read its iopub messages; it loses some from here on");
+        }
+        self.dropped += 1;
+    }
+}
+
+/// The same message under a new id, signed again.
+fn renew(message: &Message, key: &SigningKey) -> Option<Message> {
+    let (topic, wire::Signed { parts: [header, parent_header, metadata, content], buffers, .. }) =
+        wire::split(message).ok()?;
+    let mut header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+    header.as_object_mut()?.insert("msg_id".to_owned(), wire::fresh_id().into());
+    let parts = [Bytes::from(header.to_string()), parent_header, metadata, content];
+    Some(topic.into_iter().chain(wire::join(key, parts, buffers)).collect())
 }
 
 /// A line for whoever watches the server's terminal.
@@ -237,62 +309,77 @@ mod tests {
         texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
     }
 
-    fn client(publisher: &Publisher) -> (u64, mpsc::UnboundedReceiver<Outgoing>, Arc<AtomicU64>) {
-        let (queue, outgoing) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicU64::new(0));
-        (publisher.add(queue, Arc::clone(&waiting)), outgoing, waiting)
+    fn publisher() -> (Publisher, mpsc::UnboundedReceiver<Bytes>) {
+        let (topics, passed) = mpsc::unbounded_channel();
+        (Publisher::new(topics, SigningKey::new("k", "").unwrap()), passed)
     }
 
-    fn got(outgoing: &mut mpsc::UnboundedReceiver<Outgoing>) -> Vec<Message> {
-        std::iter::from_fn(|| outgoing.try_recv().ok())
-            .filter_map(|next| if let Outgoing::Message(message) = next { Some(message) } else { None })
-            .collect()
+    fn client(publisher: &Publisher) -> u64 {
+        publisher.add(Arc::default(), Arc::default())
+    }
+
+    /// Everything in a client's queue, as if it had been written.
+    fn got(publisher: &Publisher, id: u64) -> Vec<Message> {
+        let mut messages = Vec::new();
+        while let Some(next) = publisher.next(id) {
+            if let Outgoing::Message(message) = next {
+                publisher.state().clients[&id].written.fetch_add(size(&message), Ordering::Relaxed);
+                messages.push(message);
+            }
+        }
+        messages
     }
 
     #[test]
     fn a_client_gets_what_it_subscribed_to_and_each_is_greeted() {
-        let (topics, mut passed) = mpsc::unbounded_channel();
-        let publisher = Publisher::new(topics);
-        let (one, mut to_one, _) = client(&publisher);
+        let (publisher, mut passed) = publisher();
+        let one = client(&publisher);
         publisher.subscription(one, &frames(&["\x01"]));
-        publisher.welcome(Bytes::new(), frames(&["", "welcome"]));
-        let (two, mut to_two, _) = client(&publisher);
+        let welcome = frames(&["", "<IDS|MSG>", "s", "{\"msg_id\":\"w\"}", "{}", "{}", "{}"]);
+        publisher.welcome(Bytes::new(), welcome.clone());
+        let two = client(&publisher);
         publisher.subscription_command(two, &Bytes::from_static(b"\x09SUBSCRIBEkernel.1"));
         publisher.publish(&frames(&["kernel.1.stream", "x"]));
         publisher.publish(&frames(&["kernel.2.stream", "y"]));
         publisher.subscription(two, &frames(&["\x01"]));
         assert_eq!(
-            got(&mut to_one),
-            [frames(&["", "welcome"]), frames(&["kernel.1.stream", "x"]), frames(&["kernel.2.stream", "y"])]
+            got(&publisher, one),
+            [welcome.clone(), frames(&["kernel.1.stream", "x"]), frames(&["kernel.2.stream", "y"])]
         );
-        assert_eq!(got(&mut to_two), [frames(&["kernel.1.stream", "x"]), frames(&["", "welcome"])]);
+        let to_two = got(&publisher, two);
+        assert_eq!(to_two[0], frames(&["kernel.1.stream", "x"]));
+        let (first, second) = (wire::split(&welcome).unwrap().1, wire::split(&to_two[1]).unwrap().1);
+        assert_eq!(first.parts[1..], second.parts[1..]);
+        assert_ne!(first.parts[0], second.parts[0], "a signature comes once");
         assert_eq!(passed.try_recv().unwrap(), "kernel.1");
         assert!(passed.try_recv().is_err(), "the empty topic is not passed up");
         publisher.subscription_command(two, &Bytes::from_static(b"\x06CANCEL"));
         publisher.publish(&frames(&["other"]));
-        assert_eq!(got(&mut to_two).len(), 0);
+        assert_eq!(got(&publisher, two).len(), 0);
     }
 
     #[test]
     fn a_client_that_does_not_read_loses_whole_messages_and_the_other_none() {
-        let (topics, _passed) = mpsc::unbounded_channel();
-        let publisher = Publisher::new(topics);
-        let (bad, mut to_bad, waiting) = client(&publisher);
-        let (good, mut to_good, read) = client(&publisher);
+        let (publisher, _passed) = publisher();
+        let (bad, good) = (client(&publisher), client(&publisher));
         for id in [bad, good] {
             publisher.subscription(id, &frames(&["\x01"]));
         }
         let large = vec![Bytes::from(vec![0; 40 << 20])];
-        for _ in 0..5 {
+        for _ in 0..20 {
             publisher.publish(&large);
-            assert_eq!(got(&mut to_good).len(), 1);
-            read.store(0, Ordering::Release);
+            assert_eq!(got(&publisher, good).len(), 1);
         }
-        assert_eq!(publisher.state().clients[&bad].dropped, 3);
-        assert_eq!(publisher.state().clients[&good].dropped, 0);
-        assert_eq!(got(&mut to_bad).len(), 2);
-        waiting.store(0, Ordering::Release);
+        let waiting = || publisher.state().clients[&bad].waiting;
+        assert!((READING_BYTES - (40 << 20)..READING_BYTES + (41 << 20)).contains(&waiting()), "{}", waiting());
+        let long_ago = Instant::now().checked_sub(STOPPED_AFTER).unwrap();
+        publisher.state().clients.get_mut(&bad).unwrap().progress.1 = long_ago;
         publisher.publish(&large);
-        assert_eq!(got(&mut to_bad).len(), 1, "it gets messages again once it has read");
+        assert!(waiting() <= STOPPED_BYTES, "{}", waiting());
+        assert_eq!(publisher.state().clients[&bad].dropped, 20);
+        assert_eq!(publisher.state().clients[&good].dropped, 0);
+        assert_eq!(got(&publisher, bad).len(), 1);
+        publisher.publish(&large);
+        assert_eq!(got(&publisher, bad).len(), 1, "it gets messages again once it has read");
     }
 }

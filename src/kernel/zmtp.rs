@@ -7,6 +7,10 @@
 
 use std::{
     io::{self, IoSlice},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -94,7 +98,7 @@ async fn introduce<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     if mechanism != "NULL" {
         return Err(ZmtpError::Mechanism(mechanism));
     }
-    let mut writer = Writer { io: write };
+    let mut writer = Writer { io: write, written: Arc::default() };
     writer.command(&ready(own)).await?;
     let mut reader = Reader::new(read);
     match reader.receive().await? {
@@ -244,6 +248,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 #[derive(Debug)]
 pub(super) struct Writer<W> {
     io: W,
+    /// Bytes that the operating system took, counted while a long message is under way too.
+    pub(super) written: Arc<AtomicU64>,
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
@@ -272,7 +278,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn write(&mut self, pieces: &[Bytes]) -> Result<(), ZmtpError> {
         let total: usize = pieces.iter().map(Bytes::len).sum();
         if total <= SMALL {
-            return Ok(self.io.write_all(&pieces.concat()).await?);
+            self.io.write_all(&pieces.concat()).await?;
+            self.written.fetch_add(total as u64, Ordering::Relaxed);
+            return Ok(());
         }
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut slices = slices.as_mut_slice();
@@ -283,6 +291,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             if written == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
+            self.written.fetch_add(written as u64, Ordering::Relaxed);
             IoSlice::advance_slices(&mut slices, written);
         }
         Ok(())

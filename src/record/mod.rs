@@ -1,1 +1,27 @@
 //! Joins what was said and what was touched into a session and its store.
+//!
+//! [`Recorder::record`](crate::event::EventSink::record) appends to the journal and returns; a thread turns the
+//! journal into rows; a second one hashes files while nobody waits. Whatever goes wrong here, the user's notebook
+//! goes on.
+
+mod environment;
+mod gate;
+mod importer;
+mod keep;
+mod paths;
+mod preserve;
+mod recorder;
+mod recover;
+mod said;
+mod touched;
+
+pub use importer::ImportError;
+pub use preserve::Limits;
+pub use recorder::{Recorder, SessionSeed, StartError, Warn};
+pub use recover::{RecoverError, complete, recover};
+pub use said::SaidError;
+
+/// In the session directory: content that was put aside before a change and is not in the store yet.
+const PRESERVED: &str = "preserved";
+/// In the session directory: a megabyte to be freed when the disk is full.
+const RESERVE: &str = "reserve";

@@ -326,6 +326,92 @@ impl Db {
         read().map_err(|source| self.error("read", source))
     }
 
+    /// The highest numbers of executions, questions and comm messages.
+    pub fn last_ids(&self) -> Row<[i64; 3]> {
+        let last = |table: &str| {
+            self.connection.query_row(&format!("SELECT ifnull(max(id), 0) FROM {table}"), [], |row| row.get::<_, i64>(0))
+        };
+        let read = || Ok([last("execution")?, last("stdin")?, last("comm")?]);
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// The reasons of all gaps.
+    pub fn gap_reasons(&self) -> Row<Vec<String>> {
+        let read = || {
+            self.connection
+                .prepare("SELECT DISTINCT reason FROM gap ORDER BY 1")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// Executions that the kernel has not finished.
+    pub fn open_executions(&self) -> Row<Vec<i64>> {
+        let read = || {
+            self.connection
+                .prepare("SELECT id FROM execution WHERE idle IS NULL ORDER BY id")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// Questions without an answer: (id, execution, question).
+    pub fn open_questions(&self) -> Row<Vec<(i64, i64, StdinExchange)>> {
+        let read = || {
+            self.connection
+                .prepare("SELECT id, execution, prompt, masked, asked FROM stdin WHERE NOT answered ORDER BY id")?
+                .query_map([], |row| {
+                    let exchange =
+                        StdinExchange { prompt: row.get(2)?, masked: row.get(3)?, value: None, asked: row.get(4)? };
+                    Ok((row.get(0)?, row.get(1)?, exchange))
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// The execution with this request.
+    pub fn execution_of(&self, msg_id: &str) -> Row<Option<i64>> {
+        let read = || {
+            self.connection
+                .prepare_cached("SELECT id FROM execution WHERE msg_id = ?1")?
+                .query_row([msg_id], |row| row.get(0))
+                .optional()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// The order number of the next output of an execution.
+    pub fn next_ord(&self, execution: i64) -> Row<i64> {
+        self.connection
+            .query_row("SELECT ifnull(max(ord), 0) + 1 FROM output WHERE execution = ?1", [execution], |row| row.get(0))
+            .map_err(|source| self.error("read", source))
+    }
+
+    /// (row, process id, parent) of every process, oldest first.
+    pub fn process_ids(&self) -> Row<Vec<(i64, u32, u32)>> {
+        let read = || {
+            self.connection
+                .prepare("SELECT id, pid, ppid FROM process ORDER BY id")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
+    /// When each execution began and ended: (id, busy, idle).
+    pub fn spans(&self) -> Row<Vec<(i64, i64, Option<i64>)>> {
+        let read = || {
+            self.connection
+                .prepare("SELECT id, busy, idle FROM execution WHERE busy IS NOT NULL ORDER BY id")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
     /// Writes a question; `answered` closes it.
     pub fn put_stdin(&self, id: i64, execution: i64, exchange: &StdinExchange, answered: bool) -> Row<()> {
         self.put(
@@ -373,11 +459,12 @@ impl Db {
         self.put("INSERT OR IGNORE INTO path VALUES (?1, ?2)", params![id, path])
     }
 
-    /// Writes what was done with a path in an execution.
+    /// Writes what was done with a path in an execution; what is there already is added to.
     pub fn put_file_use(&self, path: i64, file: &FileUse) -> Row<()> {
         let s = file.signature;
         self.put(
-            "INSERT OR REPLACE INTO file_use VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+            "INSERT INTO file_use VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)
+             ON CONFLICT DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count",
             params![
                 path,
                 file.execution.unwrap_or(0),
@@ -420,10 +507,10 @@ impl Db {
         )
     }
 
-    /// Writes a connection.
+    /// Writes a connection; what is there already is added to.
     pub fn put_connection(&self, connection: &ConnectionUse) -> Row<()> {
         self.put(
-            "INSERT OR REPLACE INTO connection VALUES (?1,?2,?3,?4)",
+            "INSERT INTO connection VALUES (?1,?2,?3,?4) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             params![
                 connection.address,
                 connection.execution.unwrap_or(0),

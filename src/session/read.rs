@@ -47,6 +47,52 @@ pub fn read_code(db_path: &Path) -> Result<Vec<Execution>, DbError> {
     Reader { db: &db, dir: files::parent(db_path) }.executions()
 }
 
+impl Db {
+    /// One execution without outputs and questions, and whether `clear_output(wait=True)` is pending.
+    pub fn execution(&self, id: i64) -> Result<Option<(Execution, bool)>, DbError> {
+        let reader = Reader { db: self, dir: Path::new("") };
+        Ok(reader.executions_where(&format!("id = {id}"))?.pop())
+    }
+
+    /// The session's head.
+    pub fn info(&self) -> Result<SessionInfo, DbError> {
+        Reader { db: self, dir: Path::new("") }.info()
+    }
+
+    /// Paths with their numbers, and whether the session created or wrote them.
+    pub fn paths(&self) -> Result<Vec<PathRow>, DbError> {
+        let sql = "SELECT p.id, p.path, ifnull(max(f.created_here), 0),
+                   ifnull(max(f.usage IN ('write', 'update', 'rename_to')), 0)
+                   FROM path p LEFT JOIN file_use f ON f.path = p.id GROUP BY p.id ORDER BY p.id";
+        Reader { db: self, dir: Path::new("") }.rows(sql, |row| {
+            Ok(Ok(PathRow { id: row.get(0)?, path: row.get(1)?, created_here: row.get(2)?, written: row.get(3)? }))
+        })
+    }
+
+    /// Everything that is known of content.
+    pub fn versions(&self) -> Result<Vec<FileVersion>, DbError> {
+        Reader { db: self, dir: Path::new("") }.versions()
+    }
+
+    /// Everything that was done with files.
+    pub fn files(&self) -> Result<Vec<FileUse>, DbError> {
+        Reader { db: self, dir: Path::new("") }.files()
+    }
+}
+
+/// A path of the session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PathRow {
+    /// Its number.
+    pub id: i64,
+    /// The path.
+    pub path: Vec<u8>,
+    /// The session created it.
+    pub created_here: bool,
+    /// The session wrote it.
+    pub written: bool,
+}
+
 struct Reader<'a> {
     db: &'a Db,
     dir: &'a Path,
@@ -152,9 +198,17 @@ impl Reader<'_> {
     }
 
     fn executions(&self) -> Parsed<Vec<Execution>> {
-        let sql = "SELECT id, msg_id, cell_id, code, request, silent, is_magic, execution_count, sent, busy, reply, idle,
-                   status, ename, evalue, interrupted, client, username, user_expressions FROM execution ORDER BY id";
-        self.rows(sql, |row| {
+        Ok(self.executions_where("1")?.into_iter().map(|(execution, _)| execution).collect())
+    }
+
+    fn executions_where(&self, condition: &str) -> Parsed<Vec<(Execution, bool)>> {
+        let sql = format!(
+            "SELECT id, msg_id, cell_id, code, request, silent, is_magic, execution_count, sent, busy, reply, idle, status,
+             ename, evalue, interrupted, client, username, user_expressions, clear_pending
+             FROM execution WHERE {condition} ORDER BY id"
+        );
+        self.rows(&sql, |row| {
+            let clear_pending: bool = row.get(19)?;
             let (request, expressions): (String, String) = (row.get(4)?, row.get(18)?);
             let status: Option<String> = row.get(12)?;
             let execution = Execution {
@@ -181,12 +235,13 @@ impl Reader<'_> {
                 stdin: Vec::new(),
             };
             let parse = || {
-                Ok(Execution {
+                let execution = Execution {
                     request: parse_json("a request", &request)?,
                     user_expressions: parse_json("user expressions", &expressions)?,
                     status: word(status.as_deref(), "a status", db::parse_status)?,
                     ..execution
-                })
+                };
+                Ok((execution, clear_pending))
             };
             Ok(parse())
         })

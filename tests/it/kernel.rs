@@ -8,7 +8,6 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -27,7 +26,7 @@ impl EventSink for Lines {
     fn record(&self, event: Event) {
         let line = match event {
             Event::Message(message) => {
-                let header = wire::parse_header(&message.frames[0]).unwrap_or_default();
+                let header = message.frames.first().and_then(|header| wire::parse_header(header).ok()).unwrap_or_default();
                 let bytes: usize = message.frames.iter().map(|frame| frame.len()).sum();
                 format!("{:?} {:?} {} {bytes}", message.channel, message.direction, header.msg_type)
             }
@@ -96,7 +95,8 @@ def run(kc, code, timeout=60, **more):
     outputs = []
     reply = kc.execute_interactive(code, timeout=timeout, output_hook=outputs.append, **more)
     return outputs, reply
-def text(outputs): return "".join(o["content"]["text"] for o in outputs if o["msg_type"] == "stream")
+def text(outputs):
+    return "".join(o["content"]["text"] for o in outputs if o["msg_type"] == "stream" and o["content"]["name"] == "stdout")
 def gone(pid):
     try: return open(f"/proc/{pid}/stat").read().split(")")[1].split()[0] in "ZX"
     except OSError: return True
@@ -155,6 +155,340 @@ for line in ["Shell ToKernel kernel_info_request", "Shell ToFrontend execute_rep
     assert any(l.startswith(line + " ") for l in lines), line
 assert lines[0].startswith("started ") and lines[-1] == "ended 0", lines
 assert not [f for f in os.listdir(WORK) if f.startswith("in")], "inner directory left"
+"#,
+    );
+}
+
+/// Counts how often an interrupt arrives: one `KeyboardInterrupt`, and none in the second after it.
+const INTERRUPT: &str = r#"
+km, kc = start()
+code = """
+import time
+seen = 0
+for _ in range(2):
+    try:
+        if not seen: print("waiting", flush=True)
+        time.sleep(30 if not seen else 1)
+    except KeyboardInterrupt:
+        seen += 1
+print("seen", seen)
+"""
+done = []
+def hook(o):
+    done.append(o)
+    if text([o]) == "waiting\n": km.interrupt_kernel()
+kc.execute_interactive(code, timeout=60, output_hook=hook)
+assert text(done) == "waiting\nseen 1\n", text(done)
+"#;
+
+#[test]
+fn an_interrupt_arrives_once_on_the_host() {
+    drive(|_| {}, &format!("{INTERRUPT}\nkm.shutdown_kernel(now=True)"));
+}
+
+#[test]
+fn an_interrupt_arrives_once_in_a_session_of_its_own() {
+    drive(
+        |work| {
+            let argv: Vec<String> = serde_json::from_slice(&fs::read(work.join("argv.json")).unwrap()).unwrap();
+            let argv: Vec<String> = ["/usr/bin/setsid".to_owned()].into_iter().chain(argv).collect();
+            fs::write(work.join("argv.json"), serde_json::to_vec(&argv).unwrap()).unwrap();
+            fs::write(work.join("container"), "").unwrap();
+        },
+        &format!("{INTERRUPT}\nkm.shutdown_kernel(now=True)"),
+    );
+}
+
+#[test]
+fn an_interrupt_by_message_arrives_once() {
+    drive(
+        |work| {
+            let path = work.join("kernels/proxied/kernel.json");
+            let mut spec: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            spec["interrupt_mode"] = "message".into();
+            fs::write(path, spec.to_string()).unwrap();
+        },
+        &format!("{INTERRUPT}\nkm.shutdown_kernel(now=True)"),
+    );
+}
+
+#[test]
+fn questions_comms_and_two_clients_come_through() {
+    drive(
+        |_| {},
+        r#"
+km, kc = start()
+outputs = []
+reply = kc.execute_interactive("import getpass\nx = input('name? ')\ny = getpass.getpass('pass? ')\nprint(x, len(y))",
+    allow_stdin=True, timeout=60, output_hook=outputs.append,
+    stdin_hook=lambda m: kc.input("secret" if m["content"]["password"] else "Ada"))
+assert text(outputs) == "Ada 6\n", outputs
+
+run(kc, """
+def target(comm, message):
+    comm.on_msg(lambda m: comm.send({"got": [bytes(b).hex() for b in m["buffers"]]}, buffers=[b"\\xff\\x00back"]))
+get_ipython().kernel.comm_manager.register_target("t", target)
+""")
+kc.shell_channel.send(kc.session.msg("comm_open", {"comm_id": "c1", "target_name": "t", "data": {}}))
+kc.session.send(kc.shell_channel.socket, "comm_msg", {"comm_id": "c1", "data": {}}, buffers=[b"\xfe\x00", b""])
+def comm_message():
+    while True:
+        message = kc.get_iopub_msg(timeout=20)
+        if message["msg_type"] == "comm_msg": return message
+back = comm_message()
+assert back["content"]["data"] == {"got": ["fe00", ""]}, back
+assert bytes(back["buffers"][0]) == b"\xff\x00back"
+
+other = km.client()
+other.start_channels()
+other.wait_for_ready(timeout=30)
+outputs, _ = run(other, "print(x)")
+assert text(outputs) == "Ada\n"
+seen = []
+while True:
+    message = kc.get_iopub_msg(timeout=20)
+    if message["parent_header"].get("session") != other.session.session: continue
+    seen.append(message["msg_type"])
+    if seen[-2:] == ["stream", "status"]: break
+# Replies go to who asked.
+def leftovers(client):
+    found = []
+    while True:
+        try: found.append(client.get_shell_msg(timeout=0.3))
+        except queue.Empty: return found
+assert all(m["parent_header"]["session"] == kc.session.session for m in leftovers(kc))
+assert all(m["parent_header"]["session"] == other.session.session for m in leftovers(other))
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn every_subscriber_is_welcomed() {
+    drive(
+        |_| {},
+        r#"
+import zmq
+km, kc = start()
+def subscriber(*topics):
+    socket = zmq.Context.instance().socket(zmq.SUB)
+    for topic in topics: socket.subscribe(topic)
+    socket.connect(f"tcp://127.0.0.1:{km.iopub_port}")
+    return socket
+def first(socket):
+    assert socket.poll(10000), "nothing came"
+    topic, message = kc.session.feed_identities(socket.recv_multipart())
+    return kc.session.deserialize(message)
+for _ in range(3):
+    message = first(subscriber(b""))
+    assert message["msg_type"] == "iopub_welcome" and message["content"] == {"subscription": ""}, message
+for _ in range(2):
+    message = first(subscriber(b"kernel."))
+    assert message["content"] == {"subscription": "kernel."}, message
+narrow = subscriber(b"nothing begins so")
+assert first(narrow)["msg_type"] == "iopub_welcome"
+run(kc, "print(1)")
+assert not narrow.poll(300)
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn magics_answer_in_their_turn_and_do_not_count() {
+    drive(
+        |_| {},
+        r#"
+km, kc = start()
+assert run(kc, "1")[1]["content"]["execution_count"] == 1
+outputs, reply = run(kc, "%nbpack status\n\n%nbpack note hello")
+assert text(outputs) == "magic: %nbpack status\n\n%nbpack note hello\n", outputs
+assert [o["msg_type"] for o in outputs] == ["status", "stream", "status"], outputs
+assert reply["content"]["status"] == "ok" and reply["content"]["execution_count"] == 1, reply
+assert run(kc, "In[1:]")[1]["content"]["execution_count"] == 2
+outputs, _ = run(kc, "print(In[1:])")
+assert "nbpack" not in text(outputs), outputs
+ids = [kc.execute(code) for code in ("import time; time.sleep(0.5); 1/0", "%nbpack status")]
+said, idle = [], set()
+while set(ids) - idle:
+    message = kc.get_iopub_msg(timeout=20)
+    said.append((message["parent_header"]["msg_id"], message["msg_type"]))
+    if message["content"].get("execution_state") == "idle": idle.add(message["parent_header"]["msg_id"])
+assert (ids[0], "error") in said and (ids[1], "stream") not in said, said
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn a_restart_uses_the_same_ports_and_the_kernels_end_is_seen_as_it_was() {
+    drive(
+        |_| {},
+        r#"
+km, kc = start()
+run(kc, "x = 1")
+first = open(WORK + "/proxy.pid").read()
+km.restart_kernel()
+kc.wait_for_ready(timeout=60)
+assert open(WORK + "/proxy.pid").read() != first
+_, reply = run(kc, "x")
+assert reply["content"]["ename"] == "NameError", reply
+for code, status in (("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
+                     ("import os; os._exit(7)", 7), ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11)):
+    kc.execute(code)
+    until(lambda: km.provisioner.process.poll() is not None)
+    assert km.provisioner.process.returncode == status, (km.provisioner.process.returncode, status)
+    km.restart_kernel(now=True)
+    kc.wait_for_ready(timeout=60)
+pid = int(text(run(kc, "import os; print(os.getpid())")[0]))
+os.kill(int(open(WORK + "/proxy.pid").read()), signal.SIGKILL)
+until(lambda: gone(pid))
+km.restart_kernel(now=True)
+kc.wait_for_ready(timeout=60)
+os.kill(int(open(WORK + "/proxy.pid").read()), signal.SIGTERM)
+until(lambda: km.provisioner.process.poll() is not None)
+"#,
+    );
+}
+
+#[test]
+fn a_kernel_whose_manager_was_killed_ends() {
+    drive(
+        |_| {},
+        r#"
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", "import sys; exec(sys.argv[1])", '''
+from jupyter_client.manager import KernelManager
+import time
+km = KernelManager(kernel_name="proxied"); km.start_kernel()
+kc = km.client(); kc.start_channels(); kc.wait_for_ready(timeout=60)
+kc.execute_interactive("import os; print(os.getpid())", output_hook=lambda m: m["msg_type"] == "stream" and print(m["content"]["text"], flush=True))
+time.sleep(100)
+'''], stdout=subprocess.PIPE, text=True)
+kernel = int(child.stdout.readline())
+proxy = int(open(WORK + "/proxy.pid").read())
+child.kill(); child.wait()
+until(lambda: gone(kernel) and gone(proxy), 10)
+"#,
+    );
+}
+
+#[test]
+fn a_kernel_that_dies_at_start_is_said_at_once_with_its_status() {
+    drive(
+        |work| {
+            fs::write(work.join("argv.json"), r#"["/bin/sh", "-c", "echo the reason >&2; exit 3", "{connection_file}"]"#)
+                .unwrap();
+        },
+        r#"
+import subprocess
+from jupyter_client.connect import write_connection_file
+path, _ = write_connection_file(WORK + "/c.json")
+argv = json.load(open(WORK + "/kernels/proxied/kernel.json"))["argv"]
+begin = time.monotonic()
+end = subprocess.run([a.replace("{connection_file}", path) for a in argv], capture_output=True, text=True, timeout=20)
+assert end.returncode == 3, end
+assert "the reason" in end.stderr and "nbpack: kernel `python3` ended at its start (exit status: 3): /bin/sh -c" in end.stderr, end
+assert time.monotonic() - begin < 2
+"#,
+    );
+}
+
+#[test]
+fn other_transports_work_in_front_and_inside() {
+    drive(
+        |work| fs::write(work.join("tcp"), "").unwrap(),
+        r#"
+km, kc = start(transport="ipc", ip=WORK + "/front socket")
+assert text(run(kc, "print(1)")[0]) == "1\n"
+inner = [f for f in os.listdir(WORK) if f.startswith("in")][0]
+assert json.load(open(f"{WORK}/{inner}/connection.json"))["transport"] == "tcp"
+assert kc.is_alive()
+km.shutdown_kernel()
+# Unsigned messages, as `key = ""` says.
+from traitlets.config import Config
+km, kc = start(config=Config({"Session": {"key": b""}}))
+assert km.session.key == b"" and text(run(kc, "print(2)")[0]) == "2\n"
+assert text(run(kc, "%nbpack")[0]) == "magic: %nbpack\n"
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn broken_messages_and_peers_harm_nobody_else() {
+    drive(
+        |_| {},
+        r#"
+import socket, zmq
+km, kc = start()
+dealer = zmq.Context.instance().socket(zmq.DEALER)
+dealer.connect(f"tcp://127.0.0.1:{km.shell_port}")
+for frames in ([b""], [b"<IDS|MSG>"], [b"<IDS|MSG>", b"x", b"{}"], [b"a"] * 300,
+               [b"<IDS|MSG>", b"bad signature", b'{"msg_type":"execute_request","msg_id":"f"}', b"{}", b"{}", b'{"code":"x=1"}'],
+               [b"<IDS|MSG>", b"", b"\xff\xfe", b"", b"[]", b"\x00%nbpack"], [b"x" * 3000000]):
+    dealer.send_multipart(frames)
+for port in (km.shell_port, km.iopub_port, km.control_port, km.stdin_port, km.hb_port):
+    for hello in (b"GET / HTTP/1.0\r\n\r\n", b"\xff" + b"\0" * 8 + b"\x7f\x03\0NULL" + b"\0" * 48 + b"\x02" + b"\xff" * 8):
+        with socket.create_connection(("127.0.0.1", port)) as raw: raw.sendall(hello)
+hanging = socket.create_connection(("127.0.0.1", km.shell_port))
+assert text(run(kc, "print('alive')")[0]) == "alive\n"
+_, reply = run(kc, "x")
+assert reply["content"]["status"] == "error", "an unsigned request was run"
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn large_buffers_come_through_and_memory_is_given_back() {
+    drive(
+        |_| {},
+        r#"
+km, kc = start()
+kc.iopub_channel.socket.rcvhwm = 0
+def status(key):
+    text = open(f"/proc/{open(WORK + '/proxy.pid').read()}/status").read()
+    return int(text.split(key + ":")[1].split()[0]) >> 10
+run(kc, "from comm import create_comm\nc = create_comm(target_name='x')\nbig = bytes(200_000_000)")
+bytes_seen = 0
+def hook(message):
+    global bytes_seen
+    bytes_seen += sum(len(b) for b in message["buffers"])
+kc.execute_interactive("c.send({}, buffers=[big])", timeout=120, output_hook=hook)
+assert bytes_seen == 200_000_000
+until(lambda: status("VmRSS") < 40)
+assert status("VmHWM") < 260, status("VmHWM")
+print("rss", status("VmRSS"), "peak", status("VmHWM"))
+km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_costs_bounded_memory_and_the_others_nothing() {
+    drive(
+        |_| {},
+        r#"
+import zmq
+km, kc = start()
+def rss():
+    text = open(f"/proc/{open(WORK + '/proxy.pid').read()}/status").read()
+    return int(text.split("VmHWM:")[1].split()[0]) >> 10
+deaf = zmq.Context.instance().socket(zmq.SUB)
+deaf.rcvhwm = 1
+deaf.subscribe(b"")
+deaf.connect(f"tcp://127.0.0.1:{km.iopub_port}")
+run(kc, "from IPython.display import display\nd = {'text/plain': 'x' * 100_000}")
+count = 0
+def hook(message):
+    global count
+    count += message["msg_type"] == "display_data"
+kc.execute_interactive("for _ in range(2000): display(d, raw=True)", timeout=120, output_hook=hook)
+assert count == 2000, count
+# What half a second brings before a client counts as deaf, and the bound of a deaf one.
+assert rss() < 200, rss()
+km.shutdown_kernel()
 "#,
     );
 }

@@ -1,0 +1,141 @@
+//! The bytes of planned files, with proof that they are the ones that were planned.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use super::{
+    plan::{Content, Planned},
+    pyc,
+    tar::Body,
+    write::WriteError,
+};
+use crate::{
+    digest::{Digest, HashingReader},
+    files::{self, FileError, Signature},
+    inventory::model::Source,
+    store::Store,
+};
+
+/// A file's bytes, ready to be packed.
+pub(super) enum Data {
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// Made by us, shared.
+    Shared(std::sync::Arc<[u8]>),
+    /// To be read from an open file of exactly this size.
+    Stream(Stream),
+    /// Not packed: bytecode that we are not sure of.
+    LeftOut,
+}
+
+/// An open file that is checked again once it was read.
+pub(super) struct Stream {
+    file: HashOrNot,
+    size: u64,
+    path: std::path::PathBuf,
+    expected: Expected,
+}
+
+enum HashOrNot {
+    Plain(File),
+    Hashing(HashingReader<File>),
+}
+
+#[derive(Clone, Copy)]
+enum Expected {
+    Signature(Signature),
+    Digest(Digest),
+}
+
+/// Opens what a planned entry is to hold. `None` for directories and links.
+pub(super) fn open(planned: &Planned, store: &Store) -> Result<Option<Data>, WriteError> {
+    let Body::File { size } = planned.entry.body else { return Ok(None) };
+    let data = match &planned.source {
+        None => Data::Bytes(Vec::new()),
+        Some(Content::Plain(Source::Bytes(bytes))) => Data::Shared(bytes.clone()),
+        Some(Content::Plain(Source::Host { path, signature } | Source::Bytecode { path, signature, .. })) => {
+            Data::Stream(Stream::host(path, *signature)?)
+        }
+        Some(Content::Plain(Source::Blob(digest))) => {
+            let path = store.blob_path(digest);
+            let file = HashOrNot::Hashing(HashingReader::new(files::open(&path)?));
+            Data::Stream(Stream { file, size, path, expected: Expected::Digest(*digest) })
+        }
+        Some(Content::Bytecode { path, signature, filename, image_mtime, source }) => {
+            let mut stream = Stream::host(path, *signature)?;
+            let mut bytes = vec![0; usize::try_from(stream.size).unwrap_or(usize::MAX).min(64 << 20)];
+            stream.fill(&mut bytes)?;
+            if stream.size > bytes.len() as u64 {
+                return Ok(Some(Data::LeftOut));
+            }
+            stream.finish()?;
+            match pyc::normalise(&bytes, filename, *image_mtime, *source) {
+                Ok(bytes) => Data::Bytes(bytes),
+                Err(_unsure) => Data::LeftOut,
+            }
+        }
+    };
+    Ok(Some(data))
+}
+
+impl Stream {
+    fn host(path: &Path, signature: Signature) -> Result<Self, WriteError> {
+        let file = files::open(path)?;
+        let stream = Self {
+            size: signature.size,
+            path: path.to_owned(),
+            expected: Expected::Signature(signature),
+            file: HashOrNot::Plain(file),
+        };
+        stream.compare()?;
+        Ok(stream)
+    }
+
+    /// Bytes that [`Stream::fill`] gives in all.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads exactly as many bytes as `buffer` has.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<(), WriteError> {
+        let result = match &mut self.file {
+            HashOrNot::Plain(file) => file.read_exact(buffer),
+            HashOrNot::Hashing(file) => file.read_exact(buffer),
+        };
+        result.map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => WriteError::Changed { path: self.path.clone() },
+            _ => FileError { action: "read", path: self.path.clone(), source }.into(),
+        })
+    }
+
+    /// Checks that the file ended where it should and is still the one that was planned.
+    pub(super) fn finish(mut self) -> Result<(), WriteError> {
+        let mut more = [0; 1];
+        let read = match &mut self.file {
+            HashOrNot::Plain(file) => file.read(&mut more),
+            HashOrNot::Hashing(file) => file.read(&mut more),
+        };
+        if read.map_err(FileError::new("read", &self.path))? != 0 {
+            return Err(WriteError::Changed { path: self.path });
+        }
+        self.compare()?;
+        if let (HashOrNot::Hashing(reader), Expected::Digest(expected)) = (self.file, self.expected) {
+            let found = reader.finish().1;
+            if found != expected {
+                return Err(WriteError::DamagedBlob { path: self.path, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self) -> Result<(), WriteError> {
+        let (Expected::Signature(expected), HashOrNot::Plain(file)) = (self.expected, &self.file) else {
+            return Ok(());
+        };
+        let now = Signature::of(&file.metadata().map_err(FileError::new("read", &self.path))?);
+        if now == expected { Ok(()) } else { Err(WriteError::Changed { path: self.path.clone() }) }
+    }
+}

@@ -1,0 +1,257 @@
+//! Hashes inputs and results while nobody waits: one thread of the lowest priority.
+
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender},
+    },
+};
+
+use super::preserve::Standings;
+use crate::{
+    digest::Digest,
+    event::now,
+    files::{self, FileError, Signature},
+    session::model::{FileVersion, Role},
+    store::{Ingested, Store, hash_file},
+};
+
+/// Inputs up to this size are copied into the store while they are hashed.
+const COPY_LIMIT: u64 = 16 << 20;
+/// Results above this size keep their size only.
+const RESULT_LIMIT: u64 = 1 << 30;
+/// The beginning of an input that was appended to is copied up to this size.
+const PREFIX_LIMIT: u64 = 1 << 30;
+
+/// A file to be hashed.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    /// The path in the record.
+    pub(super) path: Vec<u8>,
+    /// Where its bytes lie.
+    pub(super) host: PathBuf,
+    /// The execution that read or wrote it.
+    pub(super) execution: Option<i64>,
+    /// An input or a result.
+    pub(super) role: Role,
+    /// The signature when it was opened, where it is known.
+    pub(super) expected: Option<Signature>,
+    /// Only so many bytes from its beginning are meant: it was appended to.
+    pub(super) prefix: Option<u64>,
+    /// `host` is a file of the session directory, to become a blob.
+    pub(super) preserved: bool,
+}
+
+impl Job {
+    pub(super) fn execution(&self) -> Option<i64> {
+        self.execution
+    }
+}
+
+/// Does jobs until the channel closes or `stop` is set; gives each outcome to `done` and counts down `open`.
+pub(super) fn work(
+    store: &Store,
+    standings: &Standings,
+    jobs: &Receiver<Job>,
+    done: &Sender<FileVersion>,
+    open: &AtomicUsize,
+    stop: &Arc<AtomicBool>,
+    wake: impl Fn(),
+) {
+    // Where priorities may not be changed, the work is done at the ordinary one.
+    rustix::process::setpriority_process(None, 19).unwrap_or_default();
+    let mut digests = Digests::default();
+    while let Ok(job) = jobs.recv() {
+        if !stop.load(Ordering::Relaxed) {
+            if let Some(version) = digests.version(store, &job) {
+                if version.kept {
+                    standings.kept(&job.path, job.expected.unwrap_or(version.signature));
+                }
+                // The importer is gone only when the session ends.
+                done.send(version).unwrap_or_default();
+            }
+        }
+        open.fetch_sub(1, Ordering::AcqRel);
+        wake();
+    }
+}
+
+/// What was hashed already in this session, by signature.
+#[derive(Default)]
+pub(super) struct Digests(BTreeMap<Signature, (Digest, u32, bool)>);
+
+impl Digests {
+    /// The content of the job's file; `None` when there is nothing to say (a result that is gone again).
+    pub(super) fn version(&mut self, store: &Store, job: &Job) -> Option<FileVersion> {
+        let result = match (job.preserved, job.prefix, job.role) {
+            (true, ..) => adopt(store, job),
+            (_, Some(bytes), _) => prefix(store, job, bytes),
+            (_, _, Role::Read) => self.input(store, job),
+            (_, _, Role::Written) => return self.result(job),
+        };
+        Some(result.unwrap_or_else(|error| unreadable(job, &error)))
+    }
+
+    fn input(&mut self, store: &Store, job: &Job) -> Result<FileVersion, FileError> {
+        let metadata = std::fs::metadata(&job.host).map_err(FileError::new("read", &job.host))?;
+        let found = Signature::of(&metadata);
+        if let Some((digest, mode, kept)) = self.0.get(&found).copied() {
+            let ingested = Ingested { digest, signature: found, mode, unstable: false };
+            return Ok(checked(job, version(job, ingested, kept)));
+        }
+        let small = metadata.len() <= COPY_LIMIT;
+        // A store that is full or gone does not keep us from knowing the digest.
+        let (ingested, kept) = match small.then(|| store.ingest_file(&job.host)) {
+            Some(Ok(ingested)) => (ingested, !ingested.unstable),
+            _ => (hash_file(&job.host)?, false),
+        };
+        if !ingested.unstable {
+            self.0.insert(ingested.signature, (ingested.digest, ingested.mode, kept));
+        }
+        Ok(checked(job, version(job, ingested, kept)))
+    }
+
+    fn result(&mut self, job: &Job) -> Option<FileVersion> {
+        let metadata = std::fs::metadata(&job.host).ok().filter(|metadata| metadata.is_file())?;
+        let signature = Signature::of(&metadata);
+        if metadata.len() > RESULT_LIMIT {
+            let empty = Ingested { digest: Digest::of(b""), signature, mode: mode_of(&metadata), unstable: false };
+            let note = Some("larger than the limit: size only".to_owned());
+            return Some(FileVersion { digest: None, note, ..version(job, empty, false) });
+        }
+        if let Some((digest, mode, kept)) = self.0.get(&signature).copied() {
+            return Some(version(job, Ingested { digest, signature, mode, unstable: false }, kept));
+        }
+        let ingested = hash_file(&job.host).ok()?;
+        if !ingested.unstable {
+            self.0.insert(ingested.signature, (ingested.digest, ingested.mode, false));
+        }
+        Some(version(job, ingested, false))
+    }
+}
+
+/// Marks a version whose file is not what it was when it was opened.
+fn checked(job: &Job, version: FileVersion) -> FileVersion {
+    match job.expected {
+        Some(expected)
+            if (expected.size, expected.mtime_ns) != (version.signature.size, version.signature.mtime_ns) =>
+        {
+            FileVersion { unstable: true, note: Some("changed since it was read".to_owned()), ..version }
+        }
+        _ => version,
+    }
+}
+
+/// Makes what was put aside a blob: moved when it has no other name any more, else copied.
+fn adopt(store: &Store, job: &Job) -> Result<FileVersion, FileError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let alone = std::fs::metadata(&job.host).map_err(FileError::new("read", &job.host))?.nlink() == 1;
+    let ingested = if alone {
+        let ingested = hash_file(&job.host)?;
+        store.adopt(&job.host, &ingested.digest)?;
+        ingested
+    } else {
+        let ingested = store.ingest_file(&job.host)?;
+        std::fs::remove_file(&job.host).map_err(FileError::new("remove", &job.host))?;
+        ingested
+    };
+    let found = version(job, ingested, true);
+    let Some(expected) = job.expected else { return Ok(found) };
+    // The copy has a time of its own; a link that somebody wrote through has another size or time.
+    let changed = expected.size != ingested.signature.size;
+    let note = changed.then(|| "changed while it was put aside".to_owned());
+    Ok(FileVersion { signature: expected, unstable: changed, note, ..found })
+}
+
+fn prefix(store: &Store, job: &Job, bytes: u64) -> Result<FileVersion, FileError> {
+    let error = || FileError::new("read", &job.host);
+    let file = files::open(&job.host)?;
+    let metadata = file.metadata().map_err(error())?;
+    let dir = store.tmp();
+    files::create_private_dir(&dir)?;
+    let mut copy = tempfile::NamedTempFile::new_in(&dir).map_err(FileError::new("create a file in", &dir))?;
+    let mut reader = crate::digest::HashingReader::new(file.take(bytes));
+    let keep = bytes <= PREFIX_LIMIT;
+    if keep {
+        std::io::copy(&mut reader, &mut copy).map_err(error())?;
+    } else {
+        std::io::copy(&mut reader, &mut std::io::sink()).map_err(error())?;
+    }
+    let (_, digest, read) = reader.finish();
+    if keep {
+        let (_, path) = copy.keep().map_err(|error| FileError::new("write", &dir)(error.error))?;
+        store.adopt(&path, &digest)?;
+    }
+    let signature = job.expected.unwrap_or_else(|| Signature::of(&metadata));
+    let ingested = Ingested { digest, signature, mode: mode_of(&metadata), unstable: read < bytes };
+    let note = Some("the session appended to it; this is its beginning as it was read".to_owned());
+    Ok(FileVersion { note, ..version(job, ingested, keep) })
+}
+
+fn mode_of(metadata: &std::fs::Metadata) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o7777
+}
+
+fn version(job: &Job, ingested: Ingested, kept: bool) -> FileVersion {
+    FileVersion {
+        path: job.path.clone(),
+        execution: job.execution,
+        role: job.role,
+        digest: Some(ingested.digest),
+        signature: ingested.signature,
+        mode: ingested.mode,
+        kept,
+        unstable: ingested.unstable,
+        seen: now(),
+        note: ingested.unstable.then(|| "changed while it was read".to_owned()),
+    }
+}
+
+fn unreadable(job: &Job, error: &FileError) -> FileVersion {
+    let nothing = Signature { dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 };
+    FileVersion {
+        path: job.path.clone(),
+        execution: job.execution,
+        role: job.role,
+        digest: None,
+        signature: job.expected.unwrap_or(nothing),
+        mode: 0,
+        kept: false,
+        unstable: false,
+        seen: now(),
+        note: Some(if error.is_not_found() { "gone before it could be hashed".to_owned() } else { format!("not readable: {}", error.source) }),
+    }
+}
+
+/// Jobs for inputs that a session read and nobody hashed: it was killed before.
+pub(super) fn missing(recording: &[crate::session::model::FileUse], versions: &[FileVersion], is_data: impl Fn(&[u8]) -> bool) -> Vec<Job> {
+    use crate::session::model::Use;
+    let known: std::collections::BTreeSet<&[u8]> = versions.iter().map(|version| version.path.as_slice()).collect();
+    let mut first: BTreeMap<&[u8], &crate::session::model::FileUse> = BTreeMap::new();
+    for file in recording.iter().filter(|file| matches!(file.usage, Use::Read | Use::Write | Use::Update | Use::RenameTo)) {
+        let earliest = first.entry(&file.path).or_insert(file);
+        if file.first < earliest.first {
+            *earliest = file;
+        }
+    }
+    first
+        .into_iter()
+        .filter(|(path, file)| {
+            file.usage == Use::Read && file.signature.is_some() && !file.created_here && !known.contains(path) && is_data(path)
+        })
+        .map(|(path, file)| Job {
+            path: path.to_vec(),
+            host: Path::new(super::paths::as_path(path)).to_owned(),
+            execution: file.execution,
+            role: Role::Read,
+            expected: file.signature,
+            prefix: None,
+            preserved: false,
+        })
+        .collect()
+}

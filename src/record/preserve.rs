@@ -1,0 +1,379 @@
+//! Puts an input aside before the session changes or removes it, while the process that wants to stands still.
+//!
+//! A hard link where the name goes away (rename over it, unlink), a reflink where the file system can, else a copy
+//! up to a limit in bytes and in time. What the session made itself is never kept: running it again makes it.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    paths::{self, Known},
+    touched::born_since,
+};
+use crate::{
+    event::{Event, FileAccess, FileOp, Gap, Nanos, Preserved, now},
+    files::{FileError, Signature},
+};
+
+/// A file that grows only (opened with `O_APPEND`) is copied at once up to this size; a larger one keeps its
+/// beginning where it is, and that is hashed later.
+const APPEND_COPY: u64 = 16 << 20;
+/// Bytes between two looks at the clock.
+const STEP: u64 = 16 << 20;
+
+/// What a path is to this session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// It was there and was read; `kept` is size and mtime of the content that lies in the store.
+    Input { kept: Option<(u64, i64)> },
+    /// It was there, and the session has changed it.
+    Overwritten,
+    /// The session made it.
+    Created,
+}
+
+/// The standing of every path that could be an input, shared by recorder, importer and worker.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standings(Arc<Mutex<HashMap<Vec<u8>, Standing>>>);
+
+impl Standings {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Standing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn of(&self, path: &[u8]) -> Option<Standing> {
+        self.lock().get(path).copied()
+    }
+
+    /// The path is being read.
+    pub(super) fn read(&self, path: &[u8]) {
+        let mut map = self.lock();
+        if !map.contains_key(path) {
+            map.insert(path.to_vec(), Standing::Input { kept: None });
+        }
+    }
+
+    /// The store has the content with this size and mtime.
+    pub(super) fn kept(&self, path: &[u8], signature: Signature) {
+        if let Some(Standing::Input { kept }) = self.lock().get_mut(path) {
+            *kept = Some((signature.size, signature.mtime_ns));
+        }
+    }
+
+    fn set(&self, path: &[u8], standing: Standing) {
+        self.lock().insert(path.to_vec(), standing);
+    }
+}
+
+/// How much may be copied while the notebook waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one file.
+    pub bytes: u64,
+    /// Time for one file.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 1 << 30, time: Duration::from_secs(3) }
+    }
+}
+
+/// Puts content aside into a directory of the session.
+#[derive(Debug)]
+pub(super) struct Preserver {
+    dir: PathBuf,
+    known: Known,
+    standings: Standings,
+    started: Nanos,
+    limits: Limits,
+    next: AtomicU64,
+}
+
+/// What is going to happen to the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Its name goes away, its bytes do not change.
+    Unnamed,
+    /// Its bytes change in any way.
+    Rewritten,
+    /// Bytes are added at its end.
+    Appended,
+}
+
+impl Preserver {
+    pub(super) fn new(dir: PathBuf, known: Known, standings: Standings, started: Nanos, limits: Limits) -> Self {
+        Self { dir, known, standings, started, limits, next: AtomicU64::new(1) }
+    }
+
+    /// Looks at a change that is about to happen; gives what is to be recorded.
+    pub(super) fn before_change(&self, access: &FileAccess, host: &Path) -> Option<Event> {
+        let path = victim(access, host);
+        let path = paths::fold(path, paths::is_real_dir);
+        if self.known.is_own(&path) || !self.known.is_data(&path) {
+            return None;
+        }
+        let standing = self.standings.of(&path);
+        let Ok(metadata) = std::fs::metadata(host) else {
+            // Nothing is there: whatever comes is the session's own. (A read that found nothing does not make it an input.)
+            self.standings.set(&path, if standing == Some(Standing::Overwritten) { Standing::Overwritten } else { Standing::Created });
+            return None;
+        };
+        let change = change_of(access);
+        let is_moved = matches!(access.op, FileOp::Rename { .. }) && access.path == victim(access, host);
+        let unread_but_needed = is_moved
+            || matches!(access.op, FileOp::Open { flags }
+                if flags & libc::O_ACCMODE == libc::O_RDWR && flags & libc::O_TRUNC == 0);
+        let worth = match standing {
+            Some(Standing::Input { kept }) => {
+                kept != Some((metadata.len(), Signature::of(&metadata).mtime_ns))
+            }
+            Some(Standing::Overwritten | Standing::Created) => return None,
+            None if born_since(&metadata, self.started) => {
+                self.standings.set(&path, Standing::Created);
+                return None;
+            }
+            None => unread_but_needed,
+        };
+        self.standings.set(&path, Standing::Overwritten);
+        if !worth || !metadata.is_file() {
+            return None;
+        }
+        Some(self.keep(access, &path, host, &metadata, change))
+    }
+
+    fn keep(&self, access: &FileAccess, path: &[u8], host: &Path, metadata: &std::fs::Metadata, change: Change) -> Event {
+        let signature = Signature::of(metadata);
+        let outcome = match change {
+            Change::Appended if metadata.len() > APPEND_COPY => Ok(host.to_owned()),
+            Change::Unnamed => self.link(host).or_else(|_| self.copy(host, metadata.len())),
+            Change::Appended | Change::Rewritten => self.copy(host, metadata.len()),
+        };
+        match outcome {
+            Ok(kept) => {
+                Event::Preserved(Preserved { at: access.at, path: path.to_vec(), signature, outcome: Ok(kept) })
+            }
+            Err(error) => Event::Gap(Gap {
+                at: now(),
+                reason: "preserve".to_owned(),
+                detail: format!(
+                    "{}: its content before this session changed it could not be kept: {}",
+                    crate::files::display_bytes(path),
+                    error.source
+                ),
+                count: 1,
+            }),
+        }
+    }
+
+    fn place(&self) -> Result<PathBuf, FileError> {
+        crate::files::create_private_dir(&self.dir)?;
+        Ok(self.dir.join(format!("{:06}", self.next.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    fn link(&self, host: &Path) -> Result<PathBuf, FileError> {
+        let place = self.place()?;
+        // Through a symlink to the file itself: the name that goes away may be one.
+        let error = |error: rustix::io::Errno| FileError::new("link", host)(error.into());
+        let cwd = rustix::fs::CWD;
+        rustix::fs::linkat(cwd, host, cwd, &place, rustix::fs::AtFlags::empty()).map_err(error)?;
+        if std::fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(place);
+        }
+        // A link to a symlink keeps the name, not the bytes; those stay where they are.
+        std::fs::remove_file(&place).map_err(FileError::new("remove", &place))?;
+        self.copy(host, std::fs::metadata(host).map_err(FileError::new("read", host))?.len())
+    }
+
+    fn copy(&self, host: &Path, bytes: u64) -> Result<PathBuf, FileError> {
+        let place = self.place()?;
+        let source = crate::files::open(host)?;
+        let target = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&place)
+            .map_err(FileError::new("create", &place))?;
+        let copied = clone_or_copy(&source, &target, bytes, self.limits);
+        if let Err(error) = copied {
+            drop(target);
+            std::fs::remove_file(&place).unwrap_or_default();
+            return Err(FileError::new("copy", host)(error));
+        }
+        Ok(place)
+    }
+}
+
+fn clone_or_copy(source: &File, target: &File, bytes: u64, limits: Limits) -> io::Result<()> {
+    if rustix::fs::ioctl_ficlone(target, source).is_ok() {
+        return Ok(());
+    }
+    if bytes > limits.bytes {
+        let text = format!("{bytes} bytes are more than the limit of {} and this file system cannot share them", limits.bytes);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    let start = Instant::now();
+    let mut plain = false;
+    loop {
+        if start.elapsed() > limits.time {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "copying it took too long"));
+        }
+        let n = if plain {
+            io::copy(&mut io::Read::take(source, STEP), &mut &*target)?
+        } else {
+            match rustix::fs::copy_file_range(source, None, target, None, STEP as usize) {
+                Ok(n) => n as u64,
+                Err(_) => {
+                    plain = true;
+                    continue;
+                }
+            }
+        };
+        if n == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The path, as the target wrote it, of the file at `host`: for a rename that is the new name or the old one.
+fn victim<'a>(access: &'a FileAccess, host: &Path) -> &'a [u8] {
+    match &access.other {
+        Some(other) if matches!(access.op, FileOp::Rename { .. } | FileOp::Link) => {
+            let host = host.as_os_str().as_bytes();
+            if host.ends_with(&access.path) && !host.ends_with(other) { &access.path } else { other }
+        }
+        _ => &access.path,
+    }
+}
+
+fn change_of(access: &FileAccess) -> Change {
+    match access.op {
+        FileOp::Rename { .. } | FileOp::Unlink { .. } | FileOp::Link | FileOp::Symlink => Change::Unnamed,
+        FileOp::Open { flags } if flags & libc::O_TRUNC == 0 && flags & libc::O_APPEND != 0 => Change::Appended,
+        FileOp::Open { .. } | FileOp::Truncate | FileOp::Exec => Change::Rewritten,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        preserver: Preserver,
+        standings: Standings,
+    }
+
+    fn fixture(limits: Limits) -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let standings = Standings::default();
+        let kept = dir.path().join("kept");
+        // As if the session began in the future: nothing on the disk was born in it.
+        let preserver = Preserver::new(kept, Known::default(), standings.clone(), Nanos::MAX, limits);
+        Fixture { dir, preserver, standings }
+    }
+
+    impl Fixture {
+        fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+            let path = self.dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        }
+
+        fn change(&self, path: &Path, op: FileOp, other: Option<&Path>) -> Option<Event> {
+            let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+            let access = FileAccess {
+                at: 1,
+                pid: 1,
+                tid: 1,
+                op,
+                path: bytes(path),
+                other: other.map(bytes),
+                signature: None,
+            };
+            self.preserver.before_change(&access, other.unwrap_or(path))
+        }
+    }
+
+    fn kept(event: Option<Event>) -> Vec<u8> {
+        match event {
+            Some(Event::Preserved(Preserved { outcome: Ok(path), .. })) => std::fs::read(path).unwrap(),
+            other => panic!("nothing was kept: {other:?}"),
+        }
+    }
+
+    const TRUNCATE: FileOp = FileOp::Open { flags: libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC };
+
+    #[test]
+    fn an_input_is_kept_before_each_way_to_lose_it() {
+        let f = fixture(Limits::default());
+        let ways = [
+            ("truncated", TRUNCATE),
+            ("updated", FileOp::Open { flags: libc::O_RDWR }),
+            ("appended", FileOp::Open { flags: libc::O_WRONLY | libc::O_APPEND }),
+            ("shortened", FileOp::Truncate),
+            ("removed", FileOp::Unlink { dir: false }),
+        ];
+        for (name, op) in ways {
+            let path = f.file(name, name.as_bytes());
+            f.standings.read(path.as_os_str().as_bytes());
+            assert_eq!(kept(f.change(&path, op, None)), name.as_bytes());
+            assert!(f.change(&path, op, None).is_none(), "{name} a second time");
+        }
+        let (new, old) = (f.file("new", b"new"), f.file("old", b"old"));
+        f.standings.read(old.as_os_str().as_bytes());
+        assert_eq!(kept(f.change(&new, FileOp::Rename { exchange: false }, Some(&old))), b"old");
+    }
+
+    #[test]
+    fn what_was_not_read_or_is_the_sessions_own_is_not_kept() {
+        let f = fixture(Limits::default());
+        assert!(f.change(&f.file("result", b"old result"), TRUNCATE, None).is_none());
+        let made = f.dir.path().join("made");
+        assert!(f.change(&made, TRUNCATE, None).is_none());
+        std::fs::write(&made, b"by the session").unwrap();
+        f.standings.read(made.as_os_str().as_bytes());
+        assert!(f.change(&made, FileOp::Unlink { dir: false }, None).is_none());
+        assert_eq!(f.standings.of(made.as_os_str().as_bytes()), Some(Standing::Created));
+    }
+
+    #[test]
+    fn a_file_opened_to_read_and_write_is_an_input_though_nobody_read_it_before() {
+        let f = fixture(Limits::default());
+        let path = f.file("db.sqlite", b"rows");
+        assert_eq!(kept(f.change(&path, FileOp::Open { flags: libc::O_RDWR }, None)), b"rows");
+    }
+
+    #[test]
+    fn what_the_store_has_already_is_not_copied_again() {
+        let f = fixture(Limits::default());
+        let path = f.file("a", b"content");
+        let bytes = path.as_os_str().as_bytes();
+        f.standings.read(bytes);
+        f.standings.kept(bytes, Signature::of(&std::fs::metadata(&path).unwrap()));
+        assert!(f.change(&path, TRUNCATE, None).is_none());
+    }
+
+    #[test]
+    fn what_is_over_the_limit_is_a_gap_and_no_error() {
+        let f = fixture(Limits { bytes: 3, time: Duration::from_secs(3) });
+        let path = f.file("big", b"four");
+        f.standings.read(path.as_os_str().as_bytes());
+        match f.change(&path, TRUNCATE, None) {
+            Some(Event::Gap(gap)) => assert!(gap.detail.contains("big") && gap.reason == "preserve", "{gap:?}"),
+            // A file system that shares bytes has no limit.
+            other => assert_eq!(kept(other), b"four"),
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! The recorder of a live session: journal in front, importer and worker behind.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{
+    PRESERVED, RESERVE, environment,
+    gate::{self, Gate},
+    importer::{Importer, Parts},
+    keep::{self, Job},
+    paths::{self, Known},
+    preserve::{Limits, Preserver, Standings},
+    recover,
+};
+use crate::{
+    digest::Digest,
+    event::{BeforeChange, Event, EventSink, FileAccess, FileOp, Gap, Nanos, now},
+    files::{self, FileError},
+    session::{
+        self, DbError,
+        db::Db,
+        journal,
+        model::{FileVersion, SessionId, SessionInfo},
+    },
+    store::Store,
+};
+
+/// Events wait this long for others to share a transaction.
+const BATCH_TIME: Duration = Duration::from_millis(50);
+/// Without a new event the importer looks this often at what waits.
+const WAITING: Duration = Duration::from_millis(500);
+/// A power loss costs at most this.
+const SYNC: Duration = Duration::from_secs(1);
+/// A database that failed is tried again after this.
+const RETRY: Duration = Duration::from_secs(5);
+/// At the end the worker has this long for what is not hashed yet.
+const LAST_HASHES: Duration = Duration::from_millis(1800);
+/// Kept free for the moment when the disk is full.
+const RESERVE_BYTES: usize = 1 << 20;
+
+/// Says something to the person at the terminal, once.
+pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What is known of a session when it starts.
+#[derive(Clone, Debug)]
+pub struct SessionSeed {
+    /// When the proxy started.
+    pub started: Nanos,
+    /// The kernelspec that is wrapped.
+    pub kernel: String,
+    /// Its `display_name`.
+    pub display_name: String,
+    /// Its `language`.
+    pub language: String,
+    /// Its argv with `{connection_file}` in it, executables as resolved.
+    pub argv: Vec<String>,
+    /// Its `interrupt_mode`.
+    pub interrupt_mode: String,
+    /// Its own `env`.
+    pub kernel_env: BTreeMap<String, String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// The notebook file, where it is known.
+    pub notebook: Option<PathBuf>,
+    /// How it is known.
+    pub notebook_source: Option<String>,
+    /// The user's name.
+    pub user: String,
+    /// Numeric user id.
+    pub uid: u32,
+    /// Numeric group id.
+    pub gid: u32,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Host name.
+    pub host: String,
+    /// The bundle that the kernel was restored from.
+    pub parent: Option<Digest>,
+    /// The kernel's whole environment; what of it may be written down is decided here.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Facts by name.
+    pub facts: BTreeMap<String, serde_json::Value>,
+    /// Directories of nbpack itself, in which nothing is recorded.
+    pub own_dirs: Vec<PathBuf>,
+    /// The kernel runs in a container: its paths are reached through `/proc/PID/root`.
+    pub foreign_root: bool,
+    /// How much may be copied before a change, while the notebook waits.
+    pub limits: Limits,
+}
+
+/// A session could not be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its directory or files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Its first rows.
+    #[error(transparent)]
+    Import(#[from] super::ImportError),
+}
+
+struct Front {
+    journal: journal::Writer,
+    gate: Gate,
+    pending: bool,
+    urgent: bool,
+    stop: Option<(Nanos, i32)>,
+    lost: u64,
+}
+
+struct Shared {
+    front: Mutex<Front>,
+    wake: Condvar,
+    warned: AtomicBool,
+    warn: Warn,
+    dir: PathBuf,
+    open_jobs: AtomicUsize,
+}
+
+/// Records one session. See [`crate::record`].
+pub struct Recorder {
+    id: SessionId,
+    store: Store,
+    shared: Arc<Shared>,
+    known: Known,
+    standings: Standings,
+    preserver: Preserver,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    importer: JoinHandle<()>,
+    worker: JoinHandle<()>,
+    lock: File,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Begins a session. `warn` is told, once, when something cannot be recorded.
+    pub fn start(store: &Store, seed: SessionSeed, warn: Warn) -> Result<Arc<Self>, StartError> {
+        let (id, dir, lock) = new_session_dir(store, seed.started)?;
+        let db = Db::create(&dir.join(session::db::FILE_NAME))?;
+        let info = info_of(&seed, &id);
+        write_head(&db, &info, &seed)?;
+        reserve(&dir);
+        let mut own = seed.own_dirs.clone();
+        own.push(store.root().to_owned());
+        let known = Known::new(seed.argv.first().map(Path::new), own);
+        let standings = Standings::default();
+        let preserver =
+            Preserver::new(dir.join(PRESERVED), known.clone(), standings.clone(), seed.started, seed.limits);
+        let front = Front {
+            journal: journal::Writer::create(&dir)?,
+            gate: Gate::default(),
+            pending: false,
+            urgent: false,
+            stop: None,
+            lost: 0,
+        };
+        let shared = Arc::new(Shared {
+            front: Mutex::new(front),
+            wake: Condvar::new(),
+            warned: AtomicBool::new(false),
+            warn,
+            dir: dir.clone(),
+            open_jobs: AtomicUsize::new(0),
+        });
+        let parts = Parts {
+            store: store.clone(),
+            dir,
+            known: known.clone(),
+            standings: standings.clone(),
+            env: seed.environment,
+            foreign_root: seed.foreign_root,
+        };
+        let importer = Importer::load(parts.clone(), db)?;
+        let threads = start_threads(&shared, parts, importer)?;
+        let threads = Mutex::new(Some(Threads { importer: threads.0, worker: threads.1, lock }));
+        Ok(Arc::new(Self { id, store: store.clone(), shared, known, standings, preserver, threads }))
+    }
+
+    /// The session's name.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The store it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Ends the session with the kernel's wait status: imports everything, hashes what is left as far as time allows.
+    ///
+    /// Takes at most about two seconds. Called again it does nothing.
+    pub fn finish(&self, status: i32) {
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        {
+            let mut front = self.shared.lock();
+            front.stop = Some((now(), status));
+            front.pending = true;
+            self.shared.wake.notify_all();
+        }
+        // A panic there was said already; the journal is left for the next process then.
+        if threads.importer.join().is_ok() {
+            threads.worker.join().unwrap_or_default();
+        }
+        drop(threads.lock);
+    }
+
+    fn append(&self, event: &Event, urgent: bool) {
+        let mut front = self.shared.lock();
+        append(&self.shared, &mut front, event);
+        let was_pending = std::mem::replace(&mut front.pending, true);
+        let was_urgent = front.urgent;
+        front.urgent |= urgent;
+        if !was_pending || (urgent && !was_urgent) {
+            self.shared.wake.notify_all();
+        }
+    }
+}
+
+impl EventSink for Recorder {
+    fn record(&self, event: Event) {
+        match event {
+            Event::Message(message) => {
+                let Some(kind) = gate::msg_type(&message) else { return };
+                let urgent = matches!(kind.as_str(), "execute_reply" | "status");
+                let admitted = self.shared.lock().gate.admit(message, &kind);
+                if let Some(message) = admitted {
+                    self.append(&Event::Message(message), urgent);
+                }
+            }
+            Event::File(access) => {
+                if self.known.is_own(&access.path) {
+                    return;
+                }
+                if let FileOp::Open { flags } = access.op
+                    && flags & (libc::O_ACCMODE | libc::O_DIRECTORY | libc::O_PATH) == libc::O_RDONLY
+                {
+                    let path = paths::fold(&access.path, paths::is_real_dir);
+                    if self.known.is_data(&path) {
+                        self.standings.read(&path);
+                    }
+                }
+                self.append(&Event::File(access), false);
+            }
+            other => self.append(&other, false),
+        }
+    }
+}
+
+impl BeforeChange for Recorder {
+    fn before_change(&self, access: &FileAccess, host_path: &Path) {
+        if let Some(event) = self.preserver.before_change(access, host_path) {
+            if let Event::Gap(gap) = &event {
+                (self.shared.warn)(&gap.detail);
+            }
+            self.append(&event, false);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Front> {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn warn_once(&self, text: &str) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            (self.warn)(text);
+        }
+    }
+
+    fn notify(&self) {
+        self.lock().pending = true;
+        self.wake.notify_all();
+    }
+
+    /// Frees the last megabyte of a full disk for what must still be said.
+    fn release_reserve(&self) {
+        std::fs::remove_file(self.dir.join(RESERVE)).unwrap_or_default();
+    }
+}
+
+/// Writes to the journal; what is lost is counted and said, in the record too as soon as that works again.
+fn append(shared: &Shared, front: &mut Front, event: &Event) {
+    if front.lost > 0 {
+        let gap = Event::Gap(Gap {
+            at: now(),
+            reason: "disk_full".to_owned(),
+            detail: "events could not be written to the journal".to_owned(),
+            count: front.lost,
+        });
+        if front.journal.append(&gap).is_ok() {
+            front.lost = 0;
+        }
+    }
+    if let Err(error) = front.journal.append(event) {
+        if front.lost == 0 {
+            shared.release_reserve();
+        }
+        front.lost += 1;
+        shared.warn_once(&format!("this session is not recorded completely: {error}: {}", error.source));
+    }
+}
+
+fn new_session_dir(store: &Store, started: Nanos) -> Result<(SessionId, PathBuf, File), FileError> {
+    let sessions = store.sessions();
+    files::create_private_dir(&sessions)?;
+    let time = jiff::Timestamp::from_nanosecond(i128::from(started)).unwrap_or_default();
+    let mut salt = 0_u32;
+    loop {
+        let unique = Digest::of(format!("{} {started} {salt}", std::process::id()).as_bytes()).short();
+        let id = format!("{}-{}", time.strftime("%Y%m%d-%H%M%S"), unique.get(..8).unwrap_or_default());
+        let dir = sessions.join(&id);
+        match std::fs::create_dir(&dir) {
+            Ok(()) => {
+                let lock = session::lock(&dir)?.ok_or_else(|| {
+                    FileError::new("lock", &dir)(std::io::Error::other("another process has it already"))
+                })?;
+                return Ok((SessionId(id), dir, lock));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && salt < 1000 => salt += 1,
+            Err(error) => return Err(FileError::new("create directory", &dir)(error)),
+        }
+    }
+}
+
+fn info_of(seed: &SessionSeed, id: &SessionId) -> SessionInfo {
+    SessionInfo {
+        id: id.clone(),
+        started: seed.started,
+        ended: None,
+        kernel: seed.kernel.clone(),
+        display_name: seed.display_name.clone(),
+        language: seed.language.clone(),
+        argv: seed.argv.clone(),
+        interrupt_mode: seed.interrupt_mode.clone(),
+        kernel_env: seed.kernel_env.clone(),
+        cwd: seed.cwd.clone(),
+        notebook: seed.notebook.clone(),
+        notebook_source: seed.notebook_source.clone(),
+        user: seed.user.clone(),
+        uid: seed.uid,
+        gid: seed.gid,
+        home: seed.home.clone(),
+        host: seed.host.clone(),
+        nbpack_version: env!("CARGO_PKG_VERSION").to_owned(),
+        coverage: "none".to_owned(),
+        exit_status: None,
+        parent: seed.parent,
+        executions: 0,
+        running: true,
+    }
+}
+
+fn write_head(db: &Db, info: &SessionInfo, seed: &SessionSeed) -> Result<(), DbError> {
+    db.begin()?;
+    db.put_info(info)?;
+    for (name, value) in environment::allowed(&seed.environment, &seed.kernel_env) {
+        db.put_variable(&name, value.as_deref())?;
+    }
+    for (key, value) in &seed.facts {
+        db.put_fact(key, value)?;
+    }
+    db.commit(false)
+}
+
+fn reserve(dir: &Path) {
+    // Without a reserve a full disk costs the last rows; that is no reason not to begin.
+    let made = std::fs::File::create(dir.join(RESERVE)).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
+    made.unwrap_or_default();
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    parts: Parts,
+    importer: Importer,
+) -> Result<(JoinHandle<()>, JoinHandle<()>), FileError> {
+    let (jobs, for_worker) = mpsc::channel::<Job>();
+    let (done, versions) = mpsc::channel::<FileVersion>();
+    let stop = Arc::new(AtomicBool::new(false));
+    let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(FileError::new("start a thread for", &shared.dir))
+    };
+    let worker = {
+        let (shared, parts, stop) = (Arc::clone(shared), parts.clone(), Arc::clone(&stop));
+        let body = move || {
+            let open = &shared.open_jobs;
+            keep::work(&parts.store, &parts.standings, &for_worker, &done, open, &stop, || shared.notify());
+        };
+        spawn("nbpack-hash", Box::new(body))?
+    };
+    let back = Back { shared: Arc::clone(shared), parts, jobs, versions, stop };
+    Ok((spawn("nbpack-import", Box::new(move || back.run(importer)))?, worker))
+}
+
+/// The importer's thread.
+struct Back {
+    shared: Arc<Shared>,
+    parts: Parts,
+    jobs: mpsc::Sender<Job>,
+    versions: mpsc::Receiver<FileVersion>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What the importer's thread woke up for.
+struct Work {
+    until: journal::Position,
+    stop: Option<(Nanos, i32)>,
+}
+
+impl Back {
+    fn run(self, mut importer: Importer) {
+        let mut synced = Instant::now();
+        let mut unsynced = false;
+        loop {
+            let work = self.wait(importer.is_waiting() || unsynced);
+            for version in self.versions.try_iter() {
+                importer.version(version);
+            }
+            let sync = unsynced && synced.elapsed() >= SYNC;
+            match importer.import(Some(work.until), sync) {
+                Ok(()) => {
+                    unsynced = !sync;
+                    if sync {
+                        synced = Instant::now();
+                    }
+                    self.give(importer.take_jobs());
+                }
+                Err(error) => match self.again(importer, &error, work.stop.is_some()) {
+                    Some(new) => importer = new,
+                    None => return,
+                },
+            }
+            if let Some(end) = work.stop {
+                return self.finish(importer, end);
+            }
+        }
+    }
+
+    /// Waits for events, and then a moment for more of them.
+    fn wait(&self, soon: bool) -> Work {
+        let mut front = self.shared.lock();
+        let limit = if soon { WAITING } else { Duration::from_secs(3600) };
+        let wait = |front, limit, until: fn(&Front) -> bool| {
+            let result = self.shared.wake.wait_timeout_while(front, limit, |front| !until(front));
+            result.unwrap_or_else(PoisonError::into_inner).0
+        };
+        front = wait(front, limit, |front| front.pending);
+        front = wait(front, BATCH_TIME, |front| front.urgent || front.stop.is_some() || !front.pending);
+        front.pending = false;
+        front.urgent = false;
+        Work { until: front.journal.end(), stop: front.stop }
+    }
+
+    fn give(&self, jobs: Vec<Job>) {
+        for job in jobs {
+            self.shared.open_jobs.fetch_add(1, Ordering::AcqRel);
+            if self.jobs.send(job).is_err() {
+                self.shared.open_jobs.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// The database did not take it (a full disk, mostly): the journal keeps everything; another try later.
+    fn again(&self, importer: Importer, error: &super::ImportError, ending: bool) -> Option<Importer> {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.shared.warn_once(&format!("this session waits in its journal: {error}{cause}"));
+        self.shared.release_reserve();
+        let mut unwritten = importer.into_unwritten();
+        loop {
+            if ending {
+                return None;
+            }
+            let front = self.shared.lock();
+            let waited = self.shared.wake.wait_timeout_while(front, RETRY, |front| front.stop.is_none());
+            let stopped = waited.unwrap_or_else(PoisonError::into_inner).0.stop.is_some();
+            unwritten.extend(self.versions.try_iter());
+            let opened = Db::open(&self.shared.dir.join(session::db::FILE_NAME));
+            if let Ok(mut new) = opened.map_err(super::ImportError::from).and_then(|db| Importer::load(self.parts.clone(), db)) {
+                unwritten.into_iter().for_each(|version| new.version(version));
+                return Some(new);
+            }
+            if stopped {
+                return None;
+            }
+        }
+    }
+
+    fn finish(self, mut importer: Importer, end: (Nanos, i32)) {
+        let closed = importer.close(Some(end)).is_ok();
+        self.give(importer.take_jobs());
+        drop(self.jobs);
+        let deadline = Instant::now() + LAST_HASHES;
+        let mut front = self.shared.lock();
+        while self.shared.open_jobs.load(Ordering::Acquire) > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            front = self.shared.wake.wait_timeout(front, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(front);
+        self.stop.store(true, Ordering::Relaxed);
+        for version in self.versions.try_iter() {
+            importer.version(version);
+        }
+        // A journal that is not imported stays, for the next process.
+        if closed && importer.close(Some(end)).is_ok() && importer.db().settle().is_ok() {
+            recover::remove_traces(&self.shared.dir);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -1,0 +1,551 @@
+//! From messages to executions, outputs, questions and comm messages.
+//!
+//! An execution is in memory while it runs and for a little while after; later messages for it read it back.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{environment, gate};
+use crate::{
+    event::{Channel, Direction, MessageRecord, Nanos},
+    files::FileError,
+    session::{
+        self, DbError, LARGEST_INLINE,
+        db::{Body, Db, OutputRow},
+        model::{CommMessage, Execution, Output, Status, StdinExchange},
+    },
+    store::Store,
+};
+
+/// Finished executions that stay in memory: their last outputs often come after `idle`.
+const KEPT_IN_MEMORY: usize = 8;
+/// A message's own date is believed when it is not further than this from when we had it in hand.
+const BELIEVABLE: Nanos = 60_000_000_000;
+
+/// A message that changed what is known of an execution's time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moment {
+    /// The kernel began with it.
+    Busy { execution: i64, at: Nanos },
+    /// The kernel is done with it; `complete` when the reply has passed too.
+    Idle { execution: i64, at: Nanos },
+    /// The reply passed; `complete` when `idle` has passed too.
+    Reply,
+}
+
+/// A row or a blob could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaidError {
+    /// A row.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A blob.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+#[derive(Deserialize, Default)]
+struct Header {
+    #[serde(default)]
+    msg_id: String,
+    #[serde(default)]
+    msg_type: String,
+    #[serde(default)]
+    session: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    date: Option<String>,
+}
+
+struct Live {
+    execution: Execution,
+    clear_pending: bool,
+    next_ord: i64,
+    tail: Option<Tail>,
+    dirty: bool,
+    /// The status that iopub's `error` gave: it outweighs the reply's.
+    failed: bool,
+}
+
+/// A stream's last part, which more text may join.
+struct Tail {
+    ord: i64,
+    name: String,
+    text: String,
+    dirty: bool,
+}
+
+struct Question {
+    id: i64,
+    client: Bytes,
+    execution: i64,
+    exchange: StdinExchange,
+}
+
+/// The executions of a session as messages tell of them.
+pub(super) struct Said {
+    live: BTreeMap<i64, Live>,
+    next_execution: i64,
+    next_question: i64,
+    next_comm: i64,
+    questions: Vec<Question>,
+    /// The kernel's environment, for variables that code names; empty when another process imports.
+    env: BTreeMap<OsString, OsString>,
+    /// A notebook path that a message told of, until the importer takes it.
+    pub(super) notebook: Option<(PathBuf, &'static str)>,
+}
+
+impl Said {
+    /// Goes on where the database ends.
+    pub(super) fn load(db: &Db, env: BTreeMap<OsString, OsString>) -> Result<Self, DbError> {
+        let [execution, question, comm] = db.last_ids()?;
+        let mut said = Self {
+            live: BTreeMap::new(),
+            next_execution: execution + 1,
+            next_question: question + 1,
+            next_comm: comm + 1,
+            questions: Vec::new(),
+            env,
+            notebook: None,
+        };
+        for id in db.open_executions()? {
+            said.fetch(db, id)?;
+        }
+        for (id, execution, exchange) in db.open_questions()? {
+            said.questions.push(Question { id, client: Bytes::new(), execution, exchange });
+        }
+        Ok(said)
+    }
+
+    /// Takes one message that `gate` let through.
+    pub(super) fn message(&mut self, db: &Db, store: &Store, message: &MessageRecord) -> Result<Option<Moment>, SaidError> {
+        let part = |index: usize| message.frames.get(index).map(|frame| &frame[..]).unwrap_or_default();
+        let header: Header = serde_json::from_slice(part(0)).unwrap_or_default();
+        let parent: Header = serde_json::from_slice(part(1)).unwrap_or_default();
+        let content: Value = serde_json::from_slice(part(3)).unwrap_or(Value::Null);
+        let at = stamp(header.date.as_deref(), message.at);
+        if message.direction == Direction::ToKernel {
+            let metadata: Value = serde_json::from_slice(part(2)).unwrap_or(Value::Null);
+            return self.from_frontend(db, store, message, &header, &metadata, content).map(|()| None);
+        }
+        if message.channel == Channel::Stdin {
+            return self.question(db, message, &parent, &content).map(|()| None);
+        }
+        let Some(id) = self.of_request(db, &parent.msg_id)? else { return Ok(None) };
+        match header.msg_type.as_str() {
+            "status" => Ok(self.status(id, text(&content, "execution_state"), at)),
+            "execute_reply" => {
+                self.reply(id, &content, message.at);
+                Ok(Some(Moment::Reply))
+            }
+            "execute_input" => {
+                self.change(id, |execution| execution.execution_count = content["execution_count"].as_i64());
+                Ok(None)
+            }
+            _ => self.output(db, store, id, &header.msg_type, content).map(|()| None),
+        }
+    }
+
+    /// An interrupt was seen: by message or by signal.
+    pub(super) fn interrupted(&mut self) {
+        for live in self.live.values_mut().filter(|live| live.execution.idle.is_none()) {
+            live.execution.interrupted = true;
+            live.dirty = true;
+        }
+    }
+
+    /// Reply and idle of this execution have passed.
+    pub(super) fn is_complete(&self, id: i64) -> bool {
+        self.live.get(&id).is_some_and(|live| live.execution.idle.is_some() && live.execution.reply.is_some())
+    }
+
+    /// Writes what changed, and forgets executions that are over.
+    pub(super) fn flush(&mut self, db: &Db) -> Result<(), DbError> {
+        for live in self.live.values_mut() {
+            if live.dirty {
+                db.put_execution(&live.execution, live.clear_pending)?;
+                live.dirty = false;
+            }
+            if let Some(tail) = &mut live.tail
+                && tail.dirty
+            {
+                db.put_output(&tail.row(live.execution.id))?;
+                tail.dirty = false;
+            }
+        }
+        let over: Vec<i64> =
+            self.live.values().filter(|live| live.execution.idle.is_some()).map(|live| live.execution.id).collect();
+        let surplus = over.len().saturating_sub(KEPT_IN_MEMORY);
+        for id in over.iter().take(surplus) {
+            self.live.remove(id);
+        }
+        Ok(())
+    }
+
+    fn from_frontend(
+        &mut self,
+        db: &Db,
+        store: &Store,
+        message: &MessageRecord,
+        header: &Header,
+        metadata: &Value,
+        content: Value,
+    ) -> Result<(), SaidError> {
+        match header.msg_type.as_str() {
+            "execute_request" => Ok(self.request(db, message.at, header, metadata, content)?),
+            "input_reply" => Ok(self.answer(db, message, &content)?),
+            "interrupt_request" => {
+                self.interrupted();
+                Ok(())
+            }
+            "comm_open" | "comm_msg" | "comm_close" => {
+                let comm = CommMessage {
+                    at: message.at,
+                    msg_type: header.msg_type.clone(),
+                    comm_id: text(&content, "comm_id").to_owned(),
+                    content,
+                    buffers: message.frames.iter().skip(4).map(|frame| frame.to_vec()).collect(),
+                    after: (self.next_execution > 1).then_some(self.next_execution - 1),
+                };
+                let large = comm.buffers.iter().map(|buffer| {
+                    (buffer.len() > LARGEST_INLINE).then(|| store.ingest_bytes(buffer)).transpose()
+                });
+                let large = large.collect::<Result<Vec<_>, _>>()?;
+                db.put_comm(self.next_comm, &comm, &large)?;
+                self.next_comm += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn request(
+        &mut self,
+        db: &Db,
+        at: Nanos,
+        header: &Header,
+        metadata: &Value,
+        mut content: Value,
+    ) -> Result<(), DbError> {
+        // The same request twice (a client that sends again): the first one counts.
+        if self.of_request(db, &header.msg_id)?.is_some() {
+            return Ok(());
+        }
+        let code = content.as_object_mut().and_then(|content| content.remove("code"));
+        let code = code.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        for (name, value) in environment::named_in(&code, &self.env) {
+            db.put_variable(name, Some(value))?;
+        }
+        let cell_id = ["cellId", "cell_id"].iter().find_map(|name| metadata.get(name)?.as_str()).map(str::to_owned);
+        if let Some(path) = cell_id.as_deref().and_then(notebook_of_cell_uri) {
+            self.notebook = Some((path, "vscode"));
+        }
+        let id = self.next_execution;
+        self.next_execution += 1;
+        let mut lines = code.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        let is_magic = lines.peek().is_some() && lines.all(|line| line == "%nbpack" || line.starts_with("%nbpack "));
+        let execution = Execution {
+            id,
+            msg_id: header.msg_id.clone(),
+            cell_id,
+            silent: content["silent"].as_bool().unwrap_or(false),
+            is_magic,
+            code,
+            request: if content.is_object() { content } else { json!({}) },
+            execution_count: None,
+            sent: at,
+            busy: None,
+            reply: None,
+            idle: None,
+            status: None,
+            ename: None,
+            evalue: None,
+            interrupted: false,
+            client: header.session.clone(),
+            username: header.username.clone(),
+            user_expressions: json!({}),
+            outputs: Vec::new(),
+            stdin: Vec::new(),
+        };
+        db.put_execution(&execution, false)?;
+        let live = Live { execution, clear_pending: false, next_ord: 1, tail: None, dirty: false, failed: false };
+        self.live.insert(id, live);
+        Ok(())
+    }
+
+    /// The execution that a message is a child of.
+    fn of_request(&mut self, db: &Db, msg_id: &str) -> Result<Option<i64>, DbError> {
+        if msg_id.is_empty() {
+            return Ok(None);
+        }
+        if let Some(live) = self.live.values().rev().find(|live| live.execution.msg_id == msg_id) {
+            return Ok(Some(live.execution.id));
+        }
+        let Some(id) = db.execution_of(msg_id)? else { return Ok(None) };
+        self.fetch(db, id)?;
+        Ok(Some(id))
+    }
+
+    /// Reads an execution back into memory.
+    fn fetch(&mut self, db: &Db, id: i64) -> Result<(), DbError> {
+        if let Some((execution, clear_pending)) = db.execution(id)? {
+            let next_ord = db.next_ord(id)?;
+            let failed = execution.status == Some(Status::Error);
+            let live = Live { execution, clear_pending, next_ord, tail: None, dirty: false, failed };
+            self.live.insert(id, live);
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, id: i64, change: impl FnOnce(&mut Execution)) {
+        if let Some(live) = self.live.get_mut(&id) {
+            change(&mut live.execution);
+            live.dirty = true;
+        }
+    }
+
+    fn status(&mut self, id: i64, state: &str, at: Nanos) -> Option<Moment> {
+        match state {
+            "busy" => {
+                self.change(id, |execution| execution.busy = execution.busy.or(Some(at)));
+                Some(Moment::Busy { execution: id, at })
+            }
+            "idle" => {
+                self.change(id, |execution| execution.idle = Some(at));
+                Some(Moment::Idle { execution: id, at })
+            }
+            _ => None,
+        }
+    }
+
+    fn reply(&mut self, id: i64, content: &Value, at: Nanos) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let execution = &mut live.execution;
+        execution.reply = Some(at);
+        let status = match text(content, "status") {
+            "ok" => Some(Status::Ok),
+            "error" => Some(Status::Error),
+            "aborted" | "abort" => Some(Status::Aborted),
+            _ => None,
+        };
+        if !live.failed {
+            execution.status = status;
+        }
+        if let Some(count) = content["execution_count"].as_i64() {
+            execution.execution_count = execution.execution_count.or(Some(count));
+        }
+        if status == Some(Status::Aborted) {
+            // The count in the reply of what never ran belongs to another execution.
+            execution.execution_count = None;
+        }
+        if status == Some(Status::Error) {
+            execution.ename = execution.ename.take().or_else(|| content["ename"].as_str().map(str::to_owned));
+            execution.evalue = execution.evalue.take().or_else(|| content["evalue"].as_str().map(str::to_owned));
+            execution.interrupted |= execution.ename.as_deref() == Some("KeyboardInterrupt");
+        }
+        if let Some(expressions) = content.get("user_expressions").filter(|value| value.is_object()) {
+            execution.user_expressions = expressions.clone();
+        }
+        live.dirty = true;
+    }
+
+    fn output(&mut self, db: &Db, store: &Store, id: i64, kind: &str, content: Value) -> Result<(), SaidError> {
+        match kind {
+            "clear_output" => {
+                if content["wait"].as_bool().unwrap_or(false) {
+                    self.live.entry(id).and_modify(|live| {
+                        live.clear_pending = true;
+                        live.dirty = true;
+                    });
+                    return Ok(());
+                }
+                return Ok(self.clear(db, id)?);
+            }
+            "update_display_data" => return self.update_displays(db, store, &content),
+            _ => {}
+        }
+        let Some(output) = parse_output(kind, content) else { return Ok(()) };
+        if self.live.get(&id).is_some_and(|live| live.clear_pending) {
+            self.clear(db, id)?;
+        }
+        let Some(live) = self.live.get_mut(&id) else { return Ok(()) };
+        if let Output::Stream { name, text } = &output {
+            return Ok(live.stream(db, name, text)?);
+        }
+        if let Output::Error { ename, evalue, .. } = &output {
+            live.failed = true;
+            live.dirty = true;
+            live.execution.status = Some(Status::Error);
+            live.execution.interrupted |= ename == "KeyboardInterrupt";
+            live.execution.ename = Some(ename.clone());
+            live.execution.evalue = Some(evalue.clone());
+        }
+        live.end_stream(db)?;
+        let ord = live.next_ord;
+        live.next_ord += 1;
+        Ok(db.put_output(&row_of(store, id, ord, &output)?)?)
+    }
+
+    fn clear(&mut self, db: &Db, id: i64) -> Result<(), DbError> {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.tail = None;
+            live.clear_pending = false;
+            live.dirty = true;
+        }
+        db.clear_outputs(id)
+    }
+
+    /// Every output with this display id, in whatever execution, shows the new data.
+    fn update_displays(&mut self, db: &Db, store: &Store, content: &Value) -> Result<(), SaidError> {
+        let Some(display_id) = content["transient"]["display_id"].as_str() else { return Ok(()) };
+        for (execution, ord, _) in db.displays(display_id)? {
+            if let Some(output) = parse_output("display_data", content.clone()) {
+                db.put_output(&row_of(store, execution, ord, &output)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn question(&mut self, db: &Db, message: &MessageRecord, parent: &Header, content: &Value) -> Result<(), SaidError> {
+        let Some(execution) = self.of_request(db, &parent.msg_id)? else { return Ok(()) };
+        let prompt = text(content, "prompt").to_owned();
+        let masked = gate::asks_for_secret(&prompt, content["password"].as_bool().unwrap_or(false));
+        let exchange = StdinExchange { prompt, masked, value: None, asked: message.at };
+        let id = self.next_question;
+        self.next_question += 1;
+        db.put_stdin(id, execution, &exchange, false)?;
+        self.questions.push(Question { id, client: message.client.clone(), execution, exchange });
+        Ok(())
+    }
+
+    fn answer(&mut self, db: &Db, message: &MessageRecord, content: &Value) -> Result<(), DbError> {
+        let matching = |question: &Question| question.client.is_empty() || question.client == message.client;
+        let Some(index) = self.questions.iter().rposition(matching) else { return Ok(()) };
+        let mut question = self.questions.remove(index);
+        if !question.exchange.masked {
+            question.exchange.value = content["value"].as_str().map(str::to_owned);
+        }
+        db.put_stdin(question.id, question.execution, &question.exchange, true)
+    }
+}
+
+impl Live {
+    /// Text joins the last part; a part that has grown to [`LARGEST_INLINE`] is followed by a new one.
+    fn stream(&mut self, db: &Db, name: &str, text: &str) -> Result<(), DbError> {
+        if let Some(tail) = &mut self.tail
+            && tail.name == name
+            && tail.text.len() + text.len() <= LARGEST_INLINE
+        {
+            tail.text.push_str(text);
+            tail.dirty = true;
+            return Ok(());
+        }
+        self.end_stream(db)?;
+        self.tail = Some(Tail { ord: self.next_ord, name: name.to_owned(), text: text.to_owned(), dirty: true });
+        self.next_ord += 1;
+        Ok(())
+    }
+
+    fn end_stream(&mut self, db: &Db) -> Result<(), DbError> {
+        match self.tail.take() {
+            Some(tail) if tail.dirty => db.put_output(&tail.row(self.execution.id)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Tail {
+    fn row(&self, execution: i64) -> OutputRow {
+        OutputRow {
+            execution,
+            ord: self.ord,
+            kind: "stream".to_owned(),
+            name: Some(self.name.clone()),
+            display_id: None,
+            body: Body::Inline(self.text.clone()),
+        }
+    }
+}
+
+fn row_of(store: &Store, execution: i64, ord: i64, output: &Output) -> Result<OutputRow, FileError> {
+    let mut failed = None;
+    let row = session::output_row(execution, ord, output, |bytes| match store.ingest_bytes(&bytes) {
+        Ok(digest) => digest,
+        Err(error) => {
+            failed = Some(error);
+            crate::digest::Digest::of(&bytes)
+        }
+    });
+    failed.map_or(Ok(row), Err)
+}
+
+fn parse_output(kind: &str, mut content: Value) -> Option<Output> {
+    let mut take = |name: &str| content.get_mut(name).map(Value::take).unwrap_or_default();
+    let owned = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let data = |value: Value| match value {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
+    let object = |value: Value| if value.is_object() { value } else { json!({}) };
+    Some(match kind {
+        "stream" => Output::Stream { name: owned(take("name")), text: owned(take("text")) },
+        "display_data" => {
+            let display_id = take("transient").get("display_id").and_then(Value::as_str).map(str::to_owned);
+            Output::DisplayData { data: data(take("data")), metadata: object(take("metadata")), display_id }
+        }
+        "execute_result" => Output::ExecuteResult {
+            data: data(take("data")),
+            metadata: object(take("metadata")),
+            execution_count: take("execution_count").as_i64(),
+        },
+        "error" => {
+            let traceback = take("traceback");
+            let lines = traceback.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+            Output::Error { ename: owned(take("ename")), evalue: owned(take("evalue")), traceback: lines.collect() }
+        }
+        _ => return None,
+    })
+}
+
+fn text<'a>(content: &'a Value, name: &str) -> &'a str {
+    content.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The time a header gives, where it is believable; else when we had the message in hand.
+fn stamp(date: Option<&str>, received: Nanos) -> Nanos {
+    let parsed = date.and_then(|date| date.parse::<jiff::Timestamp>().ok());
+    let nanos = parsed.and_then(|time| Nanos::try_from(time.as_nanosecond()).ok());
+    // A date in the future, or without fractions (whole seconds), would put file events on the wrong side.
+    match nanos {
+        Some(nanos) if nanos <= received && received - nanos < BELIEVABLE && nanos % 1_000_000_000 != 0 => nanos,
+        _ => received,
+    }
+}
+
+/// The notebook in a cell's URI as VS Code gives it: `vscode-notebook-cell:/home/me/a%20b.ipynb#W0sZmlsZQ%3D%3D`.
+fn notebook_of_cell_uri(cell_id: &str) -> Option<PathBuf> {
+    let rest = cell_id.strip_prefix("vscode-notebook-cell:")?;
+    let path = rest.split('#').next()?.split('?').next()?;
+    let path = path.strip_prefix("//").map_or(path, |with_host| with_host.find('/').map_or("", |at| with_host.split_at(at).1));
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [a, b, after @ ..]) => {
+                let digit = |c: &u8| char::from(*c).to_digit(16);
+                bytes.push(u8::try_from(digit(a)? * 16 + digit(b)?).ok()?);
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    let path = super::paths::as_path(&bytes).to_owned();
+    (path.is_absolute() && path.extension().is_some_and(|extension| extension == "ipynb")).then_some(path)
+}

@@ -1,0 +1,509 @@
+//! From file events to uses of paths, each attributed to the execution in whose time it fell.
+//!
+//! An event can be in the journal before the message that says when its execution began or ended. So events wait,
+//! in order, until time has passed them by: until the `idle` of the execution they fell into, or for
+//! [`PATIENCE`]. How far the queue has been emptied is stored with the rows, so a crash loses none of it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::{
+    keep::Job,
+    paths::{self, Known, as_path},
+    preserve::{Standing, Standings},
+};
+use crate::{
+    event::{Connection, Event, FileAccess, FileOp, Nanos, Preserved, ProcessStart},
+    files::Signature,
+    session::{
+        DbError,
+        db::Db,
+        journal::Position,
+        model::{ConnectionUse, FileUse, Process, Role, Use},
+    },
+};
+
+/// Messages are never later than this behind the file events of the same moment.
+const PATIENCE: Nanos = 2_000_000_000;
+/// More waiting events than this are not kept in memory: the oldest are attributed with what is known.
+const LONGEST_QUEUE: usize = 20_000;
+
+/// One execution's time; open while it runs.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    execution: i64,
+    busy: Nanos,
+    idle: Option<Nanos>,
+}
+
+#[derive(Debug)]
+struct PathState {
+    id: i64,
+    created_here: bool,
+    /// The session has written it: what is read from now on is its own work.
+    written: bool,
+    /// Regular file, as last looked at.
+    regular: bool,
+    /// Size and mtime of the content for which a job was given.
+    asked: Option<(u64, i64)>,
+    /// The execution that first read the content the session found there.
+    read_in: Option<Option<i64>>,
+}
+
+/// The files, processes and connections of a session as events tell of them.
+pub(super) struct Touched {
+    known: Known,
+    standings: Standings,
+    /// Host prefix for the target's paths: empty, or `/proc/PID/root`.
+    root: Vec<u8>,
+    started: Nanos,
+    paths: HashMap<Vec<u8>, PathState>,
+    next_path: i64,
+    processes: HashMap<u32, (i64, u32)>,
+    next_process: i64,
+    spans: Vec<Span>,
+    held: VecDeque<(Position, Event)>,
+    newest: Nanos,
+    /// Uses since the last flush.
+    uses: BTreeMap<(i64, i64, Use), FileUse>,
+    connections: BTreeMap<(String, i64), ConnectionUse>,
+    reads: Vec<Job>,
+    writes: BTreeMap<(i64, Vec<u8>), Job>,
+    /// Events that fell into more than one execution.
+    pub(super) ambiguous: u64,
+}
+
+impl Touched {
+    /// Goes on where the database ends.
+    pub(super) fn load(db: &Db, known: Known, standings: Standings, started: Nanos) -> Result<Self, DbError> {
+        let mut touched = Self {
+            known,
+            standings,
+            root: Vec::new(),
+            started,
+            paths: HashMap::new(),
+            next_path: 1,
+            processes: HashMap::new(),
+            next_process: 1,
+            spans: Vec::new(),
+            held: VecDeque::new(),
+            newest: 0,
+            uses: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            reads: Vec::new(),
+            writes: BTreeMap::new(),
+            ambiguous: 0,
+        };
+        for row in db.paths()? {
+            touched.next_path = touched.next_path.max(row.id + 1);
+            let state = PathState {
+                id: row.id,
+                created_here: row.created_here,
+                written: row.written,
+                regular: true,
+                asked: None,
+                read_in: None,
+            };
+            touched.paths.insert(row.path, state);
+        }
+        for (execution, busy, idle) in db.spans()? {
+            touched.spans.push(Span { execution, busy, idle });
+        }
+        for (id, pid, ppid) in db.process_ids()? {
+            touched.processes.insert(pid, (id, ppid));
+            touched.next_process = touched.next_process.max(id + 1);
+        }
+        Ok(touched)
+    }
+
+    /// The target's root as this process reaches it.
+    pub(super) fn set_root(&mut self, root: Vec<u8>) {
+        self.root = root;
+    }
+
+    /// An execution began.
+    pub(super) fn busy(&mut self, execution: i64, at: Nanos) {
+        // What was read between two executions, and the uses of long finished ones, need no span any more.
+        if self.held.is_empty() {
+            self.spans.retain(|span| span.idle.is_none_or(|idle| idle.saturating_add(PATIENCE) > at));
+        }
+        self.spans.push(Span { execution, busy: at, idle: None });
+    }
+
+    /// An execution ended.
+    pub(super) fn idle(&mut self, execution: i64, at: Nanos) {
+        if let Some(span) = self.spans.iter_mut().find(|span| span.execution == execution) {
+            span.idle = Some(at);
+        }
+    }
+
+    /// Nothing runs any more.
+    pub(super) fn end(&mut self) {
+        for span in self.spans.iter_mut().filter(|span| span.idle.is_none()) {
+            span.idle = Some(Nanos::MAX);
+        }
+    }
+
+    /// Takes an event that lies in the journal before `next`; it waits for its attribution.
+    pub(super) fn hold(&mut self, at: Position, event: Event) {
+        self.newest = self.newest.max(time_of(&event));
+        self.held.push_back((at, event));
+    }
+
+    /// Where the journal must be read again after a crash, for events that still wait.
+    pub(super) fn oldest_held(&self) -> Option<Position> {
+        self.held.front().map(|(at, _)| *at)
+    }
+
+    /// Attributes what time has passed by. `now` is the time up to which everything is in the journal.
+    pub(super) fn settle(&mut self, db: &Db, now: Nanos) -> Result<(), DbError> {
+        let open = self.spans.iter().any(|span| span.idle.is_none());
+        let last_idle = self.spans.iter().filter_map(|span| span.idle).max().unwrap_or(0);
+        let done = if open { 0 } else { last_idle };
+        let passed = done.max(now.max(self.newest).saturating_sub(PATIENCE));
+        while let Some((_, event)) = self.held.front()
+            && (time_of(event) <= passed || self.held.len() > LONGEST_QUEUE)
+        {
+            let Some((_, event)) = self.held.pop_front() else { break };
+            self.attribute(db, event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether events wait.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Hash jobs of executions that are over (all of them, where nothing runs).
+    pub(super) fn take_jobs(&mut self) -> Vec<Job> {
+        let open: Vec<i64> = self.spans.iter().filter(|span| span.idle.is_none()).map(|span| span.execution).collect();
+        let over = |job: &Job| job.execution().is_none_or(|execution| !open.contains(&execution));
+        let (mut jobs, later) = std::mem::take(&mut self.reads).into_iter().partition::<Vec<_>, _>(over);
+        self.reads = later;
+        let (ready, later) = std::mem::take(&mut self.writes).into_iter().partition::<Vec<_>, _>(|(_, job)| over(job));
+        self.writes = later.into_iter().collect();
+        jobs.extend(ready.into_iter().map(|(_, job)| job));
+        jobs
+    }
+
+    /// Writes what changed.
+    pub(super) fn flush(&mut self, db: &Db) -> Result<(), DbError> {
+        for ((path, _, _), file) in std::mem::take(&mut self.uses) {
+            db.put_file_use(path, &file)?;
+        }
+        for (_, connection) in std::mem::take(&mut self.connections) {
+            db.put_connection(&connection)?;
+        }
+        Ok(())
+    }
+
+    /// The number of a path; a new one is written.
+    pub(super) fn path_id(&mut self, db: &Db, path: &[u8]) -> Result<i64, DbError> {
+        if let Some(state) = self.paths.get(path) {
+            return Ok(state.id);
+        }
+        let id = self.next_path;
+        self.next_path += 1;
+        db.put_path(id, path)?;
+        let state =
+            PathState { id, created_here: false, written: false, regular: false, asked: None, read_in: None };
+        self.paths.insert(path.to_vec(), state);
+        Ok(id)
+    }
+
+    /// The execution in whose time this falls: none, or one, or more than one (which is none, and counted).
+    fn execution_at(&mut self, at: Nanos) -> Option<i64> {
+        let mut fitting =
+            self.spans.iter().filter(|span| span.busy <= at && span.idle.is_none_or(|idle| at <= idle));
+        match (fitting.next(), fitting.next()) {
+            (Some(span), None) => Some(span.execution),
+            (Some(_), Some(_)) => {
+                self.ambiguous += 1;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn attribute(&mut self, db: &Db, event: Event) -> Result<(), DbError> {
+        let execution = self.execution_at(time_of(&event));
+        match event {
+            Event::File(access) => self.access(db, execution, &access),
+            Event::Preserved(preserved) => self.preserved(db, execution, preserved),
+            Event::Process(process) => self.process(db, execution, process),
+            Event::Connection(connection) => {
+                self.connection(execution, connection);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn host(&self, path: &[u8]) -> Vec<u8> {
+        if self.root.is_empty() { path.to_vec() } else { [&self.root, path].concat() }
+    }
+
+    fn fold(&self, path: &[u8]) -> Vec<u8> {
+        paths::fold(path, |dir| {
+            use std::os::unix::ffi::OsStrExt as _;
+            paths::is_real_dir(as_path(&self.host(dir.as_os_str().as_bytes())))
+        })
+    }
+
+    fn access(&mut self, db: &Db, execution: Option<i64>, access: &FileAccess) -> Result<(), DbError> {
+        let path = self.fold(&access.path);
+        if self.known.is_own(&path) || !path.starts_with(b"/") {
+            return Ok(());
+        }
+        let other = access.other.as_deref().filter(|other| other.starts_with(b"/")).map(|other| self.fold(other));
+        match access.op {
+            FileOp::Open { flags } => self.open(db, execution, access, path, flags),
+            FileOp::Exec => {
+                self.count(db, execution, access, path.clone(), Use::Exec)?;
+                match interpreter_of(&self.host(&path)) {
+                    Some(interpreter) => self.count(db, execution, access, interpreter, Use::Exec),
+                    None => Ok(()),
+                }
+            }
+            FileOp::Rename { exchange } => {
+                let Some(other) = other else { return Ok(()) };
+                let (first, second) = if exchange { (Use::RenameTo, Use::RenameTo) } else { (Use::RenameFrom, Use::RenameTo) };
+                self.count(db, execution, access, path, first)?;
+                self.count(db, execution, access, other, second)
+            }
+            FileOp::Unlink { .. } => self.count(db, execution, access, path, Use::Remove),
+            FileOp::Truncate => self.count(db, execution, access, path, Use::Write),
+            FileOp::Link => match other {
+                Some(other) => self.count(db, execution, access, other, Use::RenameTo),
+                None => Ok(()),
+            },
+            FileOp::Symlink => self.count(db, execution, access, path, Use::RenameTo),
+        }
+    }
+
+    fn open(
+        &mut self,
+        db: &Db,
+        execution: Option<i64>,
+        access: &FileAccess,
+        path: Vec<u8>,
+        flags: i32,
+    ) -> Result<(), DbError> {
+        let usage = match flags & libc::O_ACCMODE {
+            _ if flags & libc::O_PATH != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE => return Ok(()),
+            libc::O_RDONLY if flags & (libc::O_CREAT | libc::O_TRUNC) == 0 => {
+                return self.open_to_read(db, execution, access, path, flags);
+            }
+            libc::O_RDWR if flags & libc::O_TRUNC == 0 => Use::Update,
+            _ => Use::Write,
+        };
+        // Read and write what was not there before is just writing.
+        let standing = self.standings.of(&path);
+        let existed = match standing {
+            Some(Standing::Input { .. } | Standing::Overwritten) => true,
+            Some(Standing::Created) => false,
+            None => self.paths.contains_key(&path) || !self.born_here(&path),
+        };
+        let usage = if usage == Use::Update && !existed { Use::Write } else { usage };
+        self.count(db, execution, access, path, usage)
+    }
+
+    /// The file was made after the session began, or is gone already.
+    fn born_here(&self, path: &[u8]) -> bool {
+        std::fs::metadata(as_path(&self.host(path))).map_or(true, |metadata| born_since(&metadata, self.started))
+    }
+
+    fn open_to_read(
+        &mut self,
+        db: &Db,
+        execution: Option<i64>,
+        access: &FileAccess,
+        path: Vec<u8>,
+        flags: i32,
+    ) -> Result<(), DbError> {
+        if flags & libc::O_DIRECTORY != 0 {
+            return self.count(db, execution, access, path, Use::List);
+        }
+        let known_regular = self.paths.get(&path).is_some_and(|state| state.regular);
+        if known_regular && access.signature.is_some() {
+            return self.count(db, execution, access, path, Use::Read);
+        }
+        match std::fs::metadata(as_path(&self.host(&path))) {
+            Ok(metadata) if metadata.is_dir() => self.count(db, execution, access, path, Use::List),
+            Ok(metadata) => {
+                let signature = access.signature.or_else(|| metadata.is_file().then(|| Signature::of(&metadata)));
+                let access = FileAccess { signature: signature.filter(|_| metadata.is_file()), ..access.clone() };
+                self.count(db, execution, &access, path, Use::Read)
+            }
+            // It was there when it was opened and is gone now.
+            Err(_) if access.signature.is_some() || self.paths.get(&path).is_some_and(|state| state.created_here) => {
+                self.count(db, execution, access, path, Use::Read)
+            }
+            Err(_) => self.count(db, execution, access, path, Use::Absent),
+        }
+    }
+
+    /// Counts one use and asks for hashes where that is due.
+    fn count(
+        &mut self,
+        db: &Db,
+        execution: Option<i64>,
+        access: &FileAccess,
+        path: Vec<u8>,
+        usage: Use,
+    ) -> Result<(), DbError> {
+        let is_new = !self.paths.contains_key(&path);
+        let creating = matches!(usage, Use::Write | Use::RenameTo);
+        let created = is_new && creating && match self.standings.of(&path) {
+            Some(Standing::Created) => true,
+            Some(_) => false,
+            None => self.born_here(&path),
+        };
+        let id = self.path_id(db, &path)?;
+        let is_data = self.known.is_data(&path);
+        let signature = access.signature;
+        let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
+        state.created_here |= created;
+        let signature = if matches!(usage, Use::Read | Use::Exec | Use::Update) { signature } else { None };
+        state.regular |= usage == Use::Read && signature.is_some();
+        let created_here = state.created_here;
+        if is_data {
+            self.ask(execution, access.at, &path, usage, signature);
+        }
+        let key = (id, execution.unwrap_or(0), usage);
+        let entry = self.uses.entry(key).or_insert_with(|| FileUse {
+            path,
+            execution,
+            pid: access.pid,
+            usage,
+            first: access.at,
+            last: access.at,
+            count: 0,
+            signature,
+            created_here,
+        });
+        entry.last = entry.last.max(access.at);
+        entry.count += 1;
+        Ok(())
+    }
+
+    /// Gives the worker something to do where an input was read or a result written.
+    fn ask(&mut self, execution: Option<i64>, at: Nanos, path: &[u8], usage: Use, signature: Option<Signature>) {
+        let host = self.host(path);
+        let Some(state) = self.paths.get_mut(path) else { return };
+        let job = |role: Role, expected: Option<Signature>| Job {
+            path: path.to_vec(),
+            host: as_path(&host).to_owned(),
+            execution,
+            role,
+            expected,
+            prefix: None,
+            preserved: false,
+        };
+        match usage {
+            Use::Read | Use::Exec | Use::Update => {
+                if !state.created_here && !state.written {
+                    let content = signature.map(|signature| (signature.size, signature.mtime_ns));
+                    let known = state.asked.is_some() && (content.is_none() || state.asked == content);
+                    if !known && (content.is_some() || usage == Use::Update) {
+                        state.asked = content.or(Some((0, at)));
+                        state.read_in = Some(execution);
+                        if usage != Use::Update || signature.is_some() {
+                            self.reads.push(job(Role::Read, signature));
+                        }
+                    }
+                }
+                if usage == Use::Update {
+                    state.written = true;
+                    self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));
+                }
+            }
+            Use::Write | Use::RenameTo => {
+                state.written = true;
+                self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));
+            }
+            Use::Remove | Use::RenameFrom => {
+                state.written = true;
+                self.writes.remove(&(execution.unwrap_or(0), path.to_vec()));
+            }
+            Use::List | Use::Absent => {}
+        }
+    }
+
+    /// Content that was put aside before a change: it is the input, whatever lies at the path now.
+    fn preserved(&mut self, db: &Db, execution: Option<i64>, preserved: Preserved) -> Result<(), DbError> {
+        let path = self.fold(&preserved.path);
+        self.path_id(db, &path)?;
+        let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
+        let execution = state.read_in.unwrap_or(execution);
+        state.read_in = Some(execution);
+        state.asked = Some((preserved.signature.size, preserved.signature.mtime_ns));
+        let Ok(host) = preserved.outcome else { return Ok(()) };
+        self.reads.retain(|job| job.path != path);
+        let in_place = host == as_path(&self.host(&preserved.path));
+        self.reads.push(Job {
+            path,
+            host,
+            execution,
+            role: Role::Read,
+            expected: Some(preserved.signature),
+            prefix: in_place.then_some(preserved.signature.size),
+            preserved: !in_place,
+        });
+        Ok(())
+    }
+
+    fn process(&mut self, db: &Db, execution: Option<i64>, start: ProcessStart) -> Result<(), DbError> {
+        let id = match self.processes.get(&start.pid) {
+            // The same process has called execve; another parent means that the number was used again.
+            Some((id, parent)) if *parent == start.ppid => *id,
+            _ => {
+                self.next_process += 1;
+                self.next_process - 1
+            }
+        };
+        self.processes.insert(start.pid, (id, start.ppid));
+        let ProcessStart { at, pid, ppid, exe, argv } = start;
+        db.put_process(id, &Process { pid, ppid, started: at, exe, argv, execution })
+    }
+
+    fn connection(&mut self, execution: Option<i64>, connection: Connection) {
+        let key = (connection.address, execution.unwrap_or(0));
+        let address = key.0.clone();
+        let entry = self
+            .connections
+            .entry(key)
+            .or_insert(ConnectionUse { address, execution, first: connection.at, count: 0 });
+        entry.count += 1;
+    }
+}
+
+/// The file's birth time lies in the session; where no birth time is known, it does not count as new.
+pub(super) fn born_since(metadata: &std::fs::Metadata, started: Nanos) -> bool {
+    metadata
+        .created()
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .is_some_and(|since| Nanos::try_from(since.as_nanos()).is_ok_and(|born| born >= started))
+}
+
+fn time_of(event: &Event) -> Nanos {
+    match event {
+        Event::File(access) => access.at,
+        Event::Preserved(preserved) => preserved.at,
+        Event::Process(process) => process.at,
+        Event::Connection(connection) => connection.at,
+        _ => 0,
+    }
+}
+
+/// The program in a script's first line: Linux opens it without a system call that anybody sees.
+fn interpreter_of(host: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    std::fs::metadata(as_path(host)).ok().filter(std::fs::Metadata::is_file)?;
+    let mut start = Vec::new();
+    crate::files::open(as_path(host)).ok()?.take(256).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let program = line.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?;
+    program.starts_with(b"/").then(|| program.to_vec())
+}
