@@ -74,20 +74,14 @@ impl Callers {
 fn look_up(tid: u32, now: u64, own_mounts: &[u8]) -> Thread {
     let status = read_status(tid).unwrap_or_default();
     let field = |name: &[u8]| -> Option<u32> {
-        status.split(|byte| *byte == b'\n').find_map(|line| {
-            std::str::from_utf8(line.strip_prefix(name)?.trim_ascii()).ok()?.parse().ok()
-        })
+        status
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| std::str::from_utf8(line.strip_prefix(name)?.trim_ascii()).ok()?.parse().ok())
     };
     let root = link(&format!("/proc/{tid}/root")).ok().filter(|root| root != b"/");
     // A process whose mounts we may not look at (another user's) is taken to see what we see.
     let elsewhere = root.is_some() || link(&format!("/proc/{tid}/ns/mnt")).is_ok_and(|mounts| mounts != own_mounts);
-    Thread {
-        pid: field(b"Tgid:").unwrap_or(tid),
-        ppid: field(b"PPid:").unwrap_or(0),
-        elsewhere,
-        root,
-        looked_up: now,
-    }
+    Thread { pid: field(b"Tgid:").unwrap_or(tid), ppid: field(b"PPid:").unwrap_or(0), elsewhere, root, looked_up: now }
 }
 
 /// The first lines of `/proc/TID/status`.

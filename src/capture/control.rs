@@ -80,9 +80,7 @@ pub(super) fn receive(socket: &impl AsFd) -> io::Result<Option<Message>> {
     let [letter, a, b, c, d, e, f, g, h] = bytes;
     let (first, second) = (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
     let message = match (letter, listener) {
-        (b'W', Some(listener)) => {
-            Message::Watched { pid: first.cast_unsigned(), no_new_privs: second != 0, listener }
-        }
+        (b'W', Some(listener)) => Message::Watched { pid: first.cast_unsigned(), no_new_privs: second != 0, listener },
         (b'U', _) => Message::Unwatched { pid: first.cast_unsigned(), errno: second },
         (b'R', _) => Message::Running,
         (b'N', _) => Message::NotStarted { errno: first },

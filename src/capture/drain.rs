@@ -299,7 +299,8 @@ impl Drain {
             found
         });
         for interpreter in &interpreters {
-            let signature = std::fs::metadata(self.reach(seen, interpreter, true)).ok().map(|found| Signature::of(&found));
+            let signature =
+                std::fs::metadata(self.reach(seen, interpreter, true)).ok().map(|found| Signature::of(&found));
             self.sink.record(access(interpreter, signature));
         }
         if self.no_new_privs && gains_privileges(&host, &metadata) {
@@ -351,8 +352,7 @@ impl Drain {
 }
 
 fn only_reads(flags: i32) -> bool {
-    flags & libc::O_ACCMODE == libc::O_RDONLY
-        && flags & (libc::O_TRUNC | libc::O_DIRECTORY | libc::O_PATH) == 0
+    flags & libc::O_ACCMODE == libc::O_RDONLY && flags & (libc::O_TRUNC | libc::O_DIRECTORY | libc::O_PATH) == 0
 }
 
 /// Whether an exec of the file should have raised privileges.
@@ -381,7 +381,8 @@ fn through_self(seen: &Seen, path: Vec<u8>) -> Vec<u8> {
         .or_else(|| own(b"/dev/stderr", format!("/proc/{pid}/fd/2")));
     let Some(rewritten) = rewritten else { return path };
     let proc = format!("/proc/{pid}/");
-    let is_link = rewritten.strip_prefix(proc.as_bytes()).is_some_and(|rest| rest == b"exe" || rest.starts_with(b"fd/"));
+    let is_link =
+        rewritten.strip_prefix(proc.as_bytes()).is_some_and(|rest| rest == b"exe" || rest.starts_with(b"fd/"));
     let behind = is_link.then(|| rustix::fs::readlink(rewritten.as_slice(), Vec::new()).ok()).flatten();
     match behind {
         Some(file) if file.as_bytes().starts_with(b"/") => file.into_bytes(),

@@ -29,8 +29,7 @@ pub(super) fn interpreters(program: &[u8], reach: impl Fn(&[u8]) -> PathBuf) -> 
 
 /// Opens a regular file without waiting for anything (a FIFO, a device).
 fn open(path: &Path) -> Option<File> {
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
     file.metadata().ok()?.is_file().then_some(file)
 }
 

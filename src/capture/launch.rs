@@ -363,7 +363,9 @@ fn tell_coverage(options: &Options, listener: &Result<OwnedFd, i32>, sink: &dyn 
         && options.mode != Mode::None
     {
         let why = match *errno {
-            libc::EBUSY => "another program watches this process already (nbpack in nbpack, a container manager)".into(),
+            libc::EBUSY => {
+                "another program watches this process already (nbpack in nbpack, a container manager)".into()
+            }
             errno => io::Error::from_raw_os_error(errno).to_string(),
         };
         let detail = format!("no file access is seen: seccomp user notification does not work here: {why}");

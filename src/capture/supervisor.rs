@@ -249,9 +249,7 @@ fn request(
         Call::Execveat => exec(a, b, c),
         Call::Rename => two(What::Rename { exchange: false }, (HERE, a), (HERE, b)),
         Call::Renameat => two(What::Rename { exchange: false }, (a, b), (c, d)),
-        Call::Renameat2 => {
-            two(What::Rename { exchange: e as u32 & libc::RENAME_EXCHANGE != 0 }, (a, b), (c, d))
-        }
+        Call::Renameat2 => two(What::Rename { exchange: e as u32 & libc::RENAME_EXCHANGE != 0 }, (a, b), (c, d)),
         Call::Unlink => one(What::Unlink { dir: false }, HERE, a),
         Call::Unlinkat => one(What::Unlink { dir: c as i32 & libc::AT_REMOVEDIR != 0 }, a, b),
         Call::Rmdir => one(What::Unlink { dir: true }, HERE, a),

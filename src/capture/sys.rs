@@ -76,7 +76,8 @@ pub(super) fn install_filter(program: &[libc::sock_filter], flags: libc::c_ulong
         filter: program.as_ptr().cast_mut(),
     };
     // SAFETY: `program` and the instructions outlive the call, which copies them and writes nothing.
-    let fd = check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })?;
+    let fd =
+        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })?;
     // SAFETY: with this flag the result is a new file descriptor that nobody else has.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -116,8 +117,7 @@ pub(super) fn read_memory(tid: u32, address: u64, buffer: &mut [u8]) -> io::Resu
     let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let remote = libc::iovec { iov_base: address as usize as *mut libc::c_void, iov_len: buffer.len() };
     // SAFETY: Linux writes at most `buffer.len()` bytes there; the remote address is checked by it, not used by us.
-    let read =
-        unsafe { libc::process_vm_readv(tid as libc::pid_t, &raw const local, 1, &raw const remote, 1, 0) };
+    let read = unsafe { libc::process_vm_readv(tid as libc::pid_t, &raw const local, 1, &raw const remote, 1, 0) };
     check(read as libc::c_long).map(|read| read as usize)
 }
 

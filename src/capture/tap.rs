@@ -31,8 +31,16 @@ use super::{
 };
 
 /// The signals of a process group that are meant for the kernel, not for us.
-pub(super) const GROUP_SIGNALS: &[libc::c_int] =
-    &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCHLD];
+pub(super) const GROUP_SIGNALS: &[libc::c_int] = &[
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGCHLD,
+];
 /// After the proxy's death the kernel has this long (ns) between SIGTERM and SIGKILL.
 const GRACE: u64 = 1_000_000_000;
 /// How often (ns) parked calls are looked after while there are any.
@@ -64,8 +72,8 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let children = sys::signal_fd(libc::SIGCHLD)?;
     // Daemons of the notebook come to us, not to init: an ancestor may read their memory also where Yama restricts it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let proxy = rustix::process::getppid()
-        .and_then(|parent| rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok());
+    let proxy =
+        rustix::process::getppid().and_then(|parent| rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok());
     let (near, far) = control::pair()?;
     let Some(pid) = sys::fork()? else {
         drop((near, control, children, wake));

@@ -3,7 +3,10 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use super::Context;
-use crate::container::{RunError, Step, init};
+use crate::{
+    container::{RunError, Step, init},
+    kernel,
+};
 
 /// The outer process of a container.
 #[derive(clap::Args, Debug)]
@@ -20,7 +23,10 @@ pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
     // Nobody can be told when stderr is closed.
     let mut say = |line: &str| writeln!(std::io::stderr(), "nbpack: {line}").unwrap_or_default();
     match init::outer(&args.spec, manner, &mut say) {
-        Ok(ended) => Ok(ExitCode::from(ended.imitate())),
+        Ok(ended) => {
+            init::unblock_signals();
+            Ok(ExitCode::from(kernel::die_as(ended.status)))
+        }
         Err(RunError::Failed { failed, remedy }) => {
             writeln!(std::io::stderr(), "error: {}\nhint: {remedy}", failed.describe()).unwrap_or_default();
             // As shells say it: the command was not found, or could not be run.

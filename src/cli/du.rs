@@ -1,13 +1,34 @@
 //! `nbpack du`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
-use super::Context;
+use super::{Context, progress::bytes};
+use crate::restore;
 
-/// TO BE WRITTEN
+/// Show what takes how much disk space
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// As a JSON array
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    let rows = restore::usage(&store)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| serde_json::json!({ "what": row.what, "bytes": row.bytes, "own": row.own }))
+            .collect();
+        writeln!(out, "{:#}", serde_json::Value::from(rows))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{}", store.root().display())?;
+    for row in rows {
+        let own = row.own.map(|own| format!("  ({} of it its own)", bytes(own))).unwrap_or_default();
+        writeln!(out, "{:>10}  {}{own}", bytes(row.bytes), row.what)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

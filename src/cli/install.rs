@@ -154,7 +154,9 @@ fn resolve_python(wrapped: &Kernelspec, path: &SearchPath, context: &Context) ->
     if !wrapped.has_bare_python() {
         if program.starts_with('/') && !Path::new(program).exists() {
             let message = format!("kernelspec `{}` starts `{program}`, which is not there", wrapped.name);
-            return Err(Failure::unable(message).hint("install that kernel again, or choose another with --kernel").into());
+            return Err(Failure::unable(message)
+                .hint("install that kernel again, or choose another with --kernel")
+                .into());
         }
         return Ok(None);
     }

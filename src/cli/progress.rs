@@ -33,22 +33,32 @@ impl Progress {
         self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// `done` of `total` bytes of what is being done.
-    pub(super) fn amount(&self, text: &str, done: u64, total: u64) {
-        if !self.fancy {
-            return;
-        }
+    /// A bar for work on `total` bytes.
+    pub(super) fn packing(&self, total: u64) -> Packing {
         let mut bar = self.lock();
-        if bar.length() != Some(total) {
-            bar.finish_and_clear();
-            *bar = ProgressBar::new(total).with_style(
-                ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {eta}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .progress_chars("=> "),
-            );
+        bar.finish_and_clear();
+        if self.fancy {
+            let style = ProgressStyle::with_template("{msg:28!} [{bar:24}] {bytes:>9}/{total_bytes} {eta:>4}");
+            *bar = ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         }
-        bar.set_message(text.to_owned());
-        bar.set_position(done);
+        Packing { bar: bar.clone() }
+    }
+}
+
+/// The bar of [`Progress::packing`]; [`Progress::clear`] removes it.
+#[derive(Debug)]
+pub(super) struct Packing {
+    bar: ProgressBar,
+}
+
+impl crate::bundle::Progress for Packing {
+    fn layer(&self, _index: usize, _total: usize, title: &str, _reused: bool) {
+        self.bar.set_message(title.to_owned());
+    }
+
+    fn bytes(&self, count: u64) {
+        self.bar.inc(count);
     }
 }
 

@@ -1,13 +1,233 @@
 //! `nbpack restore`.
 
-use std::process::ExitCode;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::Context;
+use serde_json::{Value, json};
 
-/// TO BE WRITTEN
+use super::{
+    Context,
+    failure::Failure,
+    install::Place,
+    restored::{self, Bar},
+};
+use crate::{
+    bundle::read::Bundle,
+    event, files, jupyter,
+    restore::{self, RestoreError, model::Restored},
+    store::Store,
+};
+
+const LOGOS: [(&str, &[u8]); 3] = [
+    ("logo-svg.svg", include_bytes!("../../kernelspec/logo-svg.svg")),
+    ("logo-32x32.png", include_bytes!("../../kernelspec/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../../kernelspec/logo-64x64.png")),
+];
+
+/// Bring a bundle back to life on this machine: its layers, its notebook, its kernel
+///
+/// Every byte is proved before it is used. Layers that other bundles brought are shared.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A bundle's file (or OCI layout directory), or the name of a restored one
+    bundle: String,
+    /// Call it this [default: after the notebook]
+    #[arg(long)]
+    name: Option<String>,
+    /// Write the notebook here; `-`: to stdout [default: its own name, in this directory]
+    #[arg(long, value_name = "PATH")]
+    notebook: Option<PathBuf>,
+    /// Register no kernel, even where there is a Jupyter
+    #[arg(long)]
+    no_kernel: bool,
+    /// Register the kernel even where no Jupyter is found
+    #[arg(long, conflicts_with = "no_kernel")]
+    kernel: bool,
+    #[command(flatten)]
+    place: Place,
+    /// Write over a different notebook of this name
+    #[arg(long)]
+    force: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    let mut found = ensure(&args, &store, context)?;
+    restored::say_machine(&found, context);
+    let to_stdout = args.notebook.as_deref() == Some(Path::new("-"));
+    if to_stdout {
+        let bytes = read_notebook(&found, &store)?;
+        std::io::stdout().lock().write_all(&bytes)?;
+    } else if let Some(path) = write_notebook(&args, &found, &store, context)? {
+        found.notebook = Some(path);
+    }
+    let kernelspec = register(&args, &found, context)?;
+    if let Some(dir) = &kernelspec {
+        if !found.kernelspecs.contains(dir) {
+            found.kernelspecs.push(dir.clone());
+        }
+    }
+    restore::save(&store, &found)?;
+    if !to_stdout {
+        report(&args, &found, kernelspec.as_deref(), context)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Restored> {
+    let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
+    if !path.exists() {
+        let found = restored::resolve(&args.bundle, context)?;
+        if args.name.as_deref().is_some_and(|name| name != found.name) {
+            return Err(Failure::unable(format!("`{}` is restored already, under that name", args.bundle))
+                .hint("give the bundle's file to restore it under another name")
+                .into());
+        }
+        return Ok(found);
+    }
+    let bar = Bar::new(context);
+    let opened = Bundle::open(&path).map_err(|source| RestoreError::Bundle { path, source: Box::new(source) });
+    let found =
+        opened.and_then(|bundle| restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar));
+    bar.clear();
+    found.map_err(|error| restored::explain(error, &args.bundle))
+}
+
+fn read_notebook(found: &Restored, store: &Store) -> anyhow::Result<Vec<u8>> {
+    let none = || Failure::unable(format!("`{}` holds no notebook", found.name));
+    let path = restore::notebook_path(found, store).ok_or_else(none)?;
+    Ok(files::read_bounded(&path, 1 << 30)?)
+}
+
+/// Writes the notebook; its path, or `None` when the bundle has none and none was asked for.
+fn write_notebook(
+    args: &Args,
+    found: &Restored,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<Option<PathBuf>> {
+    if restore::notebook_path(found, store).is_none() && args.notebook.is_none() {
+        return Ok(None);
+    }
+    let bytes = read_notebook(found, store)?;
+    let own_name = found.run.notebook.as_deref().and_then(Path::file_name).map(PathBuf::from);
+    let default = own_name.unwrap_or_else(|| PathBuf::from(format!("{}.ipynb", found.name)));
+    let target = context.cwd.join(args.notebook.clone().unwrap_or(default));
+    let there = match files::read(&target) {
+        Ok(there) => Some(there),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if there.as_ref() == Some(&bytes) {
+        return Ok(Some(target));
+    }
+    if there.is_some() && !args.force {
+        let message = format!("`{}` exists and differs from the bundle's notebook", target.display());
+        return Err(Failure::unable(message)
+            .hint("write it elsewhere with --notebook PATH, or over it with --force")
+            .into());
+    }
+    files::publish_bytes(&target, 0o644, &bytes)?;
+    Ok(Some(target))
+}
+
+/// Registers the kernel where a Jupyter is; its directory.
+fn register(args: &Args, found: &Restored, context: &Context) -> anyhow::Result<Option<PathBuf>> {
+    let wanted = args.kernel || args.place.is_given();
+    if args.no_kernel || !(wanted || has_jupyter(context)) {
+        return Ok(None);
+    }
+    let (kernels, _) = args.place.resolve(context)?;
+    let dir = kernels.join(format!("nbpack-{}", found.name.to_lowercase()));
+    if dir.exists() && !jupyter::kernelspec::read(&dir).is_ok_and(|spec| spec.is_ours()) {
+        let message = format!("`{}` exists and is not one of ours", dir.display());
+        return Err(Failure::unable(message).hint("choose another name with --name").into());
+    }
+    files::create_dir(&dir)?;
+    for (name, bytes) in LOGOS {
+        files::publish_bytes(&dir.join(name), 0o644, bytes)?;
+    }
+    let program = restored::program()?;
+    let program = program.to_str().ok_or_else(|| Failure::unable("this program's path is not UTF-8"))?;
+    let spec = kernelspec(found, program);
+    files::publish_bytes(&dir.join("kernel.json"), 0o644, format!("{spec:#}\n").as_bytes())?;
+    Ok(Some(dir))
+}
+
+/// `kernel.json` of the restored kernel.
+fn kernelspec(found: &Restored, program: &str) -> Value {
+    let run = &found.run;
+    let display_name = format!("{} (nbpack {})", run.display_name, found.manifest.short());
+    json!({
+        "argv": [program, "kernel", "-f", "{connection_file}", "--restored", found.name],
+        "display_name": display_name,
+        "language": run.language,
+        "interrupt_mode": run.interrupt_mode,
+        "metadata": { "debugger": run.debugger },
+    })
+}
+
+/// Whether this user has a Jupyter: its program on PATH, an active environment with it, or its data directory.
+fn has_jupyter(context: &Context) -> bool {
+    let on_path = context.env.get(std::ffi::OsStr::new("PATH")).map(std::env::split_paths);
+    let program = on_path.into_iter().flatten().any(|dir| dir.join("jupyter").is_file());
+    let share = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
+    program || context.var("JUPYTER_DATA_DIR").is_some() || share.join("jupyter").is_dir()
+}
+
+fn report(args: &Args, found: &Restored, kernelspec: Option<&Path>, context: &Context) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let done = json!({
+            "name": found.name,
+            "manifest": found.manifest,
+            "layers": found.layers.len(),
+            "notebook": found.notebook,
+            "kernelspec": kernelspec,
+            "coverage": found.run.coverage,
+        });
+        return Ok(writeln!(out, "{done}")?);
+    }
+    writeln!(out, "restored {} ({}, {} layers)", found.name, found.manifest.short(), found.layers.len())?;
+    if let Some(path) = &found.notebook {
+        writeln!(out, "notebook {}", path.display())?;
+    }
+    if let Some(dir) = kernelspec {
+        let title = format!("{} (nbpack {})", found.run.display_name, found.manifest.short());
+        writeln!(out, "kernel \"{title}\" in {}", dir.display())?;
+    }
+    if context.quiet {
+        return Ok(());
+    }
+    writeln!(out, "next:")?;
+    if kernelspec.is_some() {
+        writeln!(out, "  open the notebook in Jupyter and choose that kernel")?;
+    }
+    let name = &found.name;
+    writeln!(out, "  nbpack replay {name}                 run it again and judge every cell")?;
+    if found.run.has_jupyter {
+        writeln!(out, "  nbpack lab {name}                    JupyterLab out of the bundle")?;
+    }
+    Ok(writeln!(out, "  nbpack run {name} -- python …        a command in it")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_named_after_what_it_shows_and_the_digest() {
+        let json = include_str!("../../tests/fixtures/restored.json");
+        let found: Restored = serde_json::from_str(json).unwrap();
+        let spec = kernelspec(&found, "/bin/nbpack");
+        assert_eq!(spec["display_name"], "Python 3 (ipykernel) (nbpack 000000000000)");
+        assert_eq!(spec["argv"], json!(["/bin/nbpack", "kernel", "-f", "{connection_file}", "--restored", "analysis"]));
+        assert_eq!(spec["metadata"]["debugger"], true);
+    }
 }

@@ -1,13 +1,44 @@
 //! `nbpack rm`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
-use super::Context;
+use super::{Context, failure::Failure, progress::bytes};
+use crate::{jupyter::kernelspec, restore};
 
-/// TO BE WRITTEN
+/// Forget restored bundles: their kernels, and the layers that nothing else needs
+///
+/// Notebooks that were written stay: they are yours.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Names, as `nbpack ls` shows them
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// Keep the layers (`nbpack gc` removes them)
+    #[arg(long)]
+    keep_layers: bool,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    let mut out = std::io::stdout().lock();
+    for name in &args.names {
+        let Some(found) = restore::find(&store, name)? else {
+            return Err(Failure::unable(format!("nothing is restored under the name `{name}`"))
+                .hint("`nbpack ls` shows the names")
+                .into());
+        };
+        for dir in &found.kernelspecs {
+            // Somebody may have put another kernel there since.
+            if kernelspec::read(dir).is_ok_and(|spec| spec.is_ours()) {
+                crate::container::remove_tree(dir)?;
+            }
+        }
+        restore::remove(&store, name)?;
+        writeln!(out, "removed {name}")?;
+    }
+    if !args.keep_layers {
+        let collected = restore::collect(&store, true)?;
+        writeln!(out, "freed {} ({} layers)", bytes(collected.bytes), collected.layers.len())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,133 @@
 //! `nbpack run`.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::Context;
+use super::{
+    Context,
+    failure::Failure,
+    inside,
+    restored::{self, Given},
+};
+use crate::{
+    container::{self, engine::Engine, spec::Bind},
+    restore,
+};
 
-/// TO BE WRITTEN
+/// Run a command in a bundle: its files, its Python, nothing of yours that you do not give it
+///
+/// Without a command: a shell. The exit code is the command's.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A bundle's file, or the name of a restored one
+    bundle: Option<String>,
+    #[command(flatten)]
+    given: GivenArgs,
+    /// Let a container engine run it (`docker`, `podman`): needs the bundle's file
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<Engine>,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+/// What a person gives to the code of a bundle.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(super) struct GivenArgs {
+    /// Give it this machine's network (and loopback)
+    #[arg(long)]
+    network: bool,
+    /// Show a directory or file inside; `:ro` at the end: read-only
+    #[arg(long = "volume", short = 'v', value_name = "HOST:TARGET[:ro]")]
+    volumes: Vec<String>,
+    /// Set a variable; without `=`, to the value it has here
+    #[arg(long = "env", short = 'e', value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Work in this directory inside
+    #[arg(long, short = 'w', value_name = "DIR")]
+    workdir: Option<PathBuf>,
+}
+
+impl GivenArgs {
+    /// Checked, with paths of this machine made absolute.
+    pub(super) fn resolve(&self, context: &Context) -> anyhow::Result<Given> {
+        let mut given = Given { network: self.network, cwd: self.workdir.clone(), ..Given::default() };
+        if let Some(dir) = self.workdir.as_deref().filter(|dir| !dir.is_absolute()) {
+            return Err(Failure::unable(format!("`{}` is no absolute path inside", dir.display())).into());
+        }
+        for text in &self.volumes {
+            given.binds.push(parse_volume(text, &context.cwd)?);
+        }
+        for text in &self.env {
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, value.to_owned()),
+                None => match context.var(text) {
+                    Some(value) => (text.as_str(), value.to_owned()),
+                    None => return Err(Failure::unable(format!("`{text}` is not set here")).into()),
+                },
+            };
+            if name.is_empty() {
+                return Err(Failure::unable(format!("`{text}` names no variable")).into());
+            }
+            given.env.insert(name.to_owned(), value);
+        }
+        Ok(given)
+    }
+}
+
+/// `HOST:TARGET` or `HOST:TARGET:ro`; the host path may hold colons.
+fn parse_volume(text: &str, cwd: &Path) -> anyhow::Result<Bind> {
+    let (rest, read_only) = match text.strip_suffix(":ro") {
+        Some(rest) => (rest, true),
+        None => (text.strip_suffix(":rw").unwrap_or(text), false),
+    };
+    let wrong = || Failure::unable(format!("`{text}` is not HOST:TARGET[:ro] with an absolute TARGET"));
+    let (host, target) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    let target = PathBuf::from(target);
+    let climbs = target.components().any(|part| part == std::path::Component::ParentDir);
+    if host.is_empty() || !target.is_absolute() || target == Path::new("/") || climbs {
+        return Err(wrong().into());
+    }
+    let host = cwd.join(host);
+    if !host.exists() {
+        return Err(Failure::unable(format!("`{}` does not exist", host.display())).into());
+    }
+    Ok(Bind { host, target, read_only })
+}
+
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let given = args.given.resolve(context)?;
+    let shell = || vec!["/bin/sh".to_owned()];
+    let command = if args.command.is_empty() { shell() } else { args.command };
+    let Some(bundle) = args.bundle else {
+        return inside::run(command, given, context);
+    };
+    if let Some(engine) = args.engine {
+        return restored::run_in_engine(engine, &bundle, given, command, &[], context);
+    }
+    let store = context.store()?;
+    let found = restored::resolve(&bundle, context)?;
+    restored::say_machine(&found, context);
+    let spec = restore::spec(&found, &store, command, given.into_options(context))?;
+    Err(container::exec(&spec, &restored::program()?).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_a_host_path_and_an_absolute_target() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a:b")).unwrap();
+        let parse = |text: &str| parse_volume(text, dir.path());
+        let bind = parse("a:b:/data:ro").unwrap();
+        assert_eq!((bind.host, bind.target, bind.read_only), (dir.path().join("a:b"), "/data".into(), true));
+        assert!(!parse(".:/x").unwrap().read_only);
+        for bad in ["data", ":/x", ".:x", ".:/", ".:/a/../b", "missing:/x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 }

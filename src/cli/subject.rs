@@ -115,12 +115,8 @@ fn is_plain_file(path: &Path) -> bool {
 
 /// The last session of a notebook; where none was recorded, the outputs that the file itself holds.
 fn notebook(context: &Context, word: &str, path: &Path) -> anyhow::Result<Subject> {
-    let subject = |recording| Subject {
-        name: word.to_owned(),
-        recording,
-        components: Vec::new(),
-        datasets: BTreeMap::new(),
-    };
+    let subject =
+        |recording| Subject { name: word.to_owned(), recording, components: Vec::new(), datasets: BTreeMap::new() };
     let store = context.store()?;
     match session::find(&store, &session::Selector::Notebook(path.to_owned())) {
         Ok(id) => Ok(subject(session::read_id(&store, &id)?)),
@@ -134,8 +130,7 @@ fn notebook(context: &Context, word: &str, path: &Path) -> anyhow::Result<Subjec
 
 /// The rules of the nearest `nbpack.toml` at or above the working directory, else the default ones.
 pub(super) fn rules(context: &Context) -> anyhow::Result<Rules> {
-    let found: Option<PathBuf> =
-        context.cwd.ancestors().map(|dir| dir.join("nbpack.toml")).find(|path| path.is_file());
+    let found: Option<PathBuf> = context.cwd.ancestors().map(|dir| dir.join("nbpack.toml")).find(|path| path.is_file());
     let Some(path) = found else { return Ok(Rules::default()) };
     let text = files::read_to_string(&path)?;
     Rules::parse(&text).with_context(|| format!("cannot use `{}`", path.display()))

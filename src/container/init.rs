@@ -10,6 +10,7 @@
 //! inner one, and with it everything in the container.
 
 use std::{
+    cell::RefCell,
     ffi::OsString,
     fmt::Write as _,
     fs,
@@ -54,27 +55,6 @@ pub struct Ended {
     pub status: i32,
 }
 
-impl Ended {
-    /// Ends this process the same way: by the same signal (this then does not return), or gives the exit code.
-    pub fn imitate(self) -> u8 {
-        match self.signal() {
-            Some(signal) => {
-                // No core file of ours beside the command's own.
-                let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-                rustix::process::setrlimit(rustix::process::Resource::Core, none).unwrap_or_default();
-                sys::block_only(&[]).unwrap_or_default();
-                sys::raise_default(signal);
-                128_u8.saturating_add(signal as u8)
-            }
-            None => (self.status >> 8 & 0xff) as u8,
-        }
-    }
-
-    fn signal(self) -> Option<i32> {
-        Some(self.status & 0x7f).filter(|signal| *signal != 0)
-    }
-}
-
 /// What the inner process says.
 #[derive(Serialize, Deserialize, Debug)]
 enum Message {
@@ -99,14 +79,13 @@ enum Way {
 /// Must be called before this process has a second thread.
 pub fn outer(path: &Path, manner: Manner, say: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     let spec = read_spec(path)?;
-    let parent = rustix::process::getppid();
-    let follow = match (manner, parent) {
-        (Manner::Child, Some(parent)) => {
+    let follow = match manner {
+        Manner::Foreground => None,
+        Manner::Child => {
             // Out of the parent's process group: a signal to the group reaches the parent, who forwards it once.
             rustix::process::setsid().map(drop).unwrap_or_default();
-            rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok()
+            Follow::parent()
         }
-        _ => None,
     };
     // Descriptors that somebody forgot to close must not reach the code of a bundle. Linux before 5.9 cannot do it in
     // one step; what this program opened itself is closed anyway.
@@ -114,11 +93,38 @@ pub fn outer(path: &Path, manner: Manner, say: &mut dyn FnMut(&str)) -> Result<E
     let lock = lock_shared(&spec.run_dir)?;
     let terminal = manner == Manner::Foreground && owns_terminal();
     let signals = Signals::take()?;
-    let outer = Outer { spec: &spec, signals: &signals, follow, terminal };
+    let outer = Outer { spec: &spec, signals: &signals, follow: follow.into(), terminal };
     let result = outer.run(say);
     drop(lock);
     clean_up(&spec);
     result
+}
+
+/// Runs a command where this process may be the first of a container that an engine made: forwards signals, reaps
+/// orphans, and ends when the command does.
+pub fn run_as_first(command: &mut Command) -> Result<Ended, RunError> {
+    let program = PathBuf::from(command.get_program());
+    let signals = Signals::take()?;
+    let child = process::spawn_unblocked(command).map_err(|source| RunError::Start { program, source })?;
+    let failed = |source| RunError::System { what: "wait for the command", source };
+    let pid = i32::try_from(child).ok().and_then(Pid::from_raw).ok_or(RunError::Lost { status: 0 })?;
+    loop {
+        process::wait_readable([signals.as_fd()]).map_err(failed)?;
+        while let Some(arrived) = signals.next().map_err(failed)? {
+            // The command is in this group: what the terminal sends reaches it by itself.
+            if arrived.signal != libc::SIGCHLD && !arrived.from_terminal {
+                process::send(pid, arrived.signal);
+            }
+        }
+        if let Some(status) = reap(pid) {
+            return Ok(Ended { status: status.as_raw() });
+        }
+    }
+}
+
+/// Lets signals act again: [`outer`] took them over.
+pub fn unblock_signals() {
+    sys::block_only(&[]).unwrap_or_default();
 }
 
 /// Whether standard input is a terminal that this process may read.
@@ -141,8 +147,38 @@ fn clean_up(spec: &Spec) {
 struct Outer<'a> {
     spec: &'a Spec,
     signals: &'a Signals,
-    follow: Option<OwnedFd>,
+    follow: RefCell<Option<Follow>>,
     terminal: bool,
+}
+
+/// Whose end is ours.
+struct Follow {
+    process: OwnedFd,
+    /// Adopts us when `process` ends: a watcher between us and the one that counts may die alone.
+    heir: Option<Pid>,
+}
+
+impl Follow {
+    fn parent() -> Option<Self> {
+        let parent = rustix::process::getppid()?;
+        let process = rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok()?;
+        Some(Self { process, heir: parent_of(parent) })
+    }
+
+    /// Whom to follow now that `process` has ended: `None` when nobody is left.
+    fn next(&self) -> Option<Self> {
+        let parent = rustix::process::getppid().filter(|parent| self.heir == Some(*parent))?;
+        let process = rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok()?;
+        Some(Self { process, heir: None })
+    }
+}
+
+/// The parent of another process; never process 1, which adopts everybody.
+fn parent_of(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name in parentheses may hold anything; the state and the parent come after it.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok().filter(|parent| *parent > 1).and_then(Pid::from_raw)
 }
 
 impl Outer<'_> {
@@ -161,7 +197,10 @@ impl Outer<'_> {
                 (Way::Namespaces { own_processes, root: RootKind::Overlay }, Step::Overlay) => {
                     Some(Way::Namespaces { own_processes: *own_processes, root: RootKind::Copy })
                 }
-                (Way::Namespaces { .. }, Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev) => self.without_namespaces(),
+                (
+                    Way::Namespaces { .. },
+                    Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev,
+                ) => self.without_namespaces(),
                 (Way::Chroot, Step::Root) => probe::find_proot().map(Way::Proot),
                 _ => None,
             };
@@ -169,8 +208,10 @@ impl Outer<'_> {
             let Some(next) = next else { return Err(RunError::Failed { failed, remedy }) };
             say(&format!("note: {}. {}", failed.describe(), next.caveat()));
             if next != (Way::Namespaces { own_processes: false, root: RootKind::Overlay }) {
-                setup::prepare_copy(self.spec)
-                    .map_err(|failed| RunError::Failed { failed, remedy: "free some space and try again".to_owned() })?;
+                setup::prepare_copy(self.spec).map_err(|failed| RunError::Failed {
+                    failed,
+                    remedy: "free some space and try again".to_owned(),
+                })?;
             }
             way = next;
         }
@@ -194,7 +235,8 @@ impl Outer<'_> {
             Ok(Some(pid)) => pid,
             Ok(None) => {
                 drop(mine);
-                let inner = Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
+                let inner =
+                    Inner { spec: self.spec, way, signals: self.signals, outer: theirs, terminal: self.terminal };
                 inner.run(uid, gid)
             }
             Err(error) => return Ok(Err(Failed::at(Step::Namespaces, "make namespaces")(error))),
@@ -219,10 +261,11 @@ impl Outer<'_> {
     fn supervise(&self, pid: Pid, inner: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<Message>, RunError> {
         let failed = |source: io::Error| RunError::System { what: "wait for the container", source };
         let mut buffer = vec![0; 1 << 16];
-        let never = self.follow.as_ref().map_or(inner.as_fd(), |fd| fd.as_fd());
         loop {
-            let [signal, word, parent] =
-                process::wait_readable([self.signals.as_fd(), inner.as_fd(), never]).map_err(failed)?;
+            let follow = self.follow.borrow();
+            let parent = follow.as_ref().map_or(inner.as_fd(), |follow| follow.process.as_fd());
+            let [signal, word, orphaned] =
+                process::wait_readable([self.signals.as_fd(), inner.as_fd(), parent]).map_err(failed)?;
             while signal && let Some(arrived) = self.signals.next().map_err(failed)? {
                 // The terminal told the command already.
                 if arrived.signal != libc::SIGCHLD && !(self.terminal && arrived.from_terminal) {
@@ -230,15 +273,20 @@ impl Outer<'_> {
                 }
             }
             if word {
-                let (read, _) = recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
+                let (read, _) =
+                    recv(inner, &mut buffer[..], RecvFlags::empty()).map_err(|error| failed(error.into()))?;
                 match serde_json::from_slice(buffer.get(..read).unwrap_or_default()) {
                     Ok(Message::Note(text)) => say(&format!("note: {text}")),
                     Ok(last) => return Ok(Some(last)),
                     Err(_) => return Ok(None),
                 }
-            } else if parent && self.follow.is_some() {
-                process::send(pid, libc::SIGKILL);
-                return Ok(Some(Message::Ended(libc::SIGKILL)));
+            } else if let (true, Some(gone)) = (orphaned, follow.as_ref()) {
+                let Some(next) = gone.next() else {
+                    process::send(pid, libc::SIGKILL);
+                    return Ok(Some(Message::Ended(libc::SIGKILL)));
+                };
+                drop(follow);
+                self.follow.replace(Some(next));
             }
         }
     }
@@ -327,7 +375,8 @@ impl Inner<'_> {
             let what = what.to_owned();
             move |error: rustix::io::Errno| Failed { step: Step::System, what, errno: error.raw_os_error() }
         };
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the outer process"))?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(system("follow the outer process"))?;
         // Nothing comes when the outer process ended before the line above took effect.
         let mut go = [0];
         if recv(&self.outer, &mut go[..], RecvFlags::empty()).map_or(0, |(read, _)| read) == 0 {
@@ -352,8 +401,8 @@ impl Inner<'_> {
         rustix::process::umask(umask);
         match self.way {
             Way::Proot(_) => {}
-            Way::Chroot => setup::drop_rights(true)?,
-            Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0)?,
+            Way::Chroot => setup::drop_rights(true, false)?,
+            Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0, self.spec.machine)?,
         }
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(system("adopt orphans"))?;
         let (ready, wait) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;

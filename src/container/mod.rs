@@ -216,8 +216,7 @@ pub fn run_with(spec: &Spec, program: &Path, started: impl FnOnce()) -> Result<E
     let mut argv = prepared.argv.iter();
     let mut command = Command::new(argv.next().map_or(program.as_os_str(), OsString::as_os_str));
     command.args(argv).env_clear();
-    let mut child =
-        command.spawn().map_err(|source| RunError::Start { program: program.to_owned(), source })?;
+    let mut child = command.spawn().map_err(|source| RunError::Start { program: program.to_owned(), source })?;
     started();
     process::forward_until_exit(&signals, child.id())?;
     child.wait().map_err(|source| RunError::System { what: "wait for the container", source })

@@ -35,7 +35,10 @@ pub fn remedy(failed: &Failed) -> String {
         (Step::Map | Step::Mount, _) => {
             format!("user namespaces have no rights here (Ubuntu's AppArmor rule does this): {userns}")
         }
-        (Step::Proc, _) => "parts of /proc are hidden, as in a container: start it with `--security-opt systempaths=unconfined`".to_owned(),
+        (Step::Proc, _) => {
+            "parts of /proc are hidden, as in a container: start it with `--security-opt systempaths=unconfined`"
+                .to_owned()
+        }
         (Step::Bind, libc::ENOENT) => "check the path given to --volume".to_owned(),
         (Step::Exec, libc::ENOENT) => "the bundle holds only what the session used; see `nbpack show`".to_owned(),
         (Step::Exec, libc::ENOEXEC) => "the program is for another kind of machine".to_owned(),

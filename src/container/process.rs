@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Command,
 };
 
 use rustix::{
@@ -13,15 +14,8 @@ use rustix::{
 use super::{RunError, sys};
 
 /// The signals that are passed on to the command, and `SIGCHLD`.
-const SIGNALS: [i32; 7] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGCHLD,
-];
+const SIGNALS: [i32; 7] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD];
 
 /// `si_code` of a signal that Linux itself sent, as the terminal does for Ctrl-C.
 const SI_KERNEL: i32 = 0x80;
@@ -89,6 +83,12 @@ pub(super) fn forward_until_exit(signals: &Signals, child: u32) -> Result<(), Ru
             return Ok(());
         }
     }
+}
+
+/// Starts a command that has no signal blocked although this thread has; gives its process id. The caller reaps it.
+pub(super) fn spawn_unblocked(command: &mut Command) -> io::Result<u32> {
+    sys::unblock_in_child(command);
+    command.spawn().map(|child| child.id())
 }
 
 /// Sends a signal; that the process is gone already is no error.

@@ -80,7 +80,8 @@ pub(super) fn enter_namespaces(
     for bind in &spec.binds {
         binds.push((bind, detached(&bind.host)?));
     }
-    let devices: Vec<_> = DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
+    let devices: Vec<_> =
+        DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
     let processes = if own_processes { None } else { Some(detached(Path::new("/proc"))?) };
 
     let outside = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -88,8 +89,8 @@ pub(super) fn enter_namespaces(
     chdir(&root).map_err(at(Step::Root, "enter the new root"))?;
     pivot_root(".", ".").map_err(at(Step::Root, "change the root"))?;
     // From here on `/…` is a path of the image; the old root is only reachable through `outside`.
-    mount_proc(processes)?;
-    mount_dev(&devices)?;
+    mount_proc(processes, spec.machine)?;
+    mount_dev(&devices, spec.machine)?;
     chdir("/").map_err(at(Step::Root, "enter the new root"))?;
     for (prefix, canonical) in &spec.exact_roots {
         make_exact(prefix, canonical)?;
@@ -165,6 +166,10 @@ fn mount_root(spec: &Spec, kind: RootKind, note: &mut dyn FnMut(&str)) -> Result
         rustix::mount::mount_bind_recursive(&copy, &root).map_err(at(Step::Bind, "mount the copied root"))?;
         return Ok(root);
     }
+    if let (true, Some(machine)) = (spec.machine, spec.layers.first()) {
+        rustix::mount::mount_bind_recursive(machine, &root).map_err(at(Step::Bind, "mount the root"))?;
+        return Ok(root);
+    }
     // Short relative names: up to 500 layers fit into the page that Linux takes, whatever the store is called.
     let mut lower = Vec::new();
     let stage_link = |target: &Path, name: &str| {
@@ -205,7 +210,9 @@ fn mount_root(spec: &Spec, kind: RootKind, note: &mut dyn FnMut(&str)) -> Result
         ));
         return Ok(root);
     }
-    Err(at(Step::Overlay, format!("mount an overlay of {} layers (the reason is in the kernel's log)", lower.len()))(first))
+    Err(at(Step::Overlay, format!("mount an overlay of {} layers (the reason is in the kernel's log)", lower.len()))(
+        first,
+    ))
 }
 
 fn clone_tree(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -258,7 +265,8 @@ fn make_exact(prefix: &Path, canonical: &Path) -> Result<(), Failed> {
     attach(&tree, prefix, Step::Bind)
 }
 
-fn mount_proc(shared: Option<OwnedFd>) -> Result<(), Failed> {
+/// `open` leaves nothing covered: Linux lets a container inside mount its own `/proc` only then.
+fn mount_proc(shared: Option<OwnedFd>, open: bool) -> Result<(), Failed> {
     let proc = Path::new("/proc");
     make_dir(proc, 0o555)?;
     match shared {
@@ -268,20 +276,24 @@ fn mount_proc(shared: Option<OwnedFd>) -> Result<(), Failed> {
             mount("proc", proc, "proc", flags, None).map_err(at(Step::Proc, "mount /proc"))?;
         }
     }
+    if open {
+        return Ok(());
+    }
     for name in PROC_READ_ONLY {
         let path = proc.join(name);
         // What this kernel does not have needs no protection; neither does what is read-only already.
         if path.exists() {
             let what = || format!("make {} read-only", path.display());
             rustix::mount::mount_bind_recursive(&path, &path).map_err(at(Step::Proc, what()))?;
-            let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            let flags =
+                MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             mount_remount(&path, flags, c"").map_err(at(Step::Proc, what()))?;
         }
     }
     Ok(())
 }
 
-fn mount_dev(devices: &[(&str, OwnedFd)]) -> Result<(), Failed> {
+fn mount_dev(devices: &[(&str, OwnedFd)], open: bool) -> Result<(), Failed> {
     let dev = Path::new("/dev");
     make_dir(dev, 0o755)?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
@@ -301,10 +313,11 @@ fn mount_dev(devices: &[(&str, OwnedFd)]) -> Result<(), Failed> {
     mount("tmpfs", "/dev/shm", "tmpfs", data, c"mode=1777").map_err(at(Step::Dev, "mount /dev/shm"))?;
     mount("devpts", "/dev/pts", "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620")
         .map_err(at(Step::Dev, "mount /dev/pts"))?;
-    for name in PROC_HIDDEN {
+    for name in if open { &[][..] } else { &PROC_HIDDEN[..] } {
         let path = Path::new("/proc").join(name);
         if path.exists() {
-            rustix::mount::mount_bind("/dev/null", &path).map_err(at(Step::Proc, format!("hide {}", path.display())))?;
+            rustix::mount::mount_bind("/dev/null", &path)
+                .map_err(at(Step::Proc, format!("hide {}", path.display())))?;
         }
     }
     Ok(())
@@ -351,16 +364,17 @@ fn bring_up_loopback() -> Result<(), Failed> {
 
 /// Writes this process's one user and group into the maps of its new user namespace.
 pub(super) fn map_ids(spec: &Spec, uid: u32, gid: u32) -> Result<(), Failed> {
-    let write = |path: &str, text: String| {
-        fs::write(path, text).map_err(Failed::at(Step::Map, format!("write {path}")))
-    };
+    let write =
+        |path: &str, text: String| fs::write(path, text).map_err(Failed::at(Step::Map, format!("write {path}")));
     write("/proc/self/setgroups", "deny".to_owned())?;
     write("/proc/self/gid_map", format!("{} {gid} 1\n", spec.gid))?;
     write("/proc/self/uid_map", format!("{} {uid} 1\n", spec.uid))
 }
 
 /// A new keyring, no capabilities (or the few of a recorded root), `no_new_privs`, the system call filters.
-pub(super) fn drop_rights(keep_for_root: bool) -> Result<(), Failed> {
+///
+/// With `nesting` the filters are left out: the stand-in for a machine may make containers.
+pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<(), Failed> {
     match sys::join_new_session_keyring() {
         // A kernel without keyrings has none to hide; a filter that refuses us the call refuses it to the command.
         Err(error) if ![Some(libc::ENOSYS), Some(libc::EPERM)].contains(&error.raw_os_error()) => {
@@ -386,8 +400,14 @@ pub(super) fn drop_rights(keep_for_root: bool) -> Result<(), Failed> {
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).map_err(at(Step::Rights, "give up capabilities"))?;
     rustix::thread::set_no_new_privs(true).map_err(at(Step::Rights, "set no_new_privs"))?;
-    seccomp::install()
-        .map_err(|error| Failed { step: Step::Rights, what: format!("install the system call filter: {error}"), errno: 0 })
+    if nesting {
+        return Ok(());
+    }
+    seccomp::install().map_err(|error| Failed {
+        step: Step::Rights,
+        what: format!("install the system call filter: {error}"),
+        errno: 0,
+    })
 }
 
 /// Copies the layers for [`RootKind::Copy`]; done by the outer process.

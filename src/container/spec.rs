@@ -31,6 +31,37 @@ pub struct Spec {
     pub network: bool,
     /// (original prefix, canonical root): the link is replaced by a real directory so that `realpath` is exact too.
     pub exact_roots: Vec<(PathBuf, PathBuf)>,
+    /// A stand-in for another machine: the one layer is the root itself, writable, and what runs there may make
+    /// namespaces of its own. Only for roots that we made ourselves; never for an image.
+    #[serde(default)]
+    pub machine: bool,
+}
+
+impl Spec {
+    /// A stand-in for another machine whose file system is the directory `root`, without network.
+    pub fn machine(
+        root: PathBuf,
+        run_dir: PathBuf,
+        uid: u32,
+        env: BTreeMap<String, String>,
+        argv: Vec<String>,
+    ) -> Self {
+        Self {
+            layers: vec![root],
+            run_dir,
+            keep_upper: false,
+            uid,
+            gid: uid,
+            hostname: "colleague".to_owned(),
+            env,
+            cwd: PathBuf::from("/"),
+            argv,
+            binds: Vec::new(),
+            network: false,
+            exact_roots: Vec::new(),
+            machine: true,
+        }
+    }
 }
 
 /// One bind mount.

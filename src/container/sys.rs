@@ -48,6 +48,13 @@ pub(super) fn block_only(signals: &[i32]) -> io::Result<()> {
     }
 }
 
+/// Unblocks all signals in the command's process.
+pub(super) fn unblock_in_child(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: the closure makes one system call and allocates nothing, which is all that is allowed after fork.
+    unsafe { command.pre_exec(|| block_only(&[])) };
+}
+
 /// `signalfd(2)`, non-blocking.
 pub(super) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     let set = signal_set(signals);
@@ -70,14 +77,6 @@ pub(super) fn read_signal(fd: BorrowedFd<'_>) -> io::Result<Option<(i32, i32)>> 
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Gives a signal its default action again and sends it to this process.
-pub(super) fn raise_default(signal: i32) {
-    // SAFETY: SIG_DFL installs no code of ours.
-    unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // SAFETY: takes a number.
-    unsafe { libc::raise(signal) };
 }
 
 /// A new, empty session keyring: the keys of the user are not reachable any more.

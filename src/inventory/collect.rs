@@ -139,7 +139,8 @@ impl Collection<'_> {
         if environment.kind == Kind::InPlace && rest.starts_with(b"lib/") {
             return environment.standard.iter().any(|standard| paths::below(dir, standard)) && !is_test_suite(dir);
         }
-        !(bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest)) && !(self.in_standard(dir) && is_test_suite(dir))
+        !(bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest))
+            && !(self.in_standard(dir) && is_test_suite(dir))
     }
 
     fn in_standard(&self, path: &[u8]) -> bool {
@@ -248,7 +249,8 @@ impl Collection<'_> {
         if in_dist_info && [&b"RECORD"[..], b"INSTALLER", b"REQUESTED", b"direct_url.json"].contains(&name) {
             return Place::InstallerRecord;
         }
-        if name == b"pyvenv.cfg" || (self.environment.kind == Kind::Conda && paths::has_component(path, b"conda-meta")) {
+        if name == b"pyvenv.cfg" || (self.environment.kind == Kind::Conda && paths::has_component(path, b"conda-meta"))
+        {
             return Place::Environment;
         }
         if self.prefixed.contains_key(path) || meta.is_some_and(|meta| self.holds_prefix(path, meta)) {
@@ -347,7 +349,9 @@ impl Collection<'_> {
     fn add_compiled(&self, builder: &mut Builder<'_>, dir: &[u8], sources: &HashMap<Vec<u8>, Meta>) {
         let owner = |source: &[u8]| self.owners.get(source).copied();
         let place = |source: &[u8]| self.place(source, None);
-        add_compiled(builder, dir, sources, &owner, &|builder, source| builder.classify(&self.facts(source, place(source))).class);
+        add_compiled(builder, dir, sources, &owner, &|builder, source| {
+            builder.classify(&self.facts(source, place(source))).class
+        });
     }
 }
 
@@ -422,9 +426,7 @@ fn is_current(path: &[u8], source: &Meta) -> bool {
     if file.read_exact_at(&mut header, 0).is_err() {
         return false;
     }
-    let word = |at: usize| {
-        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
-    };
+    let word = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
     match word(4) {
         0 => {
             // Both are kept modulo 2^32.

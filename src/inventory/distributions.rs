@@ -95,9 +95,7 @@ fn read_egg_info(site: &[u8], path: &[u8]) -> Option<Distribution> {
     let mut distribution = from_metadata(&text(path, "PKG-INFO")?)?;
     distribution.files = own_directory(path);
     if let Some(installed) = text(path, "installed-files.txt") {
-        distribution
-            .files
-            .extend(installed.lines().map(|line| paths::fold(&paths::join(path, line.as_bytes()))));
+        distribution.files.extend(installed.lines().map(|line| paths::fold(&paths::join(path, line.as_bytes()))));
     } else {
         for top in text(path, "top_level.txt").unwrap_or_default().lines().filter(|line| !line.is_empty()) {
             let module = paths::join(site, top.as_bytes());
@@ -360,7 +358,10 @@ mod tests {
     #[test]
     fn dependencies_of_dependencies_are_needed() {
         let make = |name: &str, requires: &[&str]| {
-            let text = format!("Name: {name}\nVersion: 1\n{}", requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>());
+            let text = format!(
+                "Name: {name}\nVersion: 1\n{}",
+                requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>()
+            );
             from_metadata(&text).unwrap()
         };
         let all = [make("a", &["b"]), make("b", &["c", "missing"]), make("c", &["a"]), make("d", &[])];

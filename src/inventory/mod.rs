@@ -6,12 +6,14 @@
 
 mod builder;
 mod collect;
+mod datasets;
 mod distributions;
 mod elf;
 mod environment;
 pub mod glob;
 mod libraries;
 pub mod model;
+mod overrides;
 mod packages;
 mod paths;
 mod private;
@@ -28,6 +30,7 @@ use std::{
 };
 
 use builder::Builder;
+pub use datasets::{Dataset, datasets};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};
@@ -152,7 +155,12 @@ pub fn explain(inventory: &Inventory, path: &[u8]) -> Option<Explanation> {
     });
     if let Some((at, entry)) = in_it {
         let text = rules::text_of(entry.rule).unwrap_or_default().to_owned();
-        return Some(Explanation { class: entry.class, rule: entry.rule.to_owned(), text, image_path: Some(at.clone()) });
+        return Some(Explanation {
+            class: entry.class,
+            rule: entry.rule.to_owned(),
+            text,
+            image_path: Some(at.clone()),
+        });
     }
     let out = inventory.left_out.iter().find(|out| out.path == path)?;
     Some(Explanation { class: out.class, rule: out.rule.clone(), text: out.why.clone(), image_path: None })
@@ -177,7 +185,13 @@ fn context(recording: &Recording, store: &Store) -> Context {
         paths::bytes(&path).to_vec()
     };
     let value = |name: &str| {
-        recording.environment.get(name).cloned().flatten().filter(|value| value.starts_with('/')).map(String::into_bytes)
+        recording
+            .environment
+            .get(name)
+            .cloned()
+            .flatten()
+            .filter(|value| value.starts_with('/'))
+            .map(String::into_bytes)
     };
     let mut temporary = vec![b"/tmp".to_vec(), b"/var/tmp".to_vec(), b"/dev/shm".to_vec()];
     temporary.extend(value("TMPDIR"));
@@ -321,7 +335,11 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
         }
     }
     for (name, by) in system.missing {
-        warnings.push(format!("no file was found for the library {}, which {} names", display_bytes(&name), display_bytes(&by)));
+        warnings.push(format!(
+            "no file was found for the library {}, which {} names",
+            display_bytes(&name),
+            display_bytes(&by)
+        ));
     }
     for out in left_out.iter().filter(|out| out.rule == "gpu-driver") {
         warnings.push(format!("{} belongs to this machine's graphics driver and is not in", display_bytes(&out.path)));

@@ -78,7 +78,8 @@ impl Packages {
     pub(crate) fn below(&self, dir: &[u8]) -> Vec<usize> {
         let dir = self.normal(dir);
         let owns = |index: &usize| {
-            self.get(*index).is_some_and(|package| package.files.iter().any(|file| paths::relative(file, &dir).is_some()))
+            self.get(*index)
+                .is_some_and(|package| package.files.iter().any(|file| paths::relative(file, &dir).is_some()))
         };
         self.by_name.values().copied().filter(owns).collect()
     }
@@ -206,8 +207,17 @@ pub(crate) fn is_documentation(path: &[u8]) -> bool {
     if rest.starts_with(b"doc/") {
         return !rest.ends_with(b"/copyright");
     }
-    begins(&[b"man/", b"info/", b"doc-base/", b"lintian/", b"bug/", b"gtk-doc/", b"bash-completion/", b"zsh/", b"fish/"])
-        || (rest.starts_with(b"locale/") && memchr::memmem::find(rest, b"/LC_").is_some())
+    begins(&[
+        b"man/",
+        b"info/",
+        b"doc-base/",
+        b"lintian/",
+        b"bug/",
+        b"gtk-doc/",
+        b"bash-completion/",
+        b"zsh/",
+        b"fish/",
+    ]) || (rest.starts_with(b"locale/") && memchr::memmem::find(rest, b"/LC_").is_some())
 }
 
 #[cfg(test)]
@@ -223,7 +233,8 @@ mod tests {
         fs::create_dir_all(dpkg.join("info")).unwrap();
         fs::create_dir_all(root.path().join("usr/lib")).unwrap();
         std::os::unix::fs::symlink("usr/lib", root.path().join("lib")).unwrap();
-        fs::write(dpkg.join("status"), format!("{STATUS}\nPackage: dash\nStatus: install ok installed\nVersion: 3\n")).unwrap();
+        fs::write(dpkg.join("status"), format!("{STATUS}\nPackage: dash\nStatus: install ok installed\nVersion: 3\n"))
+            .unwrap();
         fs::write(dpkg.join("info/libc6:amd64.list"), "/.\n/lib\n/lib/libc.so.6\n/usr/bin/tool\n").unwrap();
         fs::write(dpkg.join("info/dash.list"), "/usr/bin/tool\n").unwrap();
         fs::write(dpkg.join("diversions"), "/usr/bin/tool\n/usr/bin/tool.real\ndash\n").unwrap();
@@ -234,7 +245,8 @@ mod tests {
     #[test]
     fn both_spellings_of_a_merged_directory_name_one_owner() {
         let (_root, packages) = machine();
-        let owner = |path: &[u8]| packages.owner(path).and_then(|index| packages.get(index)).map(|found| found.name.as_str());
+        let owner =
+            |path: &[u8]| packages.owner(path).and_then(|index| packages.get(index)).map(|found| found.name.as_str());
         assert_eq!(owner(b"/lib/libc.so.6"), Some("libc6"));
         assert_eq!(owner(b"/usr/lib/libc.so.6"), Some("libc6"));
         assert_eq!(owner(b"/usr/lib/other"), None);
@@ -243,7 +255,8 @@ mod tests {
     #[test]
     fn a_diverted_file_belongs_to_the_one_it_is_diverted_for() {
         let (_root, packages) = machine();
-        let owner = |path: &[u8]| packages.owner(path).and_then(|index| packages.get(index)).map(|found| found.name.as_str());
+        let owner =
+            |path: &[u8]| packages.owner(path).and_then(|index| packages.get(index)).map(|found| found.name.as_str());
         assert_eq!(owner(b"/usr/bin/tool"), Some("dash"));
         assert_eq!(owner(b"/usr/bin/tool.real"), Some("libc6"));
     }

@@ -218,7 +218,8 @@ pub const TABLE: &[Rule] = &[
         matches: |_| true },
 ];
 
-const CODE: &[&[u8]] = &[b".py", b".pyi", b".pth", b".R", b".r", b".Rprofile", b".jl", b".sh", b".bash", b".pyx", b".pxd"];
+const CODE: &[&[u8]] =
+    &[b".py", b".pyi", b".pth", b".R", b".r", b".Rprofile", b".jl", b".sh", b".bash", b".pyx", b".pxd"];
 
 fn is_jupyter_runtime(path: &[u8]) -> bool {
     let name = paths::name(path);
@@ -239,31 +240,68 @@ fn is_gpu_driver(path: &[u8]) -> bool {
 
 fn is_machine_state(path: &[u8]) -> bool {
     let named: &[&[u8]] = &[
-        b"/etc/passwd", b"/etc/group", b"/etc/hosts", b"/etc/hostname", b"/etc/resolv.conf", b"/etc/nsswitch.conf",
-        b"/etc/mtab", b"/etc/machine-id", b"/etc/fstab", b"/etc/host.conf", b"/var/run", b"/.dockerenv",
+        b"/etc/passwd",
+        b"/etc/group",
+        b"/etc/hosts",
+        b"/etc/hostname",
+        b"/etc/resolv.conf",
+        b"/etc/nsswitch.conf",
+        b"/etc/mtab",
+        b"/etc/machine-id",
+        b"/etc/fstab",
+        b"/etc/host.conf",
+        b"/var/run",
+        b"/.dockerenv",
     ];
     named.contains(&path) || paths::below(path, b"/run") || paths::below(path, b"/var/run")
 }
 
 fn is_system_state(path: &[u8]) -> bool {
-    let named: &[&[u8]] = &[b"/etc/ld.so.cache", b"/etc/localtime", b"/etc/timezone", b"/etc/os-release", b"/etc/ld.so.conf"];
+    let named: &[&[u8]] =
+        &[b"/etc/ld.so.cache", b"/etc/localtime", b"/etc/timezone", b"/etc/os-release", b"/etc/ld.so.conf"];
     let dirs: &[&[u8]] = &[
-        b"/etc/ssl/certs", b"/etc/pki", b"/etc/alternatives", b"/usr/lib/locale", b"/usr/share/zoneinfo", b"/etc/fonts",
-        b"/usr/share/fonts", b"/usr/local/share/fonts", b"/usr/local/share/ca-certificates", b"/var/cache/fontconfig",
-        b"/etc/ld.so.conf.d", b"/usr/share/mime", b"/usr/share/terminfo", b"/lib/terminfo", b"/usr/lib/ssl",
+        b"/etc/ssl/certs",
+        b"/etc/pki",
+        b"/etc/alternatives",
+        b"/usr/lib/locale",
+        b"/usr/share/zoneinfo",
+        b"/etc/fonts",
+        b"/usr/share/fonts",
+        b"/usr/local/share/fonts",
+        b"/usr/local/share/ca-certificates",
+        b"/var/cache/fontconfig",
+        b"/etc/ld.so.conf.d",
+        b"/usr/share/mime",
+        b"/usr/share/terminfo",
+        b"/lib/terminfo",
+        b"/usr/lib/ssl",
     ];
     named.contains(&path) || dirs.iter().any(|dir| paths::below(path, dir))
 }
 
 fn is_cache(facts: &Facts<'_>) -> bool {
     let in_home: &[&[u8]] = &[
-        b".cache", b"scikit_learn_data", b"nltk_data", b"seaborn-data", b".keras", b".torch", b".EasyOCR", b".gensim",
-        b"gensim-data", b".matplotlib", b".dvc/cache", b".nv", b".numba_cache", b".spacy",
+        b".cache",
+        b"scikit_learn_data",
+        b"nltk_data",
+        b"seaborn-data",
+        b".keras",
+        b".torch",
+        b".EasyOCR",
+        b".gensim",
+        b"gensim-data",
+        b".matplotlib",
+        b".dvc/cache",
+        b".nv",
+        b".numba_cache",
+        b".spacy",
     ];
     facts.context.caches.iter().any(|dir| paths::below(facts.path, dir))
-        || facts.in_home().is_some_and(|rest| in_home.iter().any(|dir| {
-            rest.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        }))
+        || facts.in_home().is_some_and(|rest| {
+            in_home
+                .iter()
+                .any(|dir| rest.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")))
+        })
 }
 
 /// `name.so`, `name.so.1`, `name.cpython-311-….so`.
@@ -302,12 +340,8 @@ impl Rules {
 
     /// The class of one file.
     pub fn classify(&self, facts: &Facts<'_>) -> Verdict {
-        let verdict = |rule: &Rule| Verdict {
-            class: rule.class,
-            rule: rule.name,
-            goes_in: rule.goes_in,
-            text: rule.text.into(),
-        };
+        let verdict =
+            |rule: &Rule| Verdict { class: rule.class, rule: rule.name, goes_in: rule.goes_in, text: rule.text.into() };
         for rule in TABLE {
             if rule.name == OVERRIDE {
                 let own = self.overrides.iter().find(|(glob, _)| glob.matches(facts.path, facts.context));
@@ -329,9 +363,11 @@ impl Rules {
 
 /// What a rule says, by its name.
 pub fn text_of(rule: &str) -> Option<&'static str> {
-    TABLE.iter().find(|candidate| candidate.name == rule).map(|rule| rule.text).or_else(|| {
-        EXTRA.iter().find(|(name, _)| *name == rule).map(|(_, text)| *text)
-    })
+    TABLE
+        .iter()
+        .find(|candidate| candidate.name == rule)
+        .map(|rule| rule.text)
+        .or_else(|| EXTRA.iter().find(|(name, _)| *name == rule).map(|(_, text)| *text))
 }
 
 /// Rules that do not look at a touched file: why an entry is in that nothing of the session asked for, or out though
@@ -436,8 +472,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_the_last_rule_takes_everything() {
-        let mut names: Vec<_> =
-            TABLE.iter().map(|rule| rule.name).chain(EXTRA.iter().map(|(name, _)| *name)).collect();
+        let mut names: Vec<_> = TABLE.iter().map(|rule| rule.name).chain(EXTRA.iter().map(|(name, _)| *name)).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
@@ -458,6 +493,11 @@ mod tests {
             })
             .chain(EXTRA.iter().map(|(name, text)| format!("| `{name}` | {text} |")))
             .collect();
-        assert_eq!(rows, expected.iter().map(String::as_str).collect::<Vec<_>>(), "docs/RULES.md should read:\n{}", expected.join("\n"));
+        assert_eq!(
+            rows,
+            expected.iter().map(String::as_str).collect::<Vec<_>>(),
+            "docs/RULES.md should read:\n{}",
+            expected.join("\n")
+        );
     }
 }

@@ -77,7 +77,10 @@ pub fn run_config(recording: &Recording, inventory: &Inventory) -> RunConfig {
         *program = String::from_utf8_lossy(&found).into_owned();
     }
     let has = |name: &str| {
-        inventory.components.iter().any(|component| component.name == name && matches!(component.kind.as_str(), "pypi" | "conda"))
+        inventory
+            .components
+            .iter()
+            .any(|component| component.name == name && matches!(component.kind.as_str(), "pypi" | "conda"))
     };
     let debugger = recording
         .facts

@@ -14,8 +14,7 @@ use super::{
     environment::find_program,
     libraries::{self, Linker},
     model::{Class, Component},
-    packages,
-    paths,
+    packages, paths,
     rules::{self, Place, Usage},
     tree::{Meta, Node, Tag, Tree},
 };
@@ -31,8 +30,20 @@ const COMMANDS: &[&str] = &[
 
 /// Packages that go in wherever they are installed, for their data.
 const PACKAGES: &[&str] = &[
-    "base-files", "ca-certificates", "tzdata", "netbase", "ncurses-base", "libc-bin", "media-types", "libgcc-s1",
-    "libstdc++6", "mailcap", "terminfo", "ncurses-terminfo-base", "ca-certificates-bundle", "alpine-baselayout-data",
+    "base-files",
+    "ca-certificates",
+    "tzdata",
+    "netbase",
+    "ncurses-base",
+    "libc-bin",
+    "media-types",
+    "libgcc-s1",
+    "libstdc++6",
+    "mailcap",
+    "terminfo",
+    "ncurses-terminfo-base",
+    "ca-certificates-bundle",
+    "alpine-baselayout-data",
 ];
 
 /// Takes packages and libraries into the tree, each once.
@@ -67,7 +78,8 @@ impl System {
             }
         }
         for command in COMMANDS {
-            let found = find_program(command.as_bytes(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+            let found =
+                find_program(command.as_bytes(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
             self.waiting.extend(found);
         }
         for package in PACKAGES {
@@ -174,11 +186,8 @@ impl System {
             return Vec::new();
         }
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let mut words = line
-            .get(2..)
-            .unwrap_or_default()
-            .split(|byte| byte.is_ascii_whitespace())
-            .filter(|word| !word.is_empty());
+        let mut words =
+            line.get(2..).unwrap_or_default().split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
         let Some(first) = words.next() else { return Vec::new() };
         let mut found = vec![first.to_vec()];
         if paths::name(first) == b"env" {
@@ -289,7 +298,13 @@ impl System {
 
 /// A dependency that is data or code of the same thing, which no shared library names.
 fn belongs_with(package: &str, dependency: &str) -> bool {
-    let pairs = [("python3", "python3"), ("libpython3", "libpython3"), ("python3", "libpython3"), ("perl", "perl"), ("r-", "r-")];
+    let pairs = [
+        ("python3", "python3"),
+        ("libpython3", "libpython3"),
+        ("python3", "libpython3"),
+        ("perl", "perl"),
+        ("r-", "r-"),
+    ];
     pairs.iter().any(|(one, other)| package.starts_with(one) && dependency.starts_with(other))
         || ["-common", "-config", "-data", "-mgc"].iter().any(|end| dependency.ends_with(end))
 }
@@ -319,8 +334,10 @@ pub(crate) fn add_state(builder: &mut Builder<'_>, system: &mut System) {
         }
     }
     let value = |name: &str| builder.recording.environment.get(name).cloned().flatten();
-    let locales: BTreeSet<String> =
-        ["LC_ALL", "LC_CTYPE", "LANG", "LC_NUMERIC", "LC_TIME", "LC_COLLATE"].iter().filter_map(|name| value(name)).collect();
+    let locales: BTreeSet<String> = ["LC_ALL", "LC_CTYPE", "LANG", "LC_NUMERIC", "LC_TIME", "LC_COLLATE"]
+        .iter()
+        .filter_map(|name| value(name))
+        .collect();
     if let Some(zone) = value("TZ") {
         let zone = zone.trim_start_matches(':');
         let path = if zone.starts_with('/') { zone.to_owned() } else { format!("/usr/share/zoneinfo/{zone}") };
@@ -339,7 +356,8 @@ fn add_locale(builder: &mut Builder<'_>, system: &mut System, locale: &str) {
     let (language, codeset) = locale.split_once('.').unwrap_or((locale, ""));
     let normal: String = codeset.chars().filter(char::is_ascii_alphanumeric).flat_map(char::to_lowercase).collect();
     let candidates = [format!("{language}.{normal}"), locale.to_owned(), language.to_owned()];
-    let own = candidates.iter().map(|name| format!("/usr/lib/locale/{name}")).find(|dir| std::path::Path::new(dir).is_dir());
+    let own =
+        candidates.iter().map(|name| format!("/usr/lib/locale/{name}")).find(|dir| std::path::Path::new(dir).is_dir());
     let Some(dir) = own else {
         add_state_path(builder, system, b"/usr/lib/locale/locale-archive");
         return;
@@ -378,8 +396,21 @@ fn add_state_path(builder: &mut Builder<'_>, system: &mut System, path: &[u8]) {
 }
 
 /// Directories that programs expect, empty.
-const DIRECTORIES: &[&str] =
-    &["/tmp", "/var/tmp", "/run", "/proc", "/sys", "/dev", "/root", "/mnt", "/home", "/var/lib", "/var/cache", "/var/log", "/opt"];
+const DIRECTORIES: &[&str] = &[
+    "/tmp",
+    "/var/tmp",
+    "/run",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/root",
+    "/mnt",
+    "/home",
+    "/var/lib",
+    "/var/cache",
+    "/var/log",
+    "/opt",
+];
 
 /// Adds what is made for the image: user table, host table, empty directories, the program.
 pub(crate) fn add_generated(builder: &mut Builder<'_>) {

@@ -260,7 +260,8 @@ fn resolve_missing(builder: &mut Builder<'_>, path: &[u8]) -> Vec<u8> {
 
 /// A directory that was opened: it exists, and below the notebook's directory its names go in.
 fn add_listed(builder: &mut Builder<'_>, name: &[u8], dir: &[u8], what: &Touched) {
-    if builder.in_environment(dir) || builder.packages.owner(dir).is_some() || paths::below(dir, b"/usr") || dir == b"/" {
+    if builder.in_environment(dir) || builder.packages.owner(dir).is_some() || paths::below(dir, b"/usr") || dir == b"/"
+    {
         return;
     }
     let usage = Usage { listed: true, ..what.usage };
@@ -423,7 +424,9 @@ pub(crate) fn add_included(builder: &mut Builder<'_>) {
     while let Some(path) = waiting.pop() {
         seen += 1;
         if seen > 200_000 {
-            builder.warnings.push("more than 200,000 files below the working directory: includes may be incomplete".into());
+            builder
+                .warnings
+                .push("more than 200,000 files below the working directory: includes may be incomplete".into());
             break;
         }
         let Some(found) = builder.tree.resolve(&path) else { continue };
@@ -461,7 +464,10 @@ pub(crate) fn add_editable(builder: &mut Builder<'_>) {
                 let skipped: &[&[u8]] = &[b"__pycache__", b"node_modules", b"build", b"dist", b"target"];
                 match entry.file_type() {
                     Ok(kind) if kind.is_dir() => {
-                        if !name.starts_with(b".") && !skipped.contains(&name.as_slice()) && !builder.in_environment(&path) {
+                        if !name.starts_with(b".")
+                            && !skipped.contains(&name.as_slice())
+                            && !builder.in_environment(&path)
+                        {
                             waiting.push(path);
                         }
                     }

@@ -160,8 +160,7 @@ fn prefers_environment(var: &dyn Fn(&str) -> Option<OsString>, prefix: Option<&P
         return !["no", "n", "false", "off", "0", "0.0"].contains(&value.to_string_lossy().to_lowercase().as_str());
     }
     let Some(prefix) = prefix else { return false };
-    let owned =
-        std::fs::metadata(prefix).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw());
+    let owned = std::fs::metadata(prefix).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw());
     let venv = prefix.join("pyvenv.cfg").exists();
     let conda = var("CONDA_PREFIX").is_some_and(|conda| prefix.starts_with(conda))
         && var("CONDA_DEFAULT_ENV").is_some_and(|name| name != "base");
@@ -170,7 +169,8 @@ fn prefers_environment(var: &dyn Fn(&str) -> Option<OsString>, prefix: Option<&P
 
 /// The environment that stands for the server's `sys.prefix`: the active one, else that of `jupyter` on PATH.
 pub fn guess_prefix(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env).map(PathBuf::from).find(|dir| dir.is_dir());
+    let active =
+        ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env).map(PathBuf::from).find(|dir| dir.is_dir());
     active.or_else(|| {
         let path = env("PATH")?;
         let jupyter = std::env::split_paths(&path).map(|dir| dir.join("jupyter")).find(|file| file.is_file())?;
@@ -245,7 +245,9 @@ fn native(prefix: &Path) -> Option<Kernelspec> {
         .ok()?
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .flat_map(|entry| ["site-packages", "dist-packages"].map(|dir| entry.path().join(dir).join("ipykernel/resources")))
+        .flat_map(|entry| {
+            ["site-packages", "dist-packages"].map(|dir| entry.path().join(dir).join("ipykernel/resources"))
+        })
         .filter(|path| path.is_dir())
         .collect();
     resources.sort();
@@ -255,7 +257,9 @@ fn native(prefix: &Path) -> Option<Kernelspec> {
         "language": "python",
         "metadata": {"debugger": true},
     });
-    parse(raw, resources.pop()?, Path::new("ipykernel")).ok().map(|spec| Kernelspec { name: "python3".to_owned(), ..spec })
+    parse(raw, resources.pop()?, Path::new("ipykernel"))
+        .ok()
+        .map(|spec| Kernelspec { name: "python3".to_owned(), ..spec })
 }
 
 /// The kernelspec in a directory with a `kernel.json`.
@@ -311,9 +315,7 @@ impl Kernelspec {
         }
         match self.metadata.pointer("/kernel_provisioner/provisioner_name").and_then(Value::as_str) {
             None | Some("local-provisioner") => Ok(()),
-            Some(other) => {
-                Err(KernelspecError::NotLocal { name: self.name.clone(), provisioner: other.to_owned() })
-            }
+            Some(other) => Err(KernelspecError::NotLocal { name: self.name.clone(), provisioner: other.to_owned() }),
         }
     }
 
@@ -456,7 +458,8 @@ mod tests {
         assert!(spec(serde_json::from_str(PYTHON).unwrap()).is_ok());
         let ours = serde_json::json!({"argv": ["/x/nbpack", "kernel", "-f", "{connection_file}", "--wrap", "python3"]});
         assert!(matches!(spec(ours), Err(KernelspecError::Ours { .. })));
-        let remote = serde_json::json!({"argv": ["a"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}});
+        let remote =
+            serde_json::json!({"argv": ["a"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}});
         assert!(matches!(spec(remote), Err(KernelspecError::NotLocal { .. })));
     }
 

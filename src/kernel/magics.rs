@@ -245,7 +245,10 @@ mod tests {
         let ((_, before), (_, after)) = (wire::split(&sent).unwrap(), wire::split(&substituted).unwrap());
         assert_eq!(before.parts[..3], after.parts[..3]);
         let content: Value = serde_json::from_slice(&after.parts[3]).unwrap();
-        assert_eq!((&content["code"], &content["silent"], &content["stop_on_error"]), (&"".into(), &true.into(), &true.into()));
+        assert_eq!(
+            (&content["code"], &content["silent"], &content["stop_on_error"]),
+            (&"".into(), &true.into(), &true.into())
+        );
         let key = SigningKey::new("k", "").unwrap();
         assert_eq!(after.signature, key.sign(std::array::from_fn(|i| after.parts[i].as_ref())));
     }

@@ -260,7 +260,8 @@ async fn accept(shared: Arc<Shared>, socket: Socket, listener: Listener, open: m
 /// Decides where the kernel's sockets are, writes its connection file, and gives the same as this process sees it.
 fn write_inner(config: &Config) -> Result<Connection, ProxyError> {
     let front = &config.front;
-    let transport = config.inner_transport.unwrap_or_else(|| if knows_ipc(&config.argv) { Transport::Ipc } else { Transport::Tcp });
+    let transport =
+        config.inner_transport.unwrap_or_else(|| if knows_ipc(&config.argv) { Transport::Ipc } else { Transport::Tcp });
     let scheme = &front.signature_scheme;
     let mut inside = Connection::ipc(&config.inner_dir_inside, "k", front.key.clone(), scheme);
     inside.kernel_name.clone_from(&front.kernel_name);

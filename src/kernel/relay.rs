@@ -195,10 +195,7 @@ fn is_execute_reply(message: &Message) -> bool {
 }
 
 /// Listens to the kernel's iopub until it ends, and publishes what it says.
-pub(super) async fn listen(
-    shared: &Arc<Shared>,
-    mut topics: mpsc::UnboundedReceiver<Bytes>,
-) -> Result<(), ZmtpError> {
+pub(super) async fn listen(shared: &Arc<Shared>, mut topics: mpsc::UnboundedReceiver<Bytes>) -> Result<(), ZmtpError> {
     let Some((read, write)) = shared.connect(Socket::Iopub).await else { return Ok(()) };
     let own = Introduction { socket_type: "SUB".to_owned(), identity: Bytes::new() };
     let (_, mut reader, mut writer) = zmtp::handshake(read, write, &own).await?;
@@ -231,7 +228,8 @@ fn publish(shared: &Arc<Shared>, message: Message) {
     let Signed { parts: [_, parent_header, _, content], .. } = &signed;
     let idle = header.msg_type == "status"
         && serde_json::from_slice::<Status>(content).is_ok_and(|status| status.execution_state == ExecutionState::Idle);
-    let fate = shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
+    let fate =
+        shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
     match fate {
         Iopub::Drop => return,
         Iopub::Idle(msg_id) => {

@@ -7,9 +7,28 @@ use std::{
 };
 
 const NAMES: &[&str] = &[
-    "PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "LD_LIBRARY_PATH",
-    "VIRTUAL_ENV", "PROJ_LIB", "GDAL_DATA", "HF_HOME", "R_HOME", "MPLBACKEND", "MPLCONFIGDIR", "CUDA_VISIBLE_DEVICES",
-    "JUPYTER_PATH", "JPY_SESSION_NAME", "PWD",
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "PROJ_LIB",
+    "GDAL_DATA",
+    "HF_HOME",
+    "R_HOME",
+    "MPLBACKEND",
+    "MPLCONFIGDIR",
+    "CUDA_VISIBLE_DEVICES",
+    "JUPYTER_PATH",
+    "JPY_SESSION_NAME",
+    "PWD",
 ];
 const PREFIXES: &[&str] =
     &["LC_", "PYTHON", "R_LIBS", "XDG_", "OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "NUMEXPR_", "CONDA_", "PYDEVD_"];

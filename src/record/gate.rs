@@ -83,7 +83,13 @@ impl Gate {
             }
             (
                 Channel::Iopub,
-                "status" | "execute_input" | "stream" | "display_data" | "execute_result" | "error" | "clear_output"
+                "status"
+                | "execute_input"
+                | "stream"
+                | "display_data"
+                | "execute_result"
+                | "error"
+                | "clear_output"
                 | "update_display_data",
             ) => false,
             _ => return None,
@@ -192,10 +198,16 @@ mod tests {
         let mut gate = Gate::default();
         let (stdin, to, from) = (Channel::Stdin, Direction::ToFrontend, Direction::ToKernel);
         pass(&mut gate, message(stdin, to, "input_request", &json!({"prompt": "name? ", "password": false})));
-        assert!(pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "somebody"}))).contains("somebody"));
-        assert!(!pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "unasked"}))).contains("unasked"));
+        assert!(
+            pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "somebody"}))).contains("somebody")
+        );
+        assert!(
+            !pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "unasked"}))).contains("unasked")
+        );
         pass(&mut gate, message(stdin, to, "input_request", &json!({"prompt": "API token: ", "password": false})));
-        assert!(!pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "abcdefg"}))).contains("abcdefg"));
+        assert!(
+            !pass(&mut gate, message(stdin, from, "input_reply", &json!({"value": "abcdefg"}))).contains("abcdefg")
+        );
     }
 
     #[test]
@@ -204,6 +216,8 @@ mod tests {
         let to = Direction::ToFrontend;
         assert_eq!(pass(&mut gate, message(Channel::Shell, to, "history_reply", &json!({"history": []}))), "");
         assert!(!pass(&mut gate, message(Channel::Iopub, to, "stream", &json!({}))).contains("buffer"));
-        assert!(pass(&mut gate, message(Channel::Shell, Direction::ToKernel, "comm_msg", &json!({}))).contains("buffer"));
+        assert!(
+            pass(&mut gate, message(Channel::Shell, Direction::ToKernel, "comm_msg", &json!({}))).contains("buffer")
+        );
     }
 }

@@ -323,11 +323,23 @@ pub(super) fn left_aside(dir: &Path, db: &Db, versions: &[FileVersion]) -> Resul
         let row = versions.iter().find(|version| version.path == path && version.role == Role::Read);
         let first = || {
             let files = db.files().unwrap_or_default();
-            files.into_iter().filter(|file| file.path == path).min_by_key(|file| file.first).and_then(|file| file.execution)
+            files
+                .into_iter()
+                .filter(|file| file.path == path)
+                .min_by_key(|file| file.first)
+                .and_then(|file| file.execution)
         };
         let execution = row.map_or_else(first, |row| row.execution);
         let host = entry.path();
-        jobs.push(Job { path, host, execution, role: Role::Read, expected: Some(signature), prefix: None, preserved: true });
+        jobs.push(Job {
+            path,
+            host,
+            execution,
+            role: Role::Read,
+            expected: Some(signature),
+            prefix: None,
+            preserved: true,
+        });
     }
     jobs.sort_by(|a, b| a.host.cmp(&b.host));
     Ok(jobs)

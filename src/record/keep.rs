@@ -224,16 +224,26 @@ fn unreadable(job: &Job, error: &FileError) -> FileVersion {
         kept: false,
         unstable: false,
         seen: now(),
-        note: Some(if error.is_not_found() { "gone before it could be hashed".to_owned() } else { format!("not readable: {}", error.source) }),
+        note: Some(if error.is_not_found() {
+            "gone before it could be hashed".to_owned()
+        } else {
+            format!("not readable: {}", error.source)
+        }),
     }
 }
 
 /// Jobs for inputs that a session read and nobody hashed: it was killed before.
-pub(super) fn missing(recording: &[crate::session::model::FileUse], versions: &[FileVersion], is_data: impl Fn(&[u8]) -> bool) -> Vec<Job> {
+pub(super) fn missing(
+    recording: &[crate::session::model::FileUse],
+    versions: &[FileVersion],
+    is_data: impl Fn(&[u8]) -> bool,
+) -> Vec<Job> {
     use crate::session::model::Use;
     let known: std::collections::BTreeSet<&[u8]> = versions.iter().map(|version| version.path.as_slice()).collect();
     let mut first: BTreeMap<&[u8], &crate::session::model::FileUse> = BTreeMap::new();
-    for file in recording.iter().filter(|file| matches!(file.usage, Use::Read | Use::Write | Use::Update | Use::RenameTo)) {
+    for file in
+        recording.iter().filter(|file| matches!(file.usage, Use::Read | Use::Write | Use::Update | Use::RenameTo))
+    {
         let earliest = first.entry(&file.path).or_insert(file);
         if file.first < earliest.first {
             *earliest = file;
@@ -242,7 +252,11 @@ pub(super) fn missing(recording: &[crate::session::model::FileUse], versions: &[
     first
         .into_iter()
         .filter(|(path, file)| {
-            file.usage == Use::Read && file.signature.is_some() && !file.created_here && !known.contains(path) && is_data(path)
+            file.usage == Use::Read
+                && file.signature.is_some()
+                && !file.created_here
+                && !known.contains(path)
+                && is_data(path)
         })
         .map(|(path, file)| Job {
             path: path.to_vec(),

@@ -16,15 +16,41 @@ pub(super) struct Known {
 }
 
 const SYSTEM: &[&str] = &[
-    "/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/proc", "/sys", "/dev", "/etc", "/run", "/var/lib",
-    "/var/cache", "/boot", "/opt/nbpack", "/snap", "/nix/store", "/gnu/store",
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc",
+    "/run",
+    "/var/lib",
+    "/var/cache",
+    "/boot",
+    "/opt/nbpack",
+    "/snap",
+    "/nix/store",
+    "/gnu/store",
 ];
 const INSTALLED: &[&str] = &["bin", "lib", "lib64", "libexec", "include", "share", "etc", "conda-meta", "pkgs", "ssl"];
 const INSTALLED_PARTS: &[&[u8]] = &[b"/site-packages/", b"/dist-packages/", b"/__pycache__/"];
 /// Never hashed, copied or preserved: `secrets` has the full table for what leaves.
 const PRIVATE_PARTS: &[&[u8]] = &[
-    b"/.ssh/", b"/.gnupg/", b"/.aws/", b"/.kube/", b"/.netrc", b"/.pgpass", b"history.sqlite", b"_history",
-    b"/.local/share/keyrings/", b"/.mozilla/", b"/.jupyter/", b"/.ipython/profile_",
+    b"/.ssh/",
+    b"/.gnupg/",
+    b"/.aws/",
+    b"/.kube/",
+    b"/.netrc",
+    b"/.pgpass",
+    b"history.sqlite",
+    b"_history",
+    b"/.local/share/keyrings/",
+    b"/.mozilla/",
+    b"/.jupyter/",
+    b"/.ipython/profile_",
 ];
 
 impl Known {
@@ -33,7 +59,8 @@ impl Known {
         let mut environments = Vec::new();
         let resolved = argv0.and_then(|path| std::fs::canonicalize(path).ok());
         for executable in [argv0.map(Path::to_owned), resolved].into_iter().flatten() {
-            if let Some(prefix) = executable.parent().and_then(Path::parent).filter(|prefix| *prefix != Path::new("/")) {
+            if let Some(prefix) = executable.parent().and_then(Path::parent).filter(|prefix| *prefix != Path::new("/"))
+            {
                 environments.extend(INSTALLED.iter().map(|name| prefix.join(name)));
             }
         }
@@ -67,7 +94,8 @@ pub(super) fn as_path(path: &[u8]) -> &Path {
 
 /// Folds `//` and `.`, and `..` after a component that `is_real_dir` says is no symlink.
 pub(super) fn fold(path: &[u8], is_real_dir: impl Fn(&Path) -> bool) -> Vec<u8> {
-    let plain = !path.windows(2).any(|pair| matches!(pair, b"//" | b"/.")) && (path.len() == 1 || !path.ends_with(b"/"));
+    let plain =
+        !path.windows(2).any(|pair| matches!(pair, b"//" | b"/.")) && (path.len() == 1 || !path.ends_with(b"/"));
     if plain {
         return path.to_vec();
     }

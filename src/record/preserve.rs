@@ -127,7 +127,10 @@ impl Preserver {
         let standing = self.standings.of(&path);
         let Ok(metadata) = std::fs::metadata(host) else {
             // Nothing is there: whatever comes is the session's own. (A read that found nothing does not make it an input.)
-            self.standings.set(&path, if standing == Some(Standing::Overwritten) { Standing::Overwritten } else { Standing::Created });
+            self.standings.set(
+                &path,
+                if standing == Some(Standing::Overwritten) { Standing::Overwritten } else { Standing::Created },
+            );
             return None;
         };
         let change = change_of(access);
@@ -136,9 +139,7 @@ impl Preserver {
             || matches!(access.op, FileOp::Open { flags }
                 if flags & libc::O_ACCMODE == libc::O_RDWR && flags & libc::O_TRUNC == 0);
         let worth = match standing {
-            Some(Standing::Input { kept }) => {
-                kept != Some((metadata.len(), Signature::of(&metadata).mtime_ns))
-            }
+            Some(Standing::Input { kept }) => kept != Some((metadata.len(), Signature::of(&metadata).mtime_ns)),
             Some(Standing::Overwritten | Standing::Created) => return None,
             None if born_since(&metadata, self.started) => {
                 self.standings.set(&path, Standing::Created);
@@ -153,7 +154,14 @@ impl Preserver {
         Some(self.keep(access, &path, host, &metadata, change))
     }
 
-    fn keep(&self, access: &FileAccess, path: &[u8], host: &Path, metadata: &std::fs::Metadata, change: Change) -> Event {
+    fn keep(
+        &self,
+        access: &FileAccess,
+        path: &[u8],
+        host: &Path,
+        metadata: &std::fs::Metadata,
+        change: Change,
+    ) -> Event {
         let signature = Signature::of(metadata);
         let outcome = match change {
             Change::Appended if metadata.len() > APPEND_COPY => Ok(host.to_owned()),
@@ -220,7 +228,8 @@ fn clone_or_copy(source: &File, target: &File, bytes: u64, limits: Limits) -> io
         return Ok(());
     }
     if bytes > limits.bytes {
-        let text = format!("{bytes} bytes are more than the limit of {} and this file system cannot share them", limits.bytes);
+        let text =
+            format!("{bytes} bytes are more than the limit of {} and this file system cannot share them", limits.bytes);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     let start = Instant::now();
@@ -293,15 +302,8 @@ mod tests {
 
         fn change(&self, path: &Path, op: FileOp, other: Option<&Path>) -> Option<Event> {
             let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-            let access = FileAccess {
-                at: 1,
-                pid: 1,
-                tid: 1,
-                op,
-                path: bytes(path),
-                other: other.map(bytes),
-                signature: None,
-            };
+            let access =
+                FileAccess { at: 1, pid: 1, tid: 1, op, path: bytes(path), other: other.map(bytes), signature: None };
             self.preserver.before_change(&access, other.unwrap_or(path))
         }
     }

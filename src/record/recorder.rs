@@ -401,7 +401,10 @@ fn start_threads(
     let (done, versions) = mpsc::channel::<FileVersion>();
     let stop = Arc::new(AtomicBool::new(false));
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(FileError::new("start a thread for", &shared.dir))
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(FileError::new("start a thread for", &shared.dir))
     };
     let worker = {
         let (shared, parts, stop) = (Arc::clone(shared), parts.clone(), Arc::clone(&stop));
@@ -498,7 +501,9 @@ impl Back {
             let stopped = waited.unwrap_or_else(PoisonError::into_inner).0.stop.is_some();
             unwritten.extend(self.versions.try_iter());
             let opened = Db::open(&self.shared.dir.join(session::db::FILE_NAME));
-            if let Ok(mut new) = opened.map_err(super::ImportError::from).and_then(|db| Importer::load(self.parts.clone(), db)) {
+            if let Ok(mut new) =
+                opened.map_err(super::ImportError::from).and_then(|db| Importer::load(self.parts.clone(), db))
+            {
                 unwritten.into_iter().for_each(|version| new.version(version));
                 return Some(new);
             }

@@ -122,7 +122,12 @@ impl Said {
     }
 
     /// Takes one message that `gate` let through.
-    pub(super) fn message(&mut self, db: &Db, store: &Store, message: &MessageRecord) -> Result<Option<Moment>, SaidError> {
+    pub(super) fn message(
+        &mut self,
+        db: &Db,
+        store: &Store,
+        message: &MessageRecord,
+    ) -> Result<Option<Moment>, SaidError> {
         let part = |index: usize| message.frames.get(index).map(|frame| &frame[..]).unwrap_or_default();
         let header: Header = serde_json::from_slice(part(0)).unwrap_or_default();
         let parent: Header = serde_json::from_slice(part(1)).unwrap_or_default();
@@ -211,9 +216,10 @@ impl Said {
                     buffers: message.frames.iter().skip(4).map(|frame| frame.to_vec()).collect(),
                     after: (self.next_execution > 1).then_some(self.next_execution - 1),
                 };
-                let large = comm.buffers.iter().map(|buffer| {
-                    (buffer.len() > LARGEST_INLINE).then(|| store.ingest_bytes(buffer)).transpose()
-                });
+                let large = comm
+                    .buffers
+                    .iter()
+                    .map(|buffer| (buffer.len() > LARGEST_INLINE).then(|| store.ingest_bytes(buffer)).transpose());
                 let large = large.collect::<Result<Vec<_>, _>>()?;
                 db.put_comm(self.next_comm, &comm, &large)?;
                 self.next_comm += 1;
@@ -410,7 +416,13 @@ impl Said {
         Ok(())
     }
 
-    fn question(&mut self, db: &Db, message: &MessageRecord, parent: &Header, content: &Value) -> Result<(), SaidError> {
+    fn question(
+        &mut self,
+        db: &Db,
+        message: &MessageRecord,
+        parent: &Header,
+        content: &Value,
+    ) -> Result<(), SaidError> {
         let Some(execution) = self.of_request(db, &parent.msg_id)? else { return Ok(()) };
         let prompt = text(content, "prompt").to_owned();
         let masked = gate::asks_for_secret(&prompt, content["password"].as_bool().unwrap_or(false));
@@ -530,7 +542,8 @@ fn stamp(date: Option<&str>, received: Nanos) -> Nanos {
 fn notebook_of_cell_uri(cell_id: &str) -> Option<PathBuf> {
     let rest = cell_id.strip_prefix("vscode-notebook-cell:")?;
     let path = rest.split('#').next()?.split('?').next()?;
-    let path = path.strip_prefix("//").map_or(path, |with_host| with_host.find('/').map_or("", |at| with_host.split_at(at).1));
+    let path =
+        path.strip_prefix("//").map_or(path, |with_host| with_host.find('/').map_or("", |at| with_host.split_at(at).1));
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -205,16 +205,14 @@ impl Touched {
         let id = self.next_path;
         self.next_path += 1;
         db.put_path(id, path)?;
-        let state =
-            PathState { id, created_here: false, written: false, regular: false, asked: None, read_in: None };
+        let state = PathState { id, created_here: false, written: false, regular: false, asked: None, read_in: None };
         self.paths.insert(path.to_vec(), state);
         Ok(id)
     }
 
     /// The execution in whose time this falls: none, or one, or more than one (which is none, and counted).
     fn execution_at(&mut self, at: Nanos) -> Option<i64> {
-        let mut fitting =
-            self.spans.iter().filter(|span| span.busy <= at && span.idle.is_none_or(|idle| at <= idle));
+        let mut fitting = self.spans.iter().filter(|span| span.busy <= at && span.idle.is_none_or(|idle| at <= idle));
         match (fitting.next(), fitting.next()) {
             (Some(span), None) => Some(span.execution),
             (Some(_), Some(_)) => {
@@ -267,7 +265,8 @@ impl Touched {
             }
             FileOp::Rename { exchange } => {
                 let Some(other) = other else { return Ok(()) };
-                let (first, second) = if exchange { (Use::RenameTo, Use::RenameTo) } else { (Use::RenameFrom, Use::RenameTo) };
+                let (first, second) =
+                    if exchange { (Use::RenameTo, Use::RenameTo) } else { (Use::RenameFrom, Use::RenameTo) };
                 self.count(db, execution, access, path, first)?;
                 self.count(db, execution, access, other, second)
             }
@@ -354,11 +353,13 @@ impl Touched {
     ) -> Result<(), DbError> {
         let is_new = !self.paths.contains_key(&path);
         let creating = matches!(usage, Use::Write | Use::RenameTo);
-        let created = is_new && creating && match self.standings.of(&path) {
-            Some(Standing::Created) => true,
-            Some(_) => false,
-            None => self.born_here(&path),
-        };
+        let created = is_new
+            && creating
+            && match self.standings.of(&path) {
+                Some(Standing::Created) => true,
+                Some(_) => false,
+                None => self.born_here(&path),
+            };
         let id = self.path_id(db, &path)?;
         let is_data = self.known.is_data(&path);
         let signature = access.signature;
@@ -470,10 +471,8 @@ impl Touched {
     fn connection(&mut self, execution: Option<i64>, connection: Connection) {
         let key = (connection.address, execution.unwrap_or(0));
         let address = key.0.clone();
-        let entry = self
-            .connections
-            .entry(key)
-            .or_insert(ConnectionUse { address, execution, first: connection.at, count: 0 });
+        let entry =
+            self.connections.entry(key).or_insert(ConnectionUse { address, execution, first: connection.at, count: 0 });
         entry.count += 1;
     }
 }

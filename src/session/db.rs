@@ -110,7 +110,10 @@ impl Db {
     pub fn create(path: &Path) -> Row<Self> {
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         db.prepare_file()?;
-        db.batch("create", "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;")?;
+        db.batch(
+            "create",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;",
+        )?;
         Ok(db)
     }
 
@@ -329,7 +332,8 @@ impl Db {
     /// The highest numbers of executions, questions and comm messages.
     pub fn last_ids(&self) -> Row<[i64; 3]> {
         let last = |table: &str| {
-            self.connection.query_row(&format!("SELECT ifnull(max(id), 0) FROM {table}"), [], |row| row.get::<_, i64>(0))
+            self.connection
+                .query_row(&format!("SELECT ifnull(max(id), 0) FROM {table}"), [], |row| row.get::<_, i64>(0))
         };
         let read = || Ok([last("execution")?, last("stdin")?, last("comm")?]);
         read().map_err(|source| self.error("read", source))
@@ -511,12 +515,7 @@ impl Db {
     pub fn put_connection(&self, connection: &ConnectionUse) -> Row<()> {
         self.put(
             "INSERT INTO connection VALUES (?1,?2,?3,?4) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            params![
-                connection.address,
-                connection.execution.unwrap_or(0),
-                connection.first,
-                connection.count as i64
-            ],
+            params![connection.address, connection.execution.unwrap_or(0), connection.first, connection.count as i64],
         )
     }
 

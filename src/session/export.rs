@@ -66,11 +66,8 @@ fn write(recording: &Recording, db: &Db, blobs: &mut BTreeMap<Digest, Vec<u8>>) 
     let ordinals = ordinals(recording);
     let ordinal = |pid: u32| ordinals.get(&pid).copied().unwrap_or(0);
     for (index, process) in recording.processes.iter().enumerate() {
-        let neutral = super::model::Process {
-            pid: ordinal(process.pid),
-            ppid: ordinal(process.ppid),
-            ..process.clone()
-        };
+        let neutral =
+            super::model::Process { pid: ordinal(process.pid), ppid: ordinal(process.ppid), ..process.clone() };
         db.put_process(index as i64 + 1, &neutral)?;
     }
     put_files(recording, db, &ordinal)?;
@@ -86,14 +83,12 @@ fn write(recording: &Recording, db: &Db, blobs: &mut BTreeMap<Digest, Vec<u8>>) 
     recording.gaps.iter().try_for_each(|gap| db.put_gap(gap))
 }
 
-fn put_comm(
-    db: &Db,
-    id: i64,
-    comm: &CommMessage,
-    blobs: &mut BTreeMap<Digest, Vec<u8>>,
-) -> Result<(), DbError> {
-    let large: Vec<Option<Digest>> =
-        comm.buffers.iter().map(|buffer| (buffer.len() > LARGEST_INLINE).then(|| keep(blobs, buffer.clone()))).collect();
+fn put_comm(db: &Db, id: i64, comm: &CommMessage, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> Result<(), DbError> {
+    let large: Vec<Option<Digest>> = comm
+        .buffers
+        .iter()
+        .map(|buffer| (buffer.len() > LARGEST_INLINE).then(|| keep(blobs, buffer.clone())))
+        .collect();
     db.put_comm(id, comm, &large)
 }
 
@@ -109,11 +104,8 @@ fn put_files(recording: &Recording, db: &Db, ordinal: &dyn Fn(u32) -> u32) -> Re
     }
     let number = |path: &[u8]| numbers.get(path).copied().unwrap_or_default();
     for file in &recording.files {
-        let neutral = super::model::FileUse {
-            pid: ordinal(file.pid),
-            signature: file.signature.map(neutral),
-            ..file.clone()
-        };
+        let neutral =
+            super::model::FileUse { pid: ordinal(file.pid), signature: file.signature.map(neutral), ..file.clone() };
         db.put_file_use(number(&file.path), &neutral)?;
     }
     for version in &recording.versions {
@@ -145,12 +137,7 @@ fn keep(blobs: &mut BTreeMap<Digest, Vec<u8>>, bytes: Vec<u8>) -> Digest {
 }
 
 /// The row that holds an output; a body over [`LARGEST_INLINE`] goes to `keep`.
-pub fn output_row(
-    execution: i64,
-    ord: i64,
-    output: &Output,
-    keep: impl FnOnce(Vec<u8>) -> Digest,
-) -> OutputRow {
+pub fn output_row(execution: i64, ord: i64, output: &Output, keep: impl FnOnce(Vec<u8>) -> Digest) -> OutputRow {
     let json = || serde_json::to_string(output).unwrap_or_default();
     let (kind, name, display_id, body) = match output {
         Output::Stream { name, text } => ("stream", Some(name.clone()), None, text.clone()),

@@ -101,7 +101,8 @@ pub fn lock(session_dir: &Path) -> Result<Option<File>, FileError> {
 /// Whether the recorder of the session in this directory is alive.
 fn is_running(session_dir: &Path) -> bool {
     files::open(&session_dir.join("lock")).is_ok_and(|file| {
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared)
+            == Err(rustix::io::Errno::WOULDBLOCK)
     })
 }
 

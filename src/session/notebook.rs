@@ -24,11 +24,8 @@ pub fn notebook(recording: &Recording, form: Form) -> Value {
         Form::AsFile => last_of_each_cell(&shown),
     };
     let mut taken = std::collections::BTreeSet::new();
-    let cells: Vec<Value> = chosen
-        .iter()
-        .enumerate()
-        .map(|(index, execution)| cell(index, execution, &mut taken))
-        .collect();
+    let cells: Vec<Value> =
+        chosen.iter().enumerate().map(|(index, execution)| cell(index, execution, &mut taken)).collect();
     json!({
         "cells": cells,
         "metadata": {

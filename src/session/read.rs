@@ -102,7 +102,11 @@ struct Reader<'a> {
 type Parsed<T> = Result<T, DbError>;
 
 impl Reader<'_> {
-    fn rows<T>(&self, sql: &str, mut parse: impl FnMut(&Row<'_>) -> Result<Parsed<T>, rusqlite::Error>) -> Parsed<Vec<T>> {
+    fn rows<T>(
+        &self,
+        sql: &str,
+        mut parse: impl FnMut(&Row<'_>) -> Result<Parsed<T>, rusqlite::Error>,
+    ) -> Parsed<Vec<T>> {
         let error = |source| self.db.error("read", source);
         let mut statement = self.db.connection().prepare(sql).map_err(error)?;
         let mut rows = statement.query([]).map_err(error)?;
@@ -289,7 +293,8 @@ impl Reader<'_> {
     }
 
     fn files(&self) -> Parsed<Vec<FileUse>> {
-        let sql = "SELECT p.path, execution, usage, pid, first, last, count, created_here, dev, ino, size, mtime_ns, ctime_ns
+        let sql =
+            "SELECT p.path, execution, usage, pid, first, last, count, created_here, dev, ino, size, mtime_ns, ctime_ns
                    FROM file_use f JOIN path p ON p.id = f.path";
         let mut all = self.rows(sql, |row| {
             let usage: String = row.get(2)?;
@@ -402,11 +407,13 @@ impl Reader<'_> {
         let beside = self.dir.join("blobs").join(&hex);
         let in_store = self.dir.join("../../blobs/sha256").join(hex.get(..2).unwrap_or_default()).join(&hex);
         let path = if beside.exists() { beside } else { in_store };
-        let bytes =
-            files::read_bounded(&path, LONGEST_BLOB).map_err(|source| DbError::Blob { digest, source })?;
+        let bytes = files::read_bounded(&path, LONGEST_BLOB).map_err(|source| DbError::Blob { digest, source })?;
         let found = Digest::of(&bytes);
         if found != digest {
-            return Err(DbError::Row { what: "a blob with other bytes", found: format!("{found} under the name {digest}") });
+            return Err(DbError::Row {
+                what: "a blob with other bytes",
+                found: format!("{found} under the name {digest}"),
+            });
         }
         Ok(bytes)
     }
@@ -421,7 +428,8 @@ fn digest(text: &str) -> Parsed<Digest> {
 }
 
 fn word<T>(text: Option<&str>, what: &'static str, parse: impl Fn(&str) -> Option<T>) -> Parsed<Option<T>> {
-    text.map(|text| parse(text).ok_or_else(|| DbError::Row { what, found: text.chars().take(80).collect() })).transpose()
+    text.map(|text| parse(text).ok_or_else(|| DbError::Row { what, found: text.chars().take(80).collect() }))
+        .transpose()
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

@@ -33,7 +33,10 @@ impl Collected {
     }
 
     fn files(&self) -> Vec<FileAccess> {
-        self.events().into_iter().filter_map(|event| if let Event::File(file) = event { Some(file) } else { None }).collect()
+        self.events()
+            .into_iter()
+            .filter_map(|event| if let Event::File(file) = event { Some(file) } else { None })
+            .collect()
     }
 
     fn paths(&self) -> BTreeSet<Vec<u8>> {
@@ -108,7 +111,12 @@ fn a_shell_and_its_children_are_seen_with_their_arguments() {
     let exec = files.iter().find(|file| file.op == FileOp::Exec && file.path.ends_with(b"/cat"));
     assert!(exec.is_some());
     assert!(files.iter().any(|file| file.op == FileOp::Exec && file.path.starts_with(b"/lib64/ld-linux")));
-    let processes: Vec<_> = run.seen.events().into_iter().filter_map(|event| if let Event::Process(p) = event { Some(p) } else { None }).collect();
+    let processes: Vec<_> = run
+        .seen
+        .events()
+        .into_iter()
+        .filter_map(|event| if let Event::Process(p) = event { Some(p) } else { None })
+        .collect();
     let cat = processes.iter().find(|process| process.exe.ends_with(b"/cat")).unwrap();
     assert_eq!(cat.argv, [b"cat".to_vec(), b"in.txt".to_vec()]);
     assert_eq!(cat.ppid, run.kernel.pid());
@@ -211,8 +219,21 @@ fn no_way_to_start_or_to_open_goes_unseen() {
     let work = env.work();
     std::fs::create_dir(work.join("dir")).unwrap();
     let mut markers: Vec<Vec<u8>> = [
-        "subprocess", "pipe_a", "pipe_b", "os_system", "posix_spawn", "fork", "mp_fork", "mp_spawn", "daemon", "dir/at_fd",
-        "dir/after_fchdir", "after_chdir", "o_path", "dir/openat2", "ctypes",
+        "subprocess",
+        "pipe_a",
+        "pipe_b",
+        "os_system",
+        "posix_spawn",
+        "fork",
+        "mp_fork",
+        "mp_spawn",
+        "daemon",
+        "dir/at_fd",
+        "dir/after_fchdir",
+        "after_chdir",
+        "o_path",
+        "dir/openat2",
+        "ctypes",
     ]
     .map(|name| name.as_bytes().to_vec())
     .into();
@@ -265,8 +286,17 @@ sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
     let run = run_python_of(python.to_str().unwrap(), read, &env.work());
     let seen = run.seen.paths();
     for name in [
-        "pandas.parquet", "pandas.csv", "pyarrow.parquet", "polars.parquet", "polars.csv", "duckdb.parquet", "duckdb.csv",
-        "mapped.npy", "loaded.npy", "data.h5", "data.sqlite",
+        "pandas.parquet",
+        "pandas.csv",
+        "pyarrow.parquet",
+        "polars.parquet",
+        "polars.csv",
+        "duckdb.parquet",
+        "duckdb.csv",
+        "mapped.npy",
+        "loaded.npy",
+        "data.h5",
+        "data.sqlite",
     ] {
         assert!(seen.contains(env.work().join(name).as_os_str().as_bytes()), "{name} was not seen");
     }
@@ -276,7 +306,18 @@ sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
 fn the_old_content_is_there_when_a_change_is_announced() {
     let env = TestEnv::new();
     let work = env.work();
-    let names = ["truncated", "appended", "updated", "target", "source", "removed", "shortened", "swapped_a", "swapped_b", "creat"];
+    let names = [
+        "truncated",
+        "appended",
+        "updated",
+        "target",
+        "source",
+        "removed",
+        "shortened",
+        "swapped_a",
+        "swapped_b",
+        "creat",
+    ];
     for name in names {
         std::fs::write(work.join(name), format!("old {name}")).unwrap();
     }
@@ -298,7 +339,8 @@ os.mkdir('d'); os.rmdir('d')
     let Some(run) = run_python(code, &work) else { return };
     let kept = run.snapshots.0.lock().unwrap().clone();
     for name in names {
-        let found = kept.iter().find(|(path, _)| *path == work.join(name)).unwrap_or_else(|| panic!("{name}: not announced"));
+        let found =
+            kept.iter().find(|(path, _)| *path == work.join(name)).unwrap_or_else(|| panic!("{name}: not announced"));
         assert_eq!(found.1, format!("old {name}").into_bytes(), "{name}");
     }
     assert!(!kept.iter().any(|(path, _)| path.ends_with("fresh") || path.ends_with("fresh_exclusive")));
@@ -379,7 +421,11 @@ fn the_kernel_goes_on_when_the_tap_is_killed() {
 fn files_are_seen_also_after_the_tap_was_killed() {
     let env = TestEnv::new();
     std::fs::write(env.work().join("old"), "old").unwrap();
-    let run = start(&[SH, "-c", "touch ready; until [ -e go ]; do :; done; cat after; echo new >old"], &env.work(), options());
+    let run = start(
+        &[SH, "-c", "touch ready; until [ -e go ]; do :; done; cat after; echo new >old"],
+        &env.work(),
+        options(),
+    );
     let tap = tap_of(run.kernel.pid()).unwrap();
     eventually("the program began", || env.work().join("ready").exists());
     kill(tap);
@@ -447,8 +493,13 @@ fn a_daemon_of_the_notebook_opens_files_after_its_kernel_and_proxy_are_gone() {
 fn a_capture_in_a_capture_says_that_it_sees_nothing() {
     let env = TestEnv::new();
     let (status, _outer) = run(
-        &["/usr/bin/env", &format!("NBPACK_TEST_NESTED={}", env.work().display()),
-            std::env::current_exe().unwrap().to_str().unwrap(), "--exact", "capture::a_nested_capture"],
+        &[
+            "/usr/bin/env",
+            &format!("NBPACK_TEST_NESTED={}", env.work().display()),
+            std::env::current_exe().unwrap().to_str().unwrap(),
+            "--exact",
+            "capture::a_nested_capture",
+        ],
         &env.work(),
     );
     assert_eq!(status, 0);
@@ -486,7 +537,8 @@ fn without_capture_the_kernel_runs_all_the_same() {
 #[test]
 fn signals_reach_the_kernel_alone() {
     let env = TestEnv::new();
-    let run = start(&[SH, "-c", "trap 'exit 4' INT; touch ready; while :; do sleep 0.01; done"], &env.work(), options());
+    let run =
+        start(&[SH, "-c", "trap 'exit 4' INT; touch ready; while :; do sleep 0.01; done"], &env.work(), options());
     eventually("the trap is set", || env.work().join("ready").exists());
     run.kernel.signal(2).unwrap();
     assert_eq!(run.kernel.wait().unwrap(), 4 << 8);
@@ -496,13 +548,19 @@ fn signals_reach_the_kernel_alone() {
 fn settling_hands_over_all_that_was_done_before() {
     let env = TestEnv::new();
     let mkfifo = |name: &str| {
-        rustix::fs::mknodat(rustix::fs::CWD, env.work().join(name), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, env.work().join(name), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
     };
     mkfifo("questions");
     mkfifo("answers");
-    let run = start(&[SH, "-c", "while read name; do cat $name; echo done; done <questions >answers"], &env.work(), options());
+    let run = start(
+        &[SH, "-c", "while read name; do cat $name; echo done; done <questions >answers"],
+        &env.work(),
+        options(),
+    );
     let mut questions = std::fs::OpenOptions::new().write(true).open(env.work().join("questions")).unwrap();
-    let mut answers = std::io::BufReader::new(std::fs::OpenOptions::new().read(true).open(env.work().join("answers")).unwrap());
+    let mut answers =
+        std::io::BufReader::new(std::fs::OpenOptions::new().read(true).open(env.work().join("answers")).unwrap());
     for round in 0..50 {
         use std::io::{BufRead as _, Write as _};
         let name = format!("file_{round}");

@@ -19,9 +19,7 @@ use nbpack::{
         glob::Glob,
         model::{Class, EntryKind, Inventory, Source},
     },
-    session::model::{
-        Execution, FileUse, FileVersion, Recording, Role, SessionId, SessionInfo, Status, Use,
-    },
+    session::model::{Execution, FileUse, FileVersion, Recording, Role, SessionId, SessionInfo, Status, Use},
     store::Store,
 };
 
@@ -36,7 +34,9 @@ pub(crate) fn recording(python: &Path, cwd: &Path, home: &Path) -> Recording {
         kernel: "python3".into(),
         display_name: "Python 3".into(),
         language: "python".into(),
-        argv: [python.to_str().unwrap(), "-m", "ipykernel_launcher", "-f", "{connection_file}"].map(str::to_owned).to_vec(),
+        argv: [python.to_str().unwrap(), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            .map(str::to_owned)
+            .to_vec(),
         interrupt_mode: "signal".into(),
         kernel_env: BTreeMap::new(),
         cwd: cwd.to_owned(),
@@ -70,7 +70,8 @@ pub(crate) fn recording(python: &Path, cwd: &Path, home: &Path) -> Recording {
 }
 
 fn used(recording: &mut Recording, path: &Path, usage: Use) {
-    let signature = fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| Signature::of(&metadata));
+    let signature =
+        fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| Signature::of(&metadata));
     recording.files.push(FileUse {
         path: path.as_os_str().as_bytes().to_vec(),
         execution: Some(1),
@@ -104,7 +105,12 @@ fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
                         fs::copy(path, &at).unwrap();
                         // Bytecode is normalised elsewhere: here the sources keep the times it names.
                         let metadata = fs::metadata(path).unwrap();
-                        fs::File::options().write(true).open(&at).unwrap().set_modified(metadata.modified().unwrap()).unwrap();
+                        fs::File::options()
+                            .write(true)
+                            .open(&at)
+                            .unwrap()
+                            .set_modified(metadata.modified().unwrap())
+                            .unwrap();
                     }
                     Source::Blob(digest) => {
                         fs::copy(store.blob_path(digest), &at).unwrap();
@@ -145,10 +151,8 @@ fn assert_sound(inventory: &Inventory) {
         let mut ancestor = path.as_slice();
         while let Some(at) = ancestor.iter().rposition(|&byte| byte == b'/') {
             ancestor = &ancestor[..at];
-            let blocked = inventory
-                .entries
-                .get(ancestor)
-                .is_some_and(|entry| !matches!(entry.kind, EntryKind::Directory));
+            let blocked =
+                inventory.entries.get(ancestor).is_some_and(|entry| !matches!(entry.kind, EntryKind::Directory));
             assert!(!blocked, "{} lies below a link or file", String::from_utf8_lossy(path));
         }
     }

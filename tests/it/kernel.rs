@@ -26,7 +26,8 @@ impl EventSink for Lines {
     fn record(&self, event: Event) {
         let line = match event {
             Event::Message(message) => {
-                let header = message.frames.first().and_then(|header| wire::parse_header(header).ok()).unwrap_or_default();
+                let header =
+                    message.frames.first().and_then(|header| wire::parse_header(header).ok()).unwrap_or_default();
                 let bytes: usize = message.frames.iter().map(|frame| frame.len()).sum();
                 format!("{:?} {:?} {} {bytes}", message.channel, message.direction, header.msg_type)
             }
@@ -53,11 +54,8 @@ fn stand_in() {
     let work = PathBuf::from(std::env::var_os("NBPACK_TEST_WORK").unwrap());
     let argv: Vec<String> = serde_json::from_slice(&fs::read(work.join("argv.json")).unwrap()).unwrap();
     let record = fs::OpenOptions::new().create(true).append(true).open(work.join("record.txt")).unwrap();
-    let inner = tempfile::Builder::new()
-        .prefix("in")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(&work)
-        .unwrap();
+    let inner =
+        tempfile::Builder::new().prefix("in").permissions(fs::Permissions::from_mode(0o700)).tempdir_in(&work).unwrap();
     fs::write(work.join("proxy.pid"), std::process::id().to_string()).unwrap();
     let container = work.join("container").exists();
     let config = Config {
@@ -133,7 +131,11 @@ fn drive(prepare: impl FnOnce(&Path), script: &str) {
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.contains("WENT WELL"), "{out}\n{err}\n{}", fs::read_to_string(work.join("record.txt")).unwrap_or_default());
+    assert!(
+        out.contains("WENT WELL"),
+        "{out}\n{err}\n{}",
+        fs::read_to_string(work.join("record.txt")).unwrap_or_default()
+    );
 }
 
 #[test]
@@ -377,8 +379,11 @@ until(lambda: gone(kernel) and gone(proxy), 10)
 fn a_kernel_that_dies_at_start_is_said_at_once_with_its_status() {
     drive(
         |work| {
-            fs::write(work.join("argv.json"), r#"["/bin/sh", "-c", "echo the reason >&2; exit 3", "{connection_file}"]"#)
-                .unwrap();
+            fs::write(
+                work.join("argv.json"),
+                r#"["/bin/sh", "-c", "echo the reason >&2; exit 3", "{connection_file}"]"#,
+            )
+            .unwrap();
         },
         r#"
 import subprocess

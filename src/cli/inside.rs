@@ -1,0 +1,81 @@
+//! Running *in* the image (the entrypoint of a container engine): no container of ours, the command directly.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use super::{Context, failure::Failure, restored::Given};
+use crate::{
+    bundle::config::{RUN_CONFIG, RunConfig},
+    container::init,
+    files, kernel,
+};
+
+/// How to run this image, when we are in one.
+pub(super) fn config() -> anyhow::Result<RunConfig> {
+    let path = Path::new(RUN_CONFIG);
+    if !path.exists() {
+        return Err(Failure::unable("no bundle was named")
+            .hint("give a .nbpack file or a restored name (`nbpack ls`); without one this works only inside an image")
+            .into());
+    }
+    Ok(serde_json::from_slice(&files::read_bounded(path, 16 << 20)?)?)
+}
+
+/// Runs `command` with the recorded environment below the one the engine set.
+pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyhow::Result<ExitCode> {
+    let run = config()?;
+    if given.network || !given.binds.is_empty() {
+        return Err(Failure::unable("inside an image, network and volumes are given by the engine")
+            .hint("use the engine's own -v and --network")
+            .into());
+    }
+    let mut env: BTreeMap<OsString, OsString> =
+        run.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    // What the engine and its user set wins.
+    env.extend(context.env.clone());
+    env.insert("PATH".into(), search_path(&run, &env));
+    env.insert("HOME".into(), usable_home(&run.home, context).into());
+    env.extend(given.env.into_iter().map(|(name, value)| (name.into(), value.into())));
+    let cwd = given.cwd.unwrap_or_else(|| if context.cwd == Path::new("/") { run.cwd.clone() } else { context.cwd.clone() });
+    let mut words = command.into_iter();
+    let program = words.next().unwrap_or_else(|| "/bin/sh".to_owned());
+    let mut process = Command::new(find(&program, &env));
+    process.args(words).env_clear().envs(env).current_dir(cwd);
+    let ended = init::run_as_first(&mut process).map_err(|error| {
+        anyhow::Error::from(error).context(Failure::unable(format!("cannot run `{program}` in this image")))
+    })?;
+    init::unblock_signals();
+    Ok(ExitCode::from(kernel::die_as(ended.status)))
+}
+
+fn search_path(run: &RunConfig, env: &BTreeMap<OsString, OsString>) -> OsString {
+    let mut path = OsString::new();
+    let own = run.argv.first().map(Path::new).filter(|program| program.is_absolute()).and_then(Path::parent);
+    if let Some(bin) = own {
+        path.push(bin);
+        path.push(":");
+    }
+    path.push(env.get(std::ffi::OsStr::new("PATH")).map_or("/usr/local/bin:/usr/bin:/bin".into(), OsString::clone));
+    path
+}
+
+/// The program's place in `PATH`: `Command` would look in ours.
+fn find(program: &str, env: &BTreeMap<OsString, OsString>) -> PathBuf {
+    let path = env.get(std::ffi::OsStr::new("PATH")).and_then(|path| path.to_str()).unwrap_or_default();
+    let mut places = path.split(':').map(|dir| Path::new(dir).join(program));
+    places.find(|place| !program.contains('/') && place.is_file()).unwrap_or_else(|| PathBuf::from(program))
+}
+
+/// An engine may run the image as any user: the recorded home, the one it has, or `/tmp`.
+fn usable_home(recorded: &Path, context: &Context) -> PathBuf {
+    let writable = |dir: &&Path| dir.is_dir() && rustix::fs::access(*dir, rustix::fs::Access::WRITE_OK).is_ok();
+    [recorded, context.home.as_path()]
+        .into_iter()
+        .filter(|dir| *dir != Path::new("/"))
+        .find(writable)
+        .map_or_else(|| PathBuf::from("/tmp"), Path::to_owned)
+}

@@ -1,0 +1,206 @@
+//! What the verbs that run something in a bundle have in common.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{Context, failure::Failure, progress};
+use crate::{
+    bundle,
+    container::{
+        engine::{self, Engine},
+        spec::Bind,
+    },
+    event,
+    files::FileError,
+    kernel,
+    restore::{self, RestoreError, SpecOptions, model::Restored},
+};
+
+/// What a person gives to the code of a bundle, checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) network: bool,
+    pub(super) binds: Vec<Bind>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: Option<PathBuf>,
+}
+
+impl Given {
+    /// With the environment's programs first, and the kind of terminal where there is one.
+    pub(super) fn into_options(self, context: &Context) -> SpecOptions {
+        use std::io::IsTerminal as _;
+        let mut env = self.env;
+        if let Some(term) = context.var("TERM").filter(|_| std::io::stdout().is_terminal()) {
+            env.entry("TERM".to_owned()).or_insert_with(|| term.to_owned());
+        }
+        SpecOptions {
+            binds: self.binds,
+            network: self.network,
+            env,
+            cwd: self.cwd,
+            environment_first: true,
+            keep_upper: false,
+        }
+    }
+}
+
+/// This program's file.
+pub(super) fn program() -> Result<PathBuf, FileError> {
+    std::env::current_exe().map_err(FileError::new("find", Path::new("/proc/self/exe")))
+}
+
+/// Progress of a restore, on stderr.
+pub(super) struct Bar {
+    line: progress::Progress,
+    done: AtomicU64,
+}
+
+impl Bar {
+    pub(super) fn new(context: &Context) -> Self {
+        Self { line: progress::Progress::new(context.fancy), done: AtomicU64::new(0) }
+    }
+
+    pub(super) fn clear(&self) {
+        self.line.clear();
+    }
+}
+
+impl bundle::Progress for Bar {
+    fn layer(&self, _index: usize, total: usize, title: &str, _reused: bool) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.line.stage(&format!("layer {done} of {total}: {title}"));
+    }
+}
+
+/// Finds a bundle by file or name; restores what the store does not have.
+pub(super) fn resolve(name: &str, context: &Context) -> anyhow::Result<Restored> {
+    let store = context.store()?;
+    let bar = Bar::new(context);
+    let found = restore::resolve(&store, name, &context.cwd, event::now(), &bar);
+    bar.clear();
+    found.map_err(|error| explain(error, name))
+}
+
+/// A restore's error with its hint and exit code.
+pub(super) fn explain(error: RestoreError, name: &str) -> anyhow::Error {
+    let hint = match &error {
+        RestoreError::NotFound { known, .. } if known.is_empty() => {
+            "give the path of a .nbpack file; nothing is restored here yet".to_owned()
+        }
+        RestoreError::NotFound { known, .. } => format!("restored here: {}", known.join(", ")),
+        RestoreError::Incomplete { .. } => "restore it again from its file".to_owned(),
+        RestoreError::Name { .. } => "choose another with --name".to_owned(),
+        RestoreError::Bundle { source, .. } if source.is_damage() => damaged_hint(name),
+        RestoreError::Layer { source, .. } => match &**source {
+            bundle::unpack::UnpackError::Layer { source, .. } if source.is_damage() => damaged_hint(name),
+            _ if error.is_full() => "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    };
+    let hint = Some(hint).filter(|hint| !hint.is_empty());
+    let message = format!("cannot use `{name}`");
+    let failure = match hint {
+        Some(hint) => Failure::unable(message).hint(hint),
+        None => Failure::unable(message),
+    };
+    anyhow::Error::from(error).context(failure)
+}
+
+fn damaged_hint(name: &str) -> String {
+    format!("the file was probably cut short or altered on its way; copy it again, then run `nbpack verify {name}`")
+}
+
+/// Says before anything runs what of the recorded machine this one does not have.
+pub(super) fn say_machine(restored: &Restored, context: &Context) {
+    if context.quiet {
+        return;
+    }
+    let missing = missing_cpu_features(restored);
+    if !missing.is_empty() {
+        let list = missing.join(" ");
+        // Nobody can be told when stderr is closed.
+        writeln!(std::io::stderr(), "nbpack: note: this processor lacks what the recording's had: {list}")
+            .unwrap_or_default();
+    }
+}
+
+/// The processor features that change numeric results or that libraries are built for.
+const NUMERIC_FEATURES: [&str; 9] =
+    ["avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl", "sse4_2"];
+
+fn missing_cpu_features(restored: &Restored) -> Vec<&'static str> {
+    let recorded = restored.run.machine.get("cpu.flags").map(words).unwrap_or_default();
+    let Ok(text) = crate::files::read_bounded(Path::new("/proc/cpuinfo"), 16 << 20) else { return Vec::new() };
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
+    let here: Vec<&str> = line.split_whitespace().collect();
+    let lacks = |feature: &&str| recorded.iter().any(|word| word == feature) && !here.contains(feature);
+    NUMERIC_FEATURES.into_iter().filter(lacks).collect()
+}
+
+/// A fact that is an array of words, or one string of them.
+fn words(fact: &serde_json::Value) -> Vec<String> {
+    match fact {
+        serde_json::Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
+        serde_json::Value::Array(items) => items.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Lets a container engine load and run the bundle's file.
+pub(super) fn run_in_engine(
+    engine: Engine,
+    bundle: &str,
+    given: Given,
+    command: Vec<String>,
+    ports: &[u16],
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    use std::io::IsTerminal as _;
+    let file = context.cwd.join(bundle);
+    if !file.is_file() {
+        return Err(Failure::unable(format!("`{bundle}` is no file"))
+            .hint("an engine needs the bundle's file; a restored name will not do")
+            .into());
+    }
+    let missing = |error| {
+        let failure = Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
+        anyhow::Error::from(error).context(failure)
+    };
+    let mut load = Command::new(engine.program());
+    load.args(engine::load_arguments(&file)).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = load.output().map_err(missing)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let Some(image) = engine::loaded_image(&said).filter(|_| output.status.success()) else {
+        return Err(Failure::unable(format!("{} does not load `{bundle}`", engine.program()))
+            .hint("an engine that knows no zstd needs a bundle made with `nbpack export --compression gzip`")
+            .into());
+    };
+    let request = engine::Request {
+        image,
+        network: given.network,
+        binds: given.binds,
+        env: given.env,
+        cwd: given.cwd,
+        ports: ports.to_vec(),
+        terminal: std::io::stdin().is_terminal(),
+        command,
+    };
+    let mut run = Command::new(engine.program());
+    run.args(engine::run_arguments(&request));
+    let status = run.status().map_err(missing)?;
+    Ok(ExitCode::from(kernel::die_as(std::os::unix::process::ExitStatusExt::into_raw(status))))
+}
+
+/// A point in time as a person reads it, to the minute, UTC.
+pub(super) fn date(at: event::Nanos) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at))
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}

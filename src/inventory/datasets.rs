@@ -1,0 +1,49 @@
+//! The list of inputs in the session layer: which file, which bytes, first read by which execution.
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Class, Inventory};
+use crate::{
+    digest::Digest,
+    session::model::{Recording, Role},
+};
+
+/// One input of the session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Its path on the recording machine; bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// SHA-256 as first read; `None` when it could not be read.
+    pub digest: Option<Digest>,
+    /// Bytes.
+    pub size: u64,
+    /// The execution that read it first; `None` is outside any cell.
+    pub execution: Option<i64>,
+    /// What a person should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The inputs in order of their paths. Local modules, configuration and results are none.
+pub fn datasets(recording: &Recording, inventory: &Inventory) -> Vec<Dataset> {
+    let mut versions: Vec<_> = recording
+        .versions
+        .iter()
+        .filter(|version| version.role == Role::Read && is_dataset(inventory, &version.path))
+        .collect();
+    // The first version is the input; what the session read later it had changed itself.
+    versions.sort_by_key(|version| (&version.path, version.seen));
+    versions.dedup_by_key(|version| &version.path);
+    let dataset = |version: &&crate::session::model::FileVersion| Dataset {
+        path: String::from_utf8_lossy(&version.path).into_owned(),
+        digest: version.digest,
+        size: version.signature.size,
+        execution: version.execution,
+        note: version.note.clone(),
+    };
+    versions.iter().map(dataset).collect()
+}
+
+fn is_dataset(inventory: &Inventory, path: &[u8]) -> bool {
+    super::explain(inventory, path).is_some_and(|explained| matches!(explained.class, Class::Dataset | Class::Cache))
+}
