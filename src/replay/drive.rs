@@ -156,7 +156,7 @@ async fn execute(
                     tokio::time::sleep(delay).await;
                     // Without an answer the execution's own timeout decides.
                     second.interrupt().await.unwrap_or_default();
-                    std::future::pending().await
+                    std::future::pending::<Result<ExecuteOutcome, ClientError>>().await
                 };
                 tokio::select! {
                     outcome = run => outcome?,

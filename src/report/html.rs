@@ -120,6 +120,9 @@ fn head(page: &Page) -> String {
             ));
         }
         html.push_str("</ul>\n");
+        for note in &verdicts.notes {
+            html.push_str(&format!("<p>Note: {}</p>\n", escape(note)));
+        }
         if let Some(first) = verdicts.first_divergence() {
             html.push_str(&format!("<p>First to diverge: <a href=\"#cell-{0}\">cell {0}</a></p>\n", first.number));
         }
