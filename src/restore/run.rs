@@ -76,6 +76,7 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
         binds: options.binds,
         network: options.network,
         exact_roots,
+        machine: false,
     })
 }
 
