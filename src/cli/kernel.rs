@@ -1,13 +1,276 @@
-//! `nbpack kernel`.
+//! `nbpack kernel`: what Jupyter starts.
 
-use std::process::ExitCode;
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use super::Context;
+use anyhow::Context as _;
 
-/// TO BE WRITTEN
+use super::{Context, failure::Failure};
+use crate::{
+    capture,
+    event,
+    files::{self, FileError},
+    jupyter::{
+        connection::{self, Connection},
+        kernelspec::{self, InterruptMode, Kernelspec, SearchPath},
+    },
+    kernel::{self, SignalMode},
+    record::{Limits, SessionSeed, facts, kernel::Setup},
+    store::Store,
+};
+
+/// Run a kernel for Jupyter and record it (Jupyter starts this; `nbpack install` tells it how)
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Jupyter's connection file
+    #[arg(short = 'f', value_name = "FILE")]
+    connection_file: PathBuf,
+    /// The kernelspec to run and record
+    #[arg(long, value_name = "NAME", required_unless_present = "restored")]
+    wrap: Option<String>,
+    /// The directory of that kernelspec
+    #[arg(long, value_name = "DIR", requires = "wrap")]
+    wrap_dir: Option<PathBuf>,
+    /// The interpreter that a bare `python` in that kernelspec means
+    #[arg(long, value_name = "PATH", requires = "wrap")]
+    python: Option<PathBuf>,
+    /// A restored bundle whose kernel is to be run, in its container
+    #[arg(long, value_name = "NAME", conflicts_with = "wrap")]
+    restored: Option<String>,
+    /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "ptrace", "audit", "none"])]
+    capture: Option<String>,
+    /// Handed to the kernel
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+    rest: Vec<OsString>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let front = connection::read(&args.connection_file)
+        .with_context(|| Failure::unable("Jupyter's connection file cannot be used"))?;
+    let program = std::env::current_exe().map_err(FileError::new("find", Path::new("/proc/self/exe")))?;
+    let inner = inner_dir(context)?;
+    let capture = capture_options(&args, context, &program);
+    let setup = match &args.restored {
+        Some(_) => anyhow::bail!(Failure::unable("restored kernels cannot be run by this build")),
+        None => wrapped(&args, context, front, inner.path(), capture)?,
+    };
+    let ended = crate::record::kernel::run(setup);
+    // Before we may end by a signal: nothing of this kernel stays behind.
+    drop(inner);
+    let status = ended.map_err(|error| {
+        let hint = "run `nbpack install` again if the environment has moved, or choose the bare kernel";
+        anyhow::Error::from(error).context(Failure::unable("the kernel could not be run").hint(hint))
+    })?;
+    Ok(ExitCode::from(kernel::die_as(status)))
+}
+
+/// A directory for the inner sockets. Their paths may have 107 bytes at most, so a long runtime directory is no use.
+fn inner_dir(context: &Context) -> anyhow::Result<tempfile::TempDir> {
+    let short = context.runtime_dir.as_os_str().len() <= 60;
+    let parent = if short { context.runtime_dir.as_path() } else { Path::new("/tmp") };
+    let prefix = format!("nbpack-{}-", rustix::process::getuid().as_raw());
+    let make = |parent: &Path| tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+    let dir = make(parent).or_else(|_| make(Path::new("/tmp"))).or_else(|_| make(Path::new("/var/tmp")));
+    Ok(dir.map_err(FileError::new("create a directory in", parent))?)
+}
+
+fn capture_options(args: &Args, context: &Context, program: &Path) -> capture::Options {
+    let word = args.capture.as_deref().or_else(|| context.var("NBPACK_CAPTURE")).unwrap_or("auto");
+    let mode = match word {
+        "none" => capture::Mode::None,
+        "notify" => capture::Mode::Notify,
+        "auto" => capture::Mode::Auto,
+        other => {
+            say(&format!("capture `{other}` is not known here; using `auto`"));
+            capture::Mode::Auto
+        }
+    };
+    capture::Options { mode, ..capture::Options::new(program.to_owned()) }
+}
+
+/// One line on stderr, which Jupyter shows in its log.
+fn say(text: &str) {
+    // Nobody can be told when stderr is closed.
+    writeln!(std::io::stderr().lock(), "nbpack: {text}").unwrap_or_default();
+}
+
+/// The store, or none: then the kernel runs unrecorded, and that is said.
+fn store(context: &Context) -> Option<Store> {
+    let usual = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
+    if !context.store_root.starts_with(&usual) {
+        say(&format!("`{}` cannot be written; the session goes to `{}`", usual.display(), context.store_root.display()));
+    }
+    Store::open(&context.store_root)
+        .inspect_err(|error| say(&format!("this session is not recorded: {error}: {}", error.source)))
+        .ok()
+}
+
+fn wrapped(
+    args: &Args,
+    context: &Context,
+    front: Connection,
+    inner: &Path,
+    capture: capture::Options,
+) -> anyhow::Result<Setup> {
+    let spec = find_spec(args, context)?;
+    let prefix = spec.prefix().and_then(Path::to_str);
+    let mut argv = spec.command(args.python.as_deref().and_then(Path::to_str), prefix);
+    if let Some(program) = argv.first_mut() {
+        *program = resolve(program, context);
+    }
+    let mut env = context.env.clone();
+    for (name, value) in &spec.env {
+        env.entry(name.into()).or_insert_with(|| expand(value, &context.env));
+    }
+    if spec.language.eq_ignore_ascii_case("python") {
+        // The order of sets of strings would differ in each run and could not be replayed.
+        env.entry("PYTHONHASHSEED".into()).or_insert_with(|| "0".into());
+    }
+    let seed = seed(&spec, &argv, &env, &front, context);
+    let mut command: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+    command.extend(args.rest.iter().cloned());
+    Ok(Setup {
+        store: store(context),
+        front,
+        seed,
+        argv: command,
+        env: env.into_iter().collect(),
+        cwd: context.cwd.clone(),
+        inner_dir: inner.to_owned(),
+        inner_dir_inside: inner.to_owned(),
+        signal_mode: SignalMode::Host,
+        interrupt_mode: spec.interrupt_mode,
+        capture,
+        contain: None,
+        on_session: Box::new(|_| {}),
+        warn: warn_once_each(),
+    })
+}
+
+fn find_spec(args: &Args, context: &Context) -> anyhow::Result<Kernelspec> {
+    let name = args.wrap.as_deref().unwrap_or_default();
+    let missing = || {
+        Failure::unable(format!("the kernel `{name}` that is to be recorded is not there"))
+            .hint("run `nbpack install` again in the environment that has it")
+    };
+    let spec = match &args.wrap_dir {
+        Some(dir) if dir.join("kernel.json").is_file() => kernelspec::read(dir).with_context(missing)?,
+        _ => {
+            let env = |name: &str| match name {
+                "HOME" => Some(context.home.clone().into()),
+                _ => context.env.get(OsStr::new(name)).cloned(),
+            };
+            let path = SearchPath::from_env(&env, kernelspec::guess_prefix(&env).as_deref());
+            kernelspec::find(&path, name).with_context(missing)?
+        }
+    };
+    spec.check_wrappable()?;
+    Ok(Kernelspec { name: name.to_owned(), ..spec })
+}
+
+/// The program as an absolute path, where PATH has it.
+fn resolve(program: &str, context: &Context) -> String {
+    if program.contains('/') {
+        return context.cwd.join(program).to_string_lossy().into_owned();
+    }
+    let dirs = context.env.get(OsStr::new("PATH")).map(std::env::split_paths);
+    let found = dirs.into_iter().flatten().map(|dir| dir.join(program)).find(|file| file.is_file());
+    found.map_or_else(|| program.to_owned(), |file| file.to_string_lossy().into_owned())
+}
+
+/// `${NAME}` in a kernelspec's env means the variable of the server.
+fn expand(value: &str, env: &BTreeMap<OsString, OsString>) -> OsString {
+    let mut expanded = OsString::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, tail)) = after.split_once('}') else { break };
+        expanded.push(before);
+        expanded.push(env.get(OsStr::new(name)).map(OsString::as_os_str).unwrap_or_default());
+        rest = tail;
+    }
+    expanded.push(rest);
+    expanded
+}
+
+fn seed(
+    spec: &Kernelspec,
+    argv: &[String],
+    env: &BTreeMap<OsString, OsString>,
+    front: &Connection,
+    context: &Context,
+) -> SessionSeed {
+    let (notebook, notebook_source) = notebook(front, context);
+    let prefix = argv.first().and_then(|program| Path::new(program).parent()?.parent().map(Path::to_owned));
+    let mut facts = facts::collect(prefix.as_deref());
+    facts.insert("kernelspec.metadata".to_owned(), spec.metadata.clone());
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    SessionSeed {
+        started: event::now(),
+        kernel: spec.name.clone(),
+        display_name: spec.display_name.clone(),
+        language: spec.language.clone(),
+        argv: argv.to_vec(),
+        interrupt_mode: match spec.interrupt_mode {
+            InterruptMode::Signal => "signal".to_owned(),
+            InterruptMode::Message => "message".to_owned(),
+        },
+        kernel_env: spec.env.clone(),
+        cwd: context.cwd.clone(),
+        notebook,
+        notebook_source,
+        user: user_name(uid).unwrap_or_else(|| uid.to_string()),
+        uid,
+        gid,
+        home: context.home.clone(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        parent: None,
+        environment: env.clone(),
+        facts,
+        own_dirs: Vec::new(),
+        foreign_root: false,
+        limits: Limits::default(),
+    }
+}
+
+/// The notebook as jupyter_server tells it. Without a name it tells only a directory.
+fn notebook(front: &Connection, context: &Context) -> (Option<PathBuf>, Option<String>) {
+    let told = context.var("JPY_SESSION_NAME").map(|path| (path.to_owned(), "JPY_SESSION_NAME"));
+    let in_file = front.extra.get("jupyter_session").and_then(|value| value.as_str());
+    let candidates = told.into_iter().chain(in_file.map(|path| (path.to_owned(), "connection file")));
+    for (path, source) in candidates {
+        let path = context.cwd.join(path);
+        if path.extension().is_some_and(|extension| extension == "ipynb") {
+            return (Some(path), Some(source.to_owned()));
+        }
+    }
+    (None, None)
+}
+
+fn user_name(uid: u32) -> Option<String> {
+    let passwd = files::read_to_string(Path::new("/etc/passwd")).ok()?;
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid.to_string()).then(|| name.to_owned())
+    })
+}
+
+/// Warnings go to stderr: the first of each minute of trouble is enough, so at most ten in all.
+fn warn_once_each() -> crate::record::Warn {
+    let said = std::sync::atomic::AtomicUsize::new(0);
+    let silent = AtomicBool::new(false);
+    Box::new(move |text| {
+        if said.fetch_add(1, Ordering::Relaxed) < 10 {
+            say(text);
+        } else if !silent.swap(true, Ordering::Relaxed) {
+            say("further warnings are in the record only");
+        }
+    })
 }

@@ -1,13 +1,141 @@
 //! `nbpack sessions`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use super::Context;
+use serde_json::{Value, json};
 
-/// TO BE WRITTEN
+use super::{Context, failure::Failure};
+use crate::{
+    event::Nanos,
+    record,
+    session::{self, model::SessionInfo},
+};
+
+/// List what was recorded, newest first
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// As a JSON array
+    #[arg(long)]
+    json: bool,
+    /// Only sessions of this notebook
+    #[arg(long, value_name = "FILE")]
+    notebook: Option<PathBuf>,
+    /// Only sessions of this kernel
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// Only sessions that began on this day (UTC) or later
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    since: Option<String>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    recover(&store);
+    let mut broken = Vec::new();
+    let mut sessions = session::list_telling(&store, &mut |id, error| broken.push(format!("{id}: {error}")))?;
+    if let Some(notebook) = &args.notebook {
+        let path = context.cwd.join(notebook);
+        let found = session::find_telling(&store, &session::Selector::Notebook(path));
+        let ids = match found {
+            Ok(found) => [vec![found.id], found.others].concat(),
+            Err(session::FindError::NoSession(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        sessions.retain(|info| ids.contains(&info.id));
+    }
+    if let Some(since) = &args.since {
+        let since = parse_day(since)?;
+        sessions.retain(|info| info.started >= since);
+    }
+    sessions.retain(|info| args.kernel.as_ref().is_none_or(|kernel| info.kernel == *kernel));
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let list: Vec<Value> = sessions.iter().map(describe).collect();
+        writeln!(out, "{:#}", Value::from(list))?;
+    } else if sessions.is_empty() {
+        writeln!(out, "nothing is recorded yet")?;
+    } else {
+        write!(out, "{}", table(&sessions))?;
+    }
+    drop(out);
+    for line in &broken {
+        writeln!(std::io::stderr().lock(), "nbpack: a session cannot be read: {line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Imports what killed recorders left; what cannot be imported is said and left for the next time.
+pub(super) fn recover(store: &crate::store::Store) {
+    if let Err(error) = record::recover(store) {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        // Nobody can be told when stderr is closed.
+        writeln!(std::io::stderr().lock(), "nbpack: {error}{cause}").unwrap_or_default();
+    }
+}
+
+/// A session's head as JSON.
+pub(super) fn describe(info: &SessionInfo) -> Value {
+    json!({
+        "id": info.id,
+        "notebook": info.notebook,
+        "notebook_source": info.notebook_source,
+        "kernel": info.kernel,
+        "display_name": info.display_name,
+        "language": info.language,
+        "started": rfc3339(info.started),
+        "ended": info.ended.map(rfc3339),
+        "executions": info.executions,
+        "coverage": info.coverage,
+        "running": info.running,
+        "exit_status": info.exit_status,
+        "parent": info.parent,
+    })
+}
+
+/// A time as RFC 3339 in UTC, to the millisecond.
+pub(super) fn rfc3339(at: Nanos) -> String {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(at)).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn parse_day(text: &str) -> anyhow::Result<Nanos> {
+    let instant = format!("{text}T00:00:00Z").parse::<jiff::Timestamp>().or_else(|_| text.parse());
+    let instant = instant.map_err(|_| Failure::unable(format!("`{text}` is no day of the form YYYY-MM-DD")))?;
+    Ok(Nanos::try_from(instant.as_nanosecond()).unwrap_or(Nanos::MAX))
+}
+
+fn table(sessions: &[SessionInfo]) -> String {
+    let mut text = format!("{:<26} {:<17} {:>5}  {:<12} {:<10} NOTEBOOK\n", "SESSION", "STARTED", "CELLS", "KERNEL", "STATE");
+    for info in sessions {
+        let state = match (info.running, info.ended, info.exit_status) {
+            (true, ..) => "running",
+            (false, None, _) => "killed",
+            (false, Some(_), Some(0)) => "ended",
+            (false, Some(_), _) => "died",
+        };
+        let started = rfc3339(info.started).replace('T', " ");
+        let notebook = info.notebook.as_ref().map_or_else(|| "(not known)".to_owned(), |path| path.display().to_string());
+        text.push_str(&format!(
+            "{:<26} {:<17} {:>5}  {:<12} {:<10} {}\n",
+            info.id.0,
+            started.get(..16).unwrap_or(&started),
+            info.executions,
+            info.kernel,
+            state,
+            crate::files::display_bytes(notebook.as_bytes()),
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        assert_eq!(rfc3339(1_700_000_000_123_456_789), "2023-11-14T22:13:20.123Z");
+        assert_eq!(parse_day("1970-01-02").unwrap(), 86_400_000_000_000);
+        assert!(parse_day("yesterday").is_err());
+    }
 }

@@ -14,6 +14,7 @@ use super::{
     touched::Touched,
 };
 use crate::{
+    capture::target::host_path,
     event::{Event, Gap, now},
     files::FileError,
     session::{
@@ -75,6 +76,8 @@ pub(super) struct Importer {
     info_changed: bool,
     gaps: BTreeSet<String>,
     coverage: String,
+    /// The target's root, where that is not ours.
+    root: Option<std::os::fd::OwnedFd>,
     /// Versions of a transaction that did not commit yet.
     unwritten: Vec<FileVersion>,
 }
@@ -88,10 +91,7 @@ impl Importer {
         let (said_until, touched_until) = (cursor("said")?, cursor("touched")?);
         let info = db.info()?;
         let said = Said::load(&db, parts.env.clone())?;
-        let mut touched = Touched::load(&db, parts.known.clone(), parts.standings.clone(), info.started)?;
-        if let Some(root) = db.state("root")? {
-            touched.set_root(root.into_bytes());
-        }
+        let touched = Touched::load(&db, parts.known.clone(), parts.standings.clone(), info.started)?;
         let coverage = db.state("coverage")?.unwrap_or_else(|| info.coverage.clone());
         Ok(Self {
             reader: Reader::new(&parts.dir, touched_until),
@@ -104,6 +104,7 @@ impl Importer {
             info,
             info_changed: false,
             coverage,
+            root: None,
             unwritten: Vec::new(),
         })
     }
@@ -249,16 +250,16 @@ impl Importer {
         }
         match event {
             Event::Message(message) => match self.said.message(&self.db, &self.parts.store, &message)? {
-                Some(Moment::Busy { execution, at }) => self.touched.busy(execution, at),
+                Some(Moment::Busy { execution, at }) => {
+                    self.touched.busy(execution, at);
+                    if self.parts.foreign_root && self.root.is_none() {
+                        self.find_root()?;
+                    }
+                }
                 Some(Moment::Idle { execution, at }) => self.touched.idle(execution, at),
                 Some(Moment::Reply) | None => {}
             },
-            Event::KernelStarted { at, pid, argv } => {
-                if self.parts.foreign_root {
-                    let root = format!("/proc/{pid}/root");
-                    self.db.put_state("root", &root)?;
-                    self.touched.set_root(root.into_bytes());
-                }
+            Event::KernelStarted { at, argv, .. } => {
                 self.db.put_fact("kernel.started", &serde_json::json!({"at": at, "argv": argv}))?;
             }
             Event::KernelEnded { at, status } => {
@@ -279,6 +280,21 @@ impl Importer {
         Ok(())
     }
 
+    /// Holds on to the target's root, so that its files can be read even when its last process is gone.
+    fn find_root(&mut self) -> Result<(), DbError> {
+        use std::os::fd::AsRawFd as _;
+        let Some(inside) = self.touched.pids().into_iter().map(|pid| host_path(pid, b"/")).find(|root| root.parent().is_some())
+        else {
+            return Ok(());
+        };
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        // Without it files inside are not hashed: each is a version without a digest, which says so.
+        let Ok(root) = rustix::fs::open(&inside, flags, rustix::fs::Mode::empty()) else { return Ok(()) };
+        self.touched.set_root(format!("/proc/self/fd/{}", root.as_raw_fd()).into_bytes());
+        self.root = Some(root);
+        self.db.put_state("foreign_root", "true")
+    }
+
     fn gap(&mut self, gap: &Gap) -> Result<(), DbError> {
         self.info_changed |= self.gaps.insert(gap.reason.clone());
         self.db.put_gap(gap)
@@ -290,6 +306,13 @@ impl Importer {
             "interrupt" => {
                 self.said.interrupted();
                 Ok(())
+            }
+            // These add up: one word or line for each time.
+            "note" | "tag" | "exclude" => {
+                let plural = format!("{key}s");
+                let mut list = self.db.fact(&plural)?.and_then(|list| list.as_array().cloned()).unwrap_or_default();
+                list.push(value.clone());
+                self.db.put_fact(&plural, &serde_json::Value::from(list))
             }
             _ => self.db.put_fact(key, value),
         }

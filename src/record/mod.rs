@@ -5,9 +5,12 @@
 //! goes on.
 
 mod environment;
+pub mod facts;
 mod gate;
 mod importer;
 mod keep;
+pub mod kernel;
+mod magics;
 mod paths;
 mod preserve;
 mod recorder;

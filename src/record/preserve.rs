@@ -70,6 +70,11 @@ impl Standings {
         }
     }
 
+    /// The path, which had no standing, was changed; `old` when something was there before.
+    pub(super) fn changed(&self, path: &[u8], old: bool) {
+        self.lock().entry(path.to_vec()).or_insert(if old { Standing::Overwritten } else { Standing::Created });
+    }
+
     fn set(&self, path: &[u8], standing: Standing) {
         self.lock().insert(path.to_vec(), standing);
     }

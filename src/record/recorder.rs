@@ -23,8 +23,10 @@ use super::{
     paths::{self, Known},
     preserve::{Limits, Preserver, Standings},
     recover,
+    touched::born_since,
 };
 use crate::{
+    capture::target::host_path,
     digest::Digest,
     event::{BeforeChange, Event, EventSink, FileAccess, FileOp, Gap, Nanos, now},
     files::{self, FileError},
@@ -140,6 +142,8 @@ pub struct Recorder {
     known: Known,
     standings: Standings,
     preserver: Preserver,
+    started: Nanos,
+    foreign_root: bool,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -196,7 +200,17 @@ impl Recorder {
         let importer = Importer::load(parts.clone(), db)?;
         let threads = start_threads(&shared, parts, importer)?;
         let threads = Mutex::new(Some(Threads { importer: threads.0, worker: threads.1, lock }));
-        Ok(Arc::new(Self { id, store: store.clone(), shared, known, standings, preserver, threads }))
+        Ok(Arc::new(Self {
+            id,
+            store: store.clone(),
+            shared,
+            known,
+            standings,
+            preserver,
+            started: seed.started,
+            foreign_root: seed.foreign_root,
+            threads,
+        }))
     }
 
     /// The session's name.
@@ -227,6 +241,38 @@ impl Recorder {
         drop(threads.lock);
     }
 
+    /// Notes at once, for the next `before_change`, what a path is to this session.
+    ///
+    /// A change of a file that was there came through `before_change` first. So a change of a path without standing
+    /// makes something new; but where nobody tells us before a change, the birth time decides.
+    fn note_standing(&self, access: &FileAccess) {
+        let path = match (access.op, &access.other) {
+            (FileOp::Open { flags }, _) if flags & (libc::O_DIRECTORY | libc::O_PATH) == 0 => &access.path,
+            (FileOp::Rename { .. } | FileOp::Link, Some(other)) => other,
+            _ => return,
+        };
+        let path = paths::fold(path, paths::is_real_dir);
+        if !self.known.is_data(&path) || self.standings.of(&path).is_some() {
+            return;
+        }
+        let host = || {
+            let host = if self.foreign_root { host_path(access.pid, &path) } else { paths::as_path(&path).to_owned() };
+            std::fs::metadata(host)
+        };
+        match access.op {
+            FileOp::Open { flags } if flags & (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) == libc::O_RDONLY => {
+                if access.signature.is_some() || host().is_ok_and(|metadata| metadata.is_file()) {
+                    self.standings.read(&path);
+                }
+            }
+            FileOp::Open { .. } => {
+                let old = host().is_ok_and(|metadata| !born_since(&metadata, self.started));
+                self.standings.changed(&path, old);
+            }
+            _ => self.standings.changed(&path, false),
+        }
+    }
+
     fn append(&self, event: &Event, urgent: bool) {
         let mut front = self.shared.lock();
         append(&self.shared, &mut front, event);
@@ -254,14 +300,7 @@ impl EventSink for Recorder {
                 if self.known.is_own(&access.path) {
                     return;
                 }
-                if let FileOp::Open { flags } = access.op
-                    && flags & (libc::O_ACCMODE | libc::O_DIRECTORY | libc::O_PATH) == libc::O_RDONLY
-                {
-                    let path = paths::fold(&access.path, paths::is_real_dir);
-                    if self.known.is_data(&path) {
-                        self.standings.read(&path);
-                    }
-                }
+                self.note_standing(&access);
                 self.append(&Event::File(access), false);
             }
             other => self.append(&other, false),

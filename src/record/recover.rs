@@ -79,7 +79,7 @@ fn recover_one(store: &Store, dir: &Path) -> Result<(), ImportError> {
     let mut jobs = importer::left_aside(dir, importer.db(), &versions)?;
     let aside = jobs.len();
     // A kernel in a container is gone with its root: its files are those of the bundle.
-    if importer.db().state("root")?.is_none() {
+    if importer.db().state("foreign_root")?.is_none() {
         jobs.extend(keep::missing(&importer.db().files()?, &versions, |path| known.is_data(path)));
         jobs.extend(importer.take_jobs().into_iter().filter(|job| job.role == session::model::Role::Written));
     }

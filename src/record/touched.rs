@@ -120,6 +120,17 @@ impl Touched {
         self.root = root;
     }
 
+    /// The processes that were seen, also those whose events still wait.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let held = self.held.iter().filter_map(|(_, event)| match event {
+            Event::Process(process) => Some(process.pid),
+            _ => None,
+        });
+        let mut pids: Vec<u32> = self.processes.keys().copied().chain(held).collect();
+        pids.sort_unstable();
+        pids
+    }
+
     /// An execution began.
     pub(super) fn busy(&mut self, execution: i64, at: Nanos) {
         // What was read between two executions, and the uses of long finished ones, need no span any more.
@@ -256,12 +267,10 @@ impl Touched {
         let other = access.other.as_deref().filter(|other| other.starts_with(b"/")).map(|other| self.fold(other));
         match access.op {
             FileOp::Open { flags } => self.open(db, execution, access, path, flags),
+            // The interpreters that Linux opens with it come as events of their own.
             FileOp::Exec => {
-                self.count(db, execution, access, path.clone(), Use::Exec)?;
-                match interpreter_of(&self.host(&path)) {
-                    Some(interpreter) => self.count(db, execution, access, interpreter, Use::Exec),
-                    None => Ok(()),
-                }
+                let there = access.signature.is_some() || self.host_exists(&path);
+                self.count(db, execution, access, path, if there { Use::Exec } else { Use::Absent })
             }
             FileOp::Rename { exchange } => {
                 let Some(other) = other else { return Ok(()) };
@@ -305,6 +314,10 @@ impl Touched {
         };
         let usage = if usage == Use::Update && !existed { Use::Write } else { usage };
         self.count(db, execution, access, path, usage)
+    }
+
+    fn host_exists(&self, path: &[u8]) -> bool {
+        std::fs::metadata(as_path(&self.host(path))).is_ok()
     }
 
     /// The file was made after the session began, or is gone already.
@@ -494,15 +507,4 @@ fn time_of(event: &Event) -> Nanos {
         Event::Connection(connection) => connection.at,
         _ => 0,
     }
-}
-
-/// The program in a script's first line: Linux opens it without a system call that anybody sees.
-fn interpreter_of(host: &[u8]) -> Option<Vec<u8>> {
-    use std::io::Read as _;
-    std::fs::metadata(as_path(host)).ok().filter(std::fs::Metadata::is_file)?;
-    let mut start = Vec::new();
-    crate::files::open(as_path(host)).ok()?.take(256).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let program = line.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?;
-    program.starts_with(b"/").then(|| program.to_vec())
 }

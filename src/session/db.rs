@@ -235,6 +235,16 @@ impl Db {
             .map_err(|source| self.error("read", source))
     }
 
+    /// A fact.
+    pub fn fact(&self, key: &str) -> Row<Option<serde_json::Value>> {
+        let text: Option<String> = self
+            .connection
+            .query_row("SELECT value FROM fact WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.error("read", source))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
     /// Sets a value of the importer's own.
     pub fn put_state(&self, key: &str, value: &str) -> Row<()> {
         self.put("INSERT OR REPLACE INTO state VALUES (?1, ?2)", [key, value])
