@@ -129,13 +129,34 @@ pub(super) fn once(
         replay::Progress::Ending => line.stage("ending"),
     };
     let mut ask = |prompt: &str| ask_on_terminal(prompt).ok().flatten();
+    let quiet = Quiet::new().context("cannot put the kernel's own words aside")?;
     let result = replay::run(restored, &recorded.recording, &options, &mut ask, &mut progress);
+    drop(quiet);
     line.clear();
     result.map_err(|error| {
         let failure = Failure::unable(format!("cannot replay `{}`", recorded.name))
             .hint("`nbpack doctor` says what this machine allows; `nbpack verify` whether the bundle is whole");
         anyhow::Error::from(error).context(failure)
     })
+}
+
+/// While it lives, stdout goes nowhere: a kernel that starts greets the terminal, and `--json` must stay JSON.
+struct Quiet(std::os::fd::OwnedFd);
+
+impl Quiet {
+    fn new() -> std::io::Result<Self> {
+        let kept = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?;
+        let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdout(&nowhere)?;
+        Ok(Self(kept))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // The descriptor was valid a moment ago and is ours.
+        rustix::stdio::dup2_stdout(&self.0).unwrap_or_default();
+    }
 }
 
 /// Asks for a password on the terminal, which does not show it. `None` when there is no terminal.
