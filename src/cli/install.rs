@@ -10,10 +10,8 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{Context, failure::Failure};
-use crate::{
-    files::{self, FileError},
-    jupyter::kernelspec::{self, Kernelspec, KernelspecError, SearchPath},
-};
+use crate::files::{self, FileError};
+use crate::jupyter::kernelspec::{self, Kernelspec, KernelspecError, SearchPath};
 
 const TEMPLATE: &str = include_str!("../../kernelspec/kernel.json");
 const LOGOS: [(&str, &[u8]); 3] = [

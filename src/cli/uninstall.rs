@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, io::Write as _, path::PathBuf, process::ExitCod
 use serde_json::json;
 
 use super::{Context, failure::Failure, install::Place};
-use crate::{files::FileError, jupyter::kernelspec};
+use crate::files::FileError;
+use crate::jupyter::kernelspec;
 
 /// Remove recording kernels from Jupyter's launcher; recordings stay
 #[derive(clap::Args, Debug)]

@@ -10,13 +10,11 @@ use zeromq::{
     ZmqMessage, util::PeerIdentity,
 };
 
-use crate::{
-    event,
-    jupyter::{
-        connection::{Connection, Endpoint, Socket},
-        messages::{ExecutionState, Status},
-        wire::{self, Header, Signed, SigningKey},
-    },
+use crate::event;
+use crate::jupyter::{
+    connection::{Connection, Endpoint, Socket},
+    messages::{ExecutionState, Status},
+    wire::{self, Header, Signed, SigningKey},
 };
 
 /// How long a kernel may take to answer on control.

@@ -25,12 +25,10 @@ use super::{
     sys,
     transport::Listener,
 };
-use crate::{
-    event::{self, Event, EventSink, KernelProcess, Launch, Launcher},
-    jupyter::{
-        connection::{Connection, ConnectionError, Endpoint, Socket, Transport},
-        kernelspec::InterruptMode,
-    },
+use crate::event::{self, Event, EventSink, KernelProcess, Launch, Launcher};
+use crate::jupyter::{
+    connection::{Connection, ConnectionError, Endpoint, Socket, Transport},
+    kernelspec::InterruptMode,
 };
 
 /// The inner connection file's name in [`Config::inner_dir`].

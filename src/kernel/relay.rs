@@ -25,13 +25,11 @@ use super::{
     transport::{self, ReadHalf, WriteHalf},
     zmtp::{self, Introduction, Message, Reader, Received, Writer, ZmtpError},
 };
-use crate::{
-    event::{self, Channel, Direction, Event, EventSink, KernelProcess, MessageRecord},
-    jupyter::{
-        connection::{Connection, Endpoint, Socket},
-        messages::{ExecutionState, IoPubWelcome, Status},
-        wire::{self, Signed},
-    },
+use crate::event::{self, Channel, Direction, Event, EventSink, KernelProcess, MessageRecord};
+use crate::jupyter::{
+    connection::{Connection, Endpoint, Socket},
+    messages::{ExecutionState, IoPubWelcome, Status},
+    wire::{self, Signed},
 };
 
 /// How long the idle of a magic waits for its reply, which comes over another socket.
