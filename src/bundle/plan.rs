@@ -14,11 +14,9 @@ use super::{
     config::{PROGRAM, RunConfig, SESSION_DIR},
     tar::{self, Body, Refusal},
 };
-use crate::{
-    digest::Digest,
-    files::{self, FileError, Signature, display_bytes},
-    inventory::model::{Class, Entry, EntryKind, Inventory, Source},
-};
+use crate::digest::Digest;
+use crate::files::{self, FileError, Signature, display_bytes};
+use crate::inventory::model::{Class, Entry, EntryKind, Inventory, Source};
 
 /// Layers in one image at most; past it, fewer distributions own one.
 pub const MAX_LAYERS: usize = 110;
