@@ -25,7 +25,7 @@ const OWN: u64 = 4 << 20;
 /// Buckets for what is smaller.
 const CODE_BUCKETS: u64 = 32;
 const BYTECODE_BUCKETS: u64 = 16;
-const BASE_BUCKETS: u64 = 8;
+const BASE_BUCKETS: u64 = 4;
 const DATASET_BUCKETS: u64 = 8;
 /// Datasets that own a layer at most, the largest first.
 const OWN_DATASETS: usize = 24;
