@@ -15,10 +15,8 @@ use super::{
     read::ReadError,
     tar::{BLOCK, RawHeader, padding, parse_pax},
 };
-use crate::{
-    digest::Digest,
-    files::{self, FileError, display_bytes},
-};
+use crate::digest::Digest;
+use crate::files::{self, FileError, display_bytes};
 
 /// Members of the outer archive at most.
 const MAX_MEMBERS: usize = 2000;

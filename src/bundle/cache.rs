@@ -18,12 +18,10 @@ use super::{
     plan::{Content, LayerPlan, Planned},
     tar,
 };
-use crate::{
-    digest::{DiffId, Digest},
-    files::{self, FileError, Signature},
-    inventory::model::Source,
-    store::Store,
-};
+use crate::digest::{DiffId, Digest};
+use crate::files::{self, FileError, Signature};
+use crate::inventory::model::Source;
+use crate::store::Store;
 
 /// Two seconds, the coarsest clock of a file system in use (FAT).
 const RACY: i64 = 2_000_000_000;

@@ -12,12 +12,10 @@ use super::{
     tar::Body,
     write::WriteError,
 };
-use crate::{
-    digest::{Digest, HashingReader},
-    files::{self, FileError, Signature},
-    inventory::model::Source,
-    store::Store,
-};
+use crate::digest::{Digest, HashingReader};
+use crate::files::{self, FileError, Signature};
+use crate::inventory::model::Source;
+use crate::store::Store;
 
 /// A file's bytes, ready to be packed.
 pub(super) enum Data {

@@ -25,11 +25,9 @@ use super::{
     tar::{self, Body},
     write::WriteError,
 };
-use crate::{
-    digest::{DiffId, Digest},
-    files::{self, FileError, Signature},
-    store::Store,
-};
+use crate::digest::{DiffId, Digest};
+use crate::files::{self, FileError, Signature};
+use crate::store::Store;
 
 /// Bytes of chunks and frames in flight.
 const BUDGET: usize = 96 << 20;

@@ -14,11 +14,9 @@ use super::{
     config::{PROGRAM, RunConfig, SESSION_DIR},
     tar::{self, Body, Refusal},
 };
-use crate::{
-    digest::Digest,
-    files::{self, FileError, Signature, display_bytes},
-    inventory::model::{Class, Entry, EntryKind, Inventory, Source},
-};
+use crate::digest::Digest;
+use crate::files::{self, FileError, Signature, display_bytes};
+use crate::inventory::model::{Class, Entry, EntryKind, Inventory, Source};
 
 /// Layers in one image at most; past it, fewer distributions own one.
 pub const MAX_LAYERS: usize = 110;
@@ -27,7 +25,7 @@ const OWN: u64 = 4 << 20;
 /// Buckets for what is smaller.
 const CODE_BUCKETS: u64 = 32;
 const BYTECODE_BUCKETS: u64 = 16;
-const BASE_BUCKETS: u64 = 8;
+const BASE_BUCKETS: u64 = 4;
 const DATASET_BUCKETS: u64 = 8;
 /// Datasets that own a layer at most, the largest first.
 const OWN_DATASETS: usize = 24;

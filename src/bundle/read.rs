@@ -12,10 +12,8 @@ use super::{
     image::{self, Descriptor, ImageConfig, Index, Manifest, Platform},
     json::{self, JsonError},
 };
-use crate::{
-    digest::{DiffId, Digest},
-    files::{FileError, display_bytes},
-};
+use crate::digest::{DiffId, Digest};
+use crate::files::{FileError, display_bytes};
 
 /// More layers than Linux can stack in one overlay.
 const MAX_LAYERS: usize = 500;

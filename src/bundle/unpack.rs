@@ -24,10 +24,8 @@ use super::{
     read::{Bundle, Layer, ReadError},
     tar::{self, Body, Limits},
 };
-use crate::{
-    digest::{DiffId, Digest, HashingReader},
-    files::{FileError, display_bytes},
-};
+use crate::digest::{DiffId, Digest, HashingReader};
+use crate::files::{FileError, display_bytes};
 
 /// A layer's bytes are not what they should be.
 #[derive(Debug, thiserror::Error)]

@@ -21,10 +21,8 @@ use super::{
     tar::{self, Body},
     unpack::{self, LayerError},
 };
-use crate::{
-    digest::Digest,
-    files::{FileError, display_bytes},
-};
+use crate::digest::Digest;
+use crate::files::{FileError, display_bytes};
 
 /// What was found out about a bundle.
 #[derive(Debug)]

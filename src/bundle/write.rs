@@ -17,11 +17,9 @@ use super::{
     read::refuse_run,
     tar,
 };
-use crate::{
-    digest::{DiffId, Digest},
-    files::{self, FileError, display_bytes},
-    store::Store,
-};
+use crate::digest::{DiffId, Digest};
+use crate::files::{self, FileError, display_bytes};
+use crate::store::Store;
 
 /// How to write.
 #[derive(Clone, Copy, Debug, Default)]

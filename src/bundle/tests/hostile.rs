@@ -5,17 +5,15 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::{Value, json};
 
 use super::{Place, chain, plan_of, run_config, small, with_threads};
-use crate::{
-    bundle::{
-        CHUNK, CLAMP, Compression,
-        compress::Encoder,
-        image, json,
-        read::{Bundle, ReadError},
-        tar::{self, Body},
-        unpack,
-    },
-    digest::Digest,
+use crate::bundle::{
+    CHUNK, CLAMP, Compression,
+    compress::Encoder,
+    image, json,
+    read::{Bundle, ReadError},
+    tar::{self, Body},
+    unpack,
 };
+use crate::digest::Digest;
 
 /// An image put together by hand, to be wrong in one thing.
 struct Crafted {

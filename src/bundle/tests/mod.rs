@@ -13,12 +13,10 @@ use super::{
     verify,
     write::{self, Output, WriteError, WriteOptions, Written},
 };
-use crate::{
-    digest::Digest,
-    files::Signature,
-    inventory::model::{Class, Component, Entry, EntryKind, EnvironmentRoot, Inventory, Source},
-    store::Store,
-};
+use crate::digest::Digest;
+use crate::files::Signature;
+use crate::inventory::model::{Class, Component, Entry, EntryKind, EnvironmentRoot, Inventory, Source};
+use crate::store::Store;
 
 fn run_config() -> RunConfig {
     RunConfig {
