@@ -46,7 +46,7 @@ pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyh
     let program = words.next().unwrap_or_else(|| "/bin/sh".to_owned());
     let mut process = Command::new(find(&program, &env));
     process.args(words).env_clear().envs(env).current_dir(cwd);
-    let ended = init::run_as_first(&mut process).map_err(|error| {
+    let ended = init::run_as_first(&mut process, || {}).map_err(|error| {
         anyhow::Error::from(error).context(Failure::unable(format!("cannot run `{program}` in this image")))
     })?;
     init::unblock_signals();
