@@ -166,7 +166,8 @@ impl System {
     /// A program or library that no package owns.
     fn add_unowned(&mut self, builder: &mut Builder<'_>, path: &[u8], meta: Meta) {
         let place = if builder.in_environment(path) { Place::Environment } else { Place::Elsewhere };
-        let usage = Usage { ordinary: true, executed: true, ..Usage::default() };
+        let runs = meta.executable || rules::is_shared_library(path);
+        let usage = Usage { ordinary: true, read: true, executed: runs, ..Usage::default() };
         let verdict = builder.classify(&FactsSeed { path, place, usage });
         if !verdict.goes_in {
             builder.leave_out(path, &verdict);
@@ -222,6 +223,10 @@ impl System {
             let Some(found) = builder.tree.resolve(path) else { continue };
             match found.node {
                 Node::File(meta) if found.links.iter().any(|(at, _)| at == path) => {
+                    let own = Tag { component: Some(component), ..Tag::new(Class::SystemPackage, "system-package") };
+                    for (at, text) in found.links.iter().filter(|(at, _)| at == path) {
+                        builder.tree.add_link(at, text, own);
+                    }
                     builder.tree.add_links(&found.links);
                     if builder.packages.owner(&found.path) == Some(index) {
                         Self::add_packaged(builder, index, &found.path, meta);

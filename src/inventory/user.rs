@@ -123,15 +123,19 @@ fn add_one(
         None => (resolve_missing(builder, name), None),
     };
     if let Some(found) = &found {
-        if let Some(component) = builder.tree.touch(&found.path).map(|entry| entry.component) {
-            builder.tree.add_links(&found.links);
-            mark_loaded(builder, component);
-            return;
-        }
+        let known = builder.tree.touch(&found.path).map(|entry| entry.component);
         if node == Some(Node::Directory) {
             add_listed(builder, name, &found.path, what);
             return;
         }
+        if let Some(component) = known {
+            builder.tree.add_links(&found.links);
+            mark_loaded(builder, component);
+            return;
+        }
+    } else if what.usage.listed && !what.usage.read && !what.usage.executed {
+        // A directory that was not there, or that the session made and removed.
+        return;
     }
     // A directory that was asked for and is not there: it was not there then either, or the session removed it.
     if found.is_none() && what.usage.listed && !what.usage.read && input.is_none() {

@@ -85,12 +85,12 @@ fn used(recording: &mut Recording, path: &Path, usage: Use) {
     });
 }
 
-fn take(recording: &Recording, store: &Store, options: &Options) -> Inventory {
+pub(crate) fn take(recording: &Recording, store: &Store, options: &Options) -> Inventory {
     inventory::take(recording, store, options, &mut |_| {}).unwrap()
 }
 
 /// Makes the root as plain files.
-fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
+pub(crate) fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
     for (path, entry) in &inventory.entries {
         let at = root.join(std::ffi::OsString::from_vec(path.clone()));
         fs::create_dir_all(at.parent().unwrap()).unwrap();
@@ -121,7 +121,7 @@ fn materialise(inventory: &Inventory, store: &Store, root: &Path) {
 }
 
 /// Runs a command in a root, or says why that cannot be tried here.
-fn in_root(root: &Path, argv: &[&str]) -> Option<String> {
+pub(crate) fn in_root(root: &Path, argv: &[&str]) -> Option<String> {
     let allowed = Command::new("unshare").args(["-r", "true"]).output().is_ok_and(|output| output.status.success());
     if !allowed {
         skipped("no user namespaces, and so no chroot");
@@ -141,7 +141,7 @@ fn in_root(root: &Path, argv: &[&str]) -> Option<String> {
 }
 
 /// No entry lies below a link or a file.
-fn assert_sound(inventory: &Inventory) {
+pub(crate) fn assert_sound(inventory: &Inventory) {
     for path in inventory.entries.keys() {
         assert!(!path.starts_with(b"/") && !path.ends_with(b"/"), "{}", String::from_utf8_lossy(path));
         let mut ancestor = path.as_slice();
@@ -160,42 +160,6 @@ fn entry<'a>(inventory: &'a Inventory, path: &Path) -> Option<&'a nbpack::invent
 
 fn left_out<'a>(inventory: &'a Inventory, path: &Path) -> Option<&'a str> {
     inventory.left_out.iter().find(|out| out.path == path.as_os_str().as_bytes()).map(|out| out.rule.as_str())
-}
-
-#[test]
-fn a_root_of_a_virtual_environment_imports_and_has_a_shell() {
-    let Some(python) = python() else { return };
-    let env = TestEnv::new();
-    let store = Store::open(&env.path().join("data")).unwrap();
-    let recording = recording(&python, &env.work(), &env.path().join("home"));
-    let inventory = take(&recording, &store, &Options::default());
-    assert_sound(&inventory);
-    assert!(inventory.warnings.is_empty(), "{:?}", inventory.warnings);
-    assert_eq!(inventory.roots[0].role, 0);
-    assert_eq!(inventory.roots[0].canonical, Path::new("/opt/nbpack/env/0"));
-    let root = env.path().join("root");
-    // What the imports below do not need would only cost time.
-    let large = ["jupyterlab", "notebook", "polars", "polars-runtime-32", "duckdb", "debugpy", "statsmodels", "jedi"];
-    let mut copied = inventory.clone();
-    copied.entries.retain(|_, entry| {
-        entry.component.is_none_or(|at| !large.contains(&inventory.components[at].name.as_str()))
-            && !matches!(&entry.kind, EntryKind::File { source: Source::Bytecode { .. }, .. })
-    });
-    materialise(&copied, &store, &root);
-    let code = "import pandas, sklearn, matplotlib.pyplot, pyarrow, sys, ssl, sqlite3, ctypes; print(sys.prefix)";
-    let Some(prefix) = in_root(&root, &[python.to_str().unwrap(), "-B", "-c", code]) else { return };
-    let expected = python.parent().unwrap().parent().unwrap();
-    assert_eq!(prefix.trim(), expected.to_str().unwrap());
-    let script = "ls / | head -40; grep -c root /etc/passwd; locale -a; echo x | gzip | gzip -d | sed s/x/y/; tar --version | head -1; \
-        find /usr -maxdepth 1 | awk 'END{print NR}'; tput -T xterm cols; python3 -c 1 2>/dev/null; true";
-    let listed = in_root(&root, &["bash", "-c", script]).unwrap();
-    assert!(listed.contains("bin\n") && listed.contains("\ny\n"), "{listed}");
-    let modules = "import ssl, json, sys, os, time\n\
-        print(len(ssl.create_default_context().get_ca_certs()) > 50, os.path.expanduser('~ada'), time.tzname != ())\n\
-        import numpy; print(numpy.__file__)";
-    let said = in_root(&root, &[python.to_str().unwrap(), "-B", "-c", modules]).unwrap();
-    assert!(said.starts_with("True "), "{said}");
-    assert!(said.contains(expected.to_str().unwrap()), "{said}");
 }
 
 /// A virtual environment of the system's own interpreter, if there is one.
@@ -358,6 +322,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     let changed = write(&work.join("in/changed.csv"), "new content");
     let plain = write(&work.join("in/plain.csv"), "as it is");
     write(&work.join("in/unread.csv"), "nobody read me");
+    write(&work.join("sub/name.txt"), "nobody read me");
     let module = write(&work.join("helper.py"), "x = 1");
     let named = write(&work.join("cfg.yml"), "a: 1");
     write(&work.join("results/old.csv"), "old");
@@ -373,7 +338,9 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     for path in [&overwritten, &changed, &plain, &module, &key, &history, &big, &work.join("link/far.csv"), &dotenv] {
         used(&mut recording, path, Use::Read);
     }
-    used(&mut recording, &work.join("in"), Use::List);
+    for listed in ["in", "", "sub", "never"] {
+        used(&mut recording, &work.join(listed), Use::List);
+    }
     let before = version(&mut recording, &store, &overwritten, b"before", true, Role::Read);
     version(&mut recording, &store, &changed, b"old", false, Role::Read);
     let made = write(&work.join("results/made.csv"), "made");
@@ -397,6 +364,8 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     assert_eq!(entry(&inventory, &module).unwrap().class, Class::LocalModule);
     assert_eq!(entry(&inventory, &named).unwrap().rule, "named-in-code");
     assert!(matches!(entry(&inventory, &work.join("in/unread.csv")).unwrap().kind, EntryKind::Placeholder));
+    assert!(matches!(entry(&inventory, &work.join("sub/name.txt")).unwrap().kind, EntryKind::Placeholder));
+    assert!(left_out(&inventory, &work.join("never")).is_none());
     assert!(matches!(entry(&inventory, &work.join("results")).unwrap().kind, EntryKind::Directory));
     assert!(entry(&inventory, &work.join("results/old.csv")).is_none());
     assert_eq!(left_out(&inventory, &made), Some("result"));
@@ -502,4 +471,25 @@ fn a_kernel_whose_interpreter_is_gone_cannot_be_packed() {
     let gone = env.path().join("gone/bin/python");
     let error = inventory::take(&recording(&gone, &env.work(), env.path()), &store, &Options::default(), &mut |_| {});
     assert!(error.unwrap_err().to_string().contains("gone/bin/python"));
+}
+
+#[test]
+fn a_root_of_the_systems_r_fits_a_model() {
+    let env = TestEnv::new();
+    let r = Path::new("/usr/bin/R");
+    if !r.exists() {
+        skipped("no R");
+        return;
+    }
+    let store = Store::open(&env.path().join("data")).unwrap();
+    let mut recording = recording(r, &env.work(), &env.path().join("home"));
+    recording.info.argv = ["R", "--slave", "-e", "1"].map(str::to_owned).to_vec();
+    let inventory = take(&recording, &store, &Options::default());
+    assert_sound(&inventory);
+    assert_eq!(inventory::run_config(&recording, &inventory).argv[0], "/usr/bin/R");
+    let root = env.path().join("root");
+    materialise(&inventory, &store, &root);
+    let code = "x <- data.frame(a = 1:3, b = c(2, 4, 6)); cat(round(coef(lm(b ~ a, x))[['a']]))";
+    let Some(said) = in_root(&root, &["R", "--slave", "-e", code]) else { return };
+    assert_eq!(said.trim(), "2");
 }

@@ -3,4 +3,5 @@
 mod browser;
 mod colleague;
 mod engines;
+mod inventory;
 mod kills;
