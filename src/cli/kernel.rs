@@ -11,10 +11,9 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure};
+use super::{Context, failure::Failure, restored};
 use crate::{
-    capture,
-    event,
+    capture, event,
     files::{self, FileError},
     jupyter::{
         connection::{self, Connection},
@@ -22,6 +21,7 @@ use crate::{
     },
     kernel::{self, SignalMode},
     record::{Limits, SessionSeed, facts, kernel::Setup},
+    restore::{self, SpecOptions},
     store::Store,
 };
 
@@ -58,7 +58,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inner = inner_dir(context)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
-        Some(_) => anyhow::bail!(Failure::unable("restored kernels cannot be run by this build")),
+        Some(name) => restored_setup(name, &args.rest, context, front, inner.path(), capture)?,
         None => wrapped(&args, context, front, inner.path(), capture)?,
     };
     let ended = crate::record::kernel::run(setup);
@@ -105,7 +105,11 @@ fn say(text: &str) {
 fn store(context: &Context) -> Option<Store> {
     let usual = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
     if !context.store_root.starts_with(&usual) {
-        say(&format!("`{}` cannot be written; the session goes to `{}`", usual.display(), context.store_root.display()));
+        say(&format!(
+            "`{}` cannot be written; the session goes to `{}`",
+            usual.display(),
+            context.store_root.display()
+        ));
     }
     Store::open(&context.store_root)
         .inspect_err(|error| say(&format!("this session is not recorded: {error}: {}", error.source)))
@@ -149,6 +153,76 @@ fn wrapped(
         interrupt_mode: spec.interrupt_mode,
         capture,
         contain: None,
+        on_session: Box::new(|_| {}),
+        warn: warn_once_each(),
+    })
+}
+
+/// The kernel of a restored bundle: in its container, without the user's home, environment or network.
+fn restored_setup(
+    name: &str,
+    rest: &[OsString],
+    context: &Context,
+    front: Connection,
+    inner: &Path,
+    capture: capture::Options,
+) -> anyhow::Result<Setup> {
+    let restored = restored::resolve(name, context)?;
+    restored::say_machine(&restored, context);
+    let store = context.store()?;
+    let inside = restore::kernel_setup(&restored, &store, SpecOptions::default())?;
+    let run = &restored.run;
+    let (notebook, notebook_source) = notebook(&front, context);
+    let seed = SessionSeed {
+        started: event::now(),
+        kernel: run.kernel.clone(),
+        display_name: run.display_name.clone(),
+        language: run.language.clone(),
+        argv: run.argv.clone(),
+        interrupt_mode: run.interrupt_mode.clone(),
+        kernel_env: BTreeMap::new(),
+        cwd: inside.cwd.clone(),
+        notebook,
+        notebook_source,
+        user: run.user.clone(),
+        uid: run.uid,
+        gid: run.gid,
+        home: run.home.clone(),
+        host: run.host.clone(),
+        parent: Some(restored.manifest),
+        environment: inside.env.iter().cloned().collect(),
+        facts: facts::collect(None),
+        own_dirs: Vec::new(),
+        foreign_root: true,
+        limits: Limits::default(),
+    };
+    let mut argv = inside.argv.clone();
+    argv.extend(rest.iter().cloned());
+    // The proxy watches the manager, which it knows by this variable; inside it means nothing.
+    let parent = context.env.get_key_value(OsStr::new("JPY_PARENT_PID"));
+    let env = inside.env.iter().cloned().chain(parent.map(|(name, value)| (name.clone(), value.clone()))).collect();
+    let (cwd, inner_dir_inside) = (inside.cwd.clone(), inside.inner_dir_inside.clone());
+    let (program, inner_dir) = (capture.program.clone(), inner.to_owned());
+    let contain = move |launch: event::Launch| {
+        let (launch, cleanup) = inside.contain(launch, &inner_dir, &program).map_err(std::io::Error::other)?;
+        Ok((launch, Box::new(cleanup) as Box<dyn Send>))
+    };
+    Ok(Setup {
+        store: Some(store),
+        front,
+        seed,
+        argv,
+        env,
+        cwd,
+        inner_dir: inner.to_owned(),
+        inner_dir_inside,
+        signal_mode: SignalMode::Container,
+        interrupt_mode: match run.interrupt_mode.as_str() {
+            "message" => InterruptMode::Message,
+            _ => InterruptMode::Signal,
+        },
+        capture,
+        contain: Some(Box::new(contain)),
         on_session: Box::new(|_| {}),
         warn: warn_once_each(),
     })
