@@ -123,7 +123,8 @@ pub fn without_strings(code: &str) -> String {
 
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let code = without_strings(code);
+    // Several statements on one line are several lines.
+    let code = without_strings(code).replace(';', "\n");
     let mut defines = BTreeSet::new();
     let mut imported = BTreeSet::new();
     for found in DEFINES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)) {
@@ -154,6 +155,13 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         }
     }
     (defines, uses)
+}
+
+/// What the kernel itself reads and writes in every execution: its history, caches, pseudo-files.
+fn is_kernels_own(path: &[u8]) -> bool {
+    let within = |part: &str| path.windows(part.len()).any(|window| window == part.as_bytes());
+    ["/.ipython/", "/.cache/", "/__pycache__/", "/.config/matplotlib/"].into_iter().any(within)
+        || ["/proc/", "/dev/", "/sys/"].iter().any(|place| path.starts_with(place.as_bytes()))
 }
 
 /// Names under which modules are imported everywhere: calling into them changes no object of the notebook's.
@@ -194,7 +202,7 @@ impl Lineage {
             let (defines, uses) = names(&execution.code);
             lineage.nodes.insert(execution.id, Node { defines, uses, ..Node::default() });
         }
-        for file in &recording.files {
+        for file in recording.files.iter().filter(|file| !is_kernels_own(&file.path)) {
             let Some(node) = file.execution.and_then(|id| lineage.nodes.get_mut(&id)) else { continue };
             match file.usage {
                 Use::Read | Use::Exec | Use::RenameFrom => drop(node.reads.insert(file.path.clone())),
@@ -258,10 +266,10 @@ mod tests {
 
     #[test]
     fn names_that_are_bound_and_changed_are_found() {
-        let code = "import numpy as np, os.path\nfrom a import (b, c)\nx, y = f(1)\ndf['k'] = x\nitems.append(z)\n\
+        let code = "import numpy as np, os.path; k = 1\nfrom a import (b, c)\nx, y = f(1)\ndf['k'] = x\nitems.append(z)\n\
                     for i, j in pairs:\n    total += i\nwith open(p) as fh: pass\ndef g(q): return q\n# w = 1\ns = 'v = 2'";
         let (defines, uses) = names(code);
-        assert_eq!(defines, set(&["np", "os", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"]));
+        assert_eq!(defines, set(&["np", "os", "k", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"]));
         assert!(uses.is_superset(&set(&["f", "x", "z", "pairs", "p"])));
         assert!(!uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
     }
