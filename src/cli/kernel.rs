@@ -13,8 +13,7 @@ use anyhow::Context as _;
 
 use super::{Context, failure::Failure, restored};
 use crate::{
-    capture,
-    event,
+    capture, event,
     files::{self, FileError},
     jupyter::{
         connection::{self, Connection},
@@ -59,7 +58,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inner = inner_dir(context)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
-        Some(name) => restored_kernel(name, context, front, inner.path(), capture)?,
+        Some(name) => restored_setup(name, &args.rest, context, front, inner.path(), capture)?,
         None => wrapped(&args, context, front, inner.path(), capture)?,
     };
     let ended = crate::record::kernel::run(setup);
@@ -106,7 +105,11 @@ fn say(text: &str) {
 fn store(context: &Context) -> Option<Store> {
     let usual = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
     if !context.store_root.starts_with(&usual) {
-        say(&format!("`{}` cannot be written; the session goes to `{}`", usual.display(), context.store_root.display()));
+        say(&format!(
+            "`{}` cannot be written; the session goes to `{}`",
+            usual.display(),
+            context.store_root.display()
+        ));
     }
     Store::open(&context.store_root)
         .inspect_err(|error| say(&format!("this session is not recorded: {error}: {}", error.source)))
@@ -155,21 +158,21 @@ fn wrapped(
     })
 }
 
-/// The kernel of a restored bundle, in its container; it is recorded again, and its session names the bundle.
-fn restored_kernel(
+/// The kernel of a restored bundle: in its container, without the user's home, environment or network.
+fn restored_setup(
     name: &str,
+    rest: &[OsString],
     context: &Context,
     front: Connection,
     inner: &Path,
     capture: capture::Options,
 ) -> anyhow::Result<Setup> {
-    let found = restored::resolve(name, context)?;
-    restored::say_machine(&found, context);
-    let kernel = restore::kernel_setup(&found, &context.store()?, SpecOptions::default())?;
+    let restored = restored::resolve(name, context)?;
+    restored::say_machine(&restored, context);
+    let store = context.store()?;
+    let inside = restore::kernel_setup(&restored, &store, SpecOptions::default())?;
+    let run = &restored.run;
     let (notebook, notebook_source) = notebook(&front, context);
-    let run = &found.run;
-    let mut facts = facts::collect(None);
-    facts.insert("kernelspec.metadata".to_owned(), serde_json::json!({ "debugger": run.debugger }));
     let seed = SessionSeed {
         started: event::now(),
         kernel: run.kernel.clone(),
@@ -178,7 +181,7 @@ fn restored_kernel(
         argv: run.argv.clone(),
         interrupt_mode: run.interrupt_mode.clone(),
         kernel_env: BTreeMap::new(),
-        cwd: kernel.cwd.clone(),
+        cwd: inside.cwd.clone(),
         notebook,
         notebook_source,
         user: run.user.clone(),
@@ -186,23 +189,26 @@ fn restored_kernel(
         gid: run.gid,
         home: run.home.clone(),
         host: run.host.clone(),
-        parent: Some(found.manifest),
-        environment: kernel.env.iter().cloned().collect(),
-        facts,
+        parent: Some(restored.manifest),
+        environment: inside.env.iter().cloned().collect(),
+        facts: facts::collect(None),
         own_dirs: Vec::new(),
         foreign_root: true,
         limits: Limits::default(),
     };
-    let interrupt_mode = if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal };
-    let (inner_dir, program) = (inner.to_owned(), capture.program.clone());
-    let (argv, env, cwd) = (kernel.argv.clone(), kernel.env.clone(), kernel.cwd.clone());
-    let inner_dir_inside = kernel.inner_dir_inside.clone();
-    let contain = move |launch| match kernel.contain(launch, &inner_dir, &program) {
-        Ok((launch, guard)) => Ok((launch, Box::new(guard) as Box<dyn Send>)),
-        Err(error) => Err(std::io::Error::other(error)),
+    let mut argv = inside.argv.clone();
+    argv.extend(rest.iter().cloned());
+    // The proxy watches the manager, which it knows by this variable; inside it means nothing.
+    let parent = context.env.get_key_value(OsStr::new("JPY_PARENT_PID"));
+    let env = inside.env.iter().cloned().chain(parent.map(|(name, value)| (name.clone(), value.clone()))).collect();
+    let (cwd, inner_dir_inside) = (inside.cwd.clone(), inside.inner_dir_inside.clone());
+    let (program, inner_dir) = (capture.program.clone(), inner.to_owned());
+    let contain = move |launch: event::Launch| {
+        let (launch, cleanup) = inside.contain(launch, &inner_dir, &program).map_err(std::io::Error::other)?;
+        Ok((launch, Box::new(cleanup) as Box<dyn Send>))
     };
     Ok(Setup {
-        store: store(context),
+        store: Some(store),
         front,
         seed,
         argv,
@@ -211,7 +217,10 @@ fn restored_kernel(
         inner_dir: inner.to_owned(),
         inner_dir_inside,
         signal_mode: SignalMode::Container,
-        interrupt_mode,
+        interrupt_mode: match run.interrupt_mode.as_str() {
+            "message" => InterruptMode::Message,
+            _ => InterruptMode::Signal,
+        },
         capture,
         contain: Some(Box::new(contain)),
         on_session: Box::new(|_| {}),

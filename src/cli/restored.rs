@@ -99,7 +99,9 @@ pub(super) fn explain(error: RestoreError, name: &str) -> anyhow::Error {
         RestoreError::Bundle { source, .. } if source.is_damage() => damaged_hint(name),
         RestoreError::Layer { source, .. } => match &**source {
             bundle::unpack::UnpackError::Layer { source, .. } if source.is_damage() => damaged_hint(name),
-            _ if error.is_full() => "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned(),
+            _ if error.is_full() => {
+                "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned()
+            }
             _ => String::new(),
         },
         _ => String::new(),
@@ -171,7 +173,8 @@ pub(super) fn run_in_engine(
             .into());
     }
     let missing = |error| {
-        let failure = Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
+        let failure =
+            Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
         anyhow::Error::from(error).context(failure)
     };
     let mut load = Command::new(engine.program());

@@ -1,13 +1,324 @@
 //! `nbpack show`.
 
-use std::process::ExitCode;
+mod text;
 
-use super::Context;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-/// TO BE WRITTEN
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+use super::{Context, failure::Failure, sessions};
+use crate::{
+    bundle::{config, read::Bundle},
+    files, inventory, record,
+    session::{
+        self, DbError, Selector,
+        model::{Execution, FileVersion, Recording, Role},
+    },
+    store::Store,
+};
+
+/// Show what a session, a notebook's last session, or a bundle holds
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A session's name or its beginning, a notebook, or a bundle [default: the last session]
+    #[arg(value_name = "SESSION|NOTEBOOK|BUNDLE")]
+    subject: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// The executions in their true order, with code and outputs
+    #[arg(long)]
+    cells: bool,
+    /// The inputs as they were first read, and the results
+    #[arg(long)]
+    datasets: bool,
+    /// Distributions and packages
+    #[arg(long)]
+    libraries: bool,
+    /// Which cell read and wrote which file
+    #[arg(long)]
+    lineage: bool,
+    /// The session as it really ran, as a notebook
+    #[arg(long, conflicts_with_all = ["json", "cells", "datasets", "libraries", "lineage", "why"])]
+    notebook: bool,
+    /// What a file is to the session, and which rule says so
+    #[arg(long, value_name = "PATH")]
+    why: Option<PathBuf>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+impl Args {
+    fn is_whole(&self) -> bool {
+        !(self.cells || self.datasets || self.libraries || self.lineage || self.why.is_some())
+    }
+}
+
+/// What is shown.
+struct Subject {
+    recording: Recording,
+    /// Other sessions that fit as well.
+    others: Vec<String>,
+    /// How it was recognised, where that is worth a word.
+    by: Option<&'static str>,
+    /// From a bundle: its software list.
+    components: Option<Value>,
+    /// The bundle's manifest digest.
+    manifest: Option<String>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    sessions::recover(&store);
+    let mut subject = load(args.subject.as_deref(), context, &store)?;
+    if subject.manifest.is_none() && subject.recording.info.running {
+        record::complete(&store, &mut subject.recording);
+    }
+    let mut out = std::io::stdout().lock();
+    if args.notebook {
+        writeln!(out, "{:#}", session::notebook(&subject.recording, session::Form::AsRun))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let needs_inventory = args.why.is_some() || (args.libraries && subject.components.is_none());
+    let inventory = if needs_inventory && subject.manifest.is_none() { Some(take(&subject.recording, &store)?) } else { None };
+    let why = args.why.as_ref().map(|path| why(&context.cwd.join(path), &subject.recording, inventory.as_ref())).transpose()?;
+    if args.json {
+        writeln!(out, "{:#}", json_of(&args, &subject, inventory.as_ref(), why))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.is_whole() {
+        write!(out, "{}", text::summary(&subject))?;
+    }
+    if args.cells {
+        write!(out, "{}", text::cells(&subject.recording))?;
+    }
+    if args.datasets {
+        write!(out, "{}", text::datasets(&subject.recording))?;
+    }
+    if args.libraries {
+        write!(out, "{}", text::libraries(&components(&subject, inventory.as_ref())))?;
+    }
+    if args.lineage {
+        write!(out, "{}", text::lineage(&subject.recording))?;
+    }
+    if let Some(why) = why {
+        write!(out, "{}", text::why(&why))?;
+    }
+    drop(out);
+    if !context.quiet && !subject.others.is_empty() {
+        let line = format!("other sessions of it: {}", subject.others.join(", "));
+        writeln!(std::io::stderr().lock(), "{line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Result<Subject> {
+    let path = subject.map(|word| context.cwd.join(word)).filter(|path| path.exists());
+    let selector = match (subject, path) {
+        (None | Some("latest"), None) => Selector::Latest,
+        (Some(_), Some(path)) if path.extension().is_some_and(|extension| extension == "ipynb") => Selector::Notebook(path),
+        (Some(_), Some(path)) => return of_bundle(&path),
+        (Some(word), None) if word.ends_with(".ipynb") => Selector::Notebook(context.cwd.join(word)),
+        (Some(word), None) => Selector::Id(word.to_owned()),
+        (None, Some(_)) => Selector::Latest,
+    };
+    let found = session::find_telling(store, &selector).with_context(|| {
+        let what = subject.unwrap_or("the last session");
+        Failure::unable(format!("cannot show `{what}`")).hint("`nbpack sessions` lists what was recorded")
+    })?;
+    let others = found.others.iter().map(|id| id.0.clone()).collect();
+    let recording = session::read_id(store, &found.id)?;
+    let by = matches!(selector, Selector::Notebook(_)).then_some(found.by);
+    Ok(Subject { recording, others, by, components: None, manifest: None })
+}
+
+/// Reads the record of a bundle into a directory that is gone afterwards.
+fn of_bundle(path: &Path) -> anyhow::Result<Subject> {
+    let cannot = || Failure::unable(format!("cannot show `{}`", path.display()));
+    let bundle = Bundle::open_any(path).with_context(cannot)?;
+    let dir = tempfile::tempdir().map_err(files::FileError::new("create a directory in", Path::new("/tmp")))?;
+    let db = dir.path().join("session.db");
+    files::publish_bytes(&db, 0o600, &bundle.read_session_file(config::SESSION_DB).with_context(cannot)?)?;
+    files::create_private_dir(&dir.path().join("blobs"))?;
+    let recording = loop {
+        match session::read(&db) {
+            // Large outputs are fetched as they are asked for: each time there is one more.
+            Err(DbError::Blob { digest, .. }) => {
+                let name = digest.hex();
+                let bytes = bundle.read_session_file(&format!("{}/{name}", config::SESSION_BLOBS)).with_context(cannot)?;
+                files::publish_bytes(&dir.path().join("blobs").join(name), 0o600, &bytes)?;
+            }
+            other => break other.with_context(cannot)?,
+        }
+    };
+    let components = bundle.read_session_file(config::COMPONENTS).with_context(cannot)?;
+    let components = serde_json::from_slice(&components).with_context(cannot)?;
+    let manifest = Some(bundle.manifest_digest().to_string());
+    Ok(Subject { recording, others: Vec::new(), by: None, components: Some(components), manifest })
+}
+
+fn take(recording: &Recording, store: &Store) -> anyhow::Result<inventory::model::Inventory> {
+    let taken = inventory::take(recording, store, &inventory::Options::default(), &mut |_| {});
+    taken.with_context(|| Failure::unable("the session's software cannot be listed"))
+}
+
+fn components(subject: &Subject, inventory: Option<&inventory::model::Inventory>) -> Value {
+    match (&subject.components, inventory) {
+        (Some(components), _) => components.clone(),
+        (None, Some(inventory)) => json!(inventory.components),
+        (None, None) => json!([]),
+    }
+}
+
+fn why(path: &Path, recording: &Recording, inventory: Option<&inventory::model::Inventory>) -> anyhow::Result<Value> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let Some(inventory) = inventory else {
+        let failure = Failure::unable("a bundle's record does not tell which rule put a file in");
+        return Err(failure.hint("ask where the session was recorded: `nbpack show SESSION --why PATH`").into());
+    };
+    let bytes = path.as_os_str().as_bytes();
+    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let explained = inventory::explain(inventory, bytes).or_else(|| inventory::explain(inventory, resolved.as_os_str().as_bytes()));
+    let explained = explained.ok_or_else(|| {
+        Failure::no(format!("`{}` is no part of this session", path.display()))
+            .hint("`nbpack show --lineage` lists the files that cells read and wrote")
+    })?;
+    let uses: Vec<Value> = recording
+        .files
+        .iter()
+        .filter(|file| file.path == bytes || file.path == resolved.as_os_str().as_bytes())
+        .map(|file| json!({"execution": file.execution, "use": file.usage, "count": file.count}))
+        .collect();
+    Ok(json!({
+        "path": shown(bytes),
+        "class": explained.class,
+        "rule": explained.rule,
+        "text": explained.text,
+        "image_path": explained.image_path.as_deref().map(shown),
+        "uses": uses,
+    }))
+}
+
+/// A path as text for a person or JSON; bytes that are no text are escaped.
+fn shown(path: &[u8]) -> String {
+    files::display_bytes(path).to_string()
+}
+
+fn json_of(args: &Args, subject: &Subject, inventory: Option<&inventory::model::Inventory>, why: Option<Value>) -> Value {
+    let recording = &subject.recording;
+    let whole = args.is_whole();
+    let mut object = Map::new();
+    object.insert("session".to_owned(), sessions::describe(&recording.info));
+    object.insert("bundle".to_owned(), json!(subject.manifest));
+    object.insert("recognised_by".to_owned(), json!(subject.by));
+    object.insert("other_sessions".to_owned(), json!(subject.others));
+    if whole || args.cells {
+        let cells: Vec<Value> = recording.executions.iter().map(|execution| execution_json(execution, args.cells)).collect();
+        object.insert("executions".to_owned(), cells.into());
+    }
+    if whole || args.datasets {
+        object.insert("datasets".to_owned(), versions_json(recording, Role::Read));
+        object.insert("results".to_owned(), versions_json(recording, Role::Written));
+    }
+    if args.libraries {
+        object.insert("libraries".to_owned(), components(subject, inventory));
+    }
+    if args.lineage {
+        object.insert("lineage".to_owned(), lineage_json(recording));
+    }
+    if let Some(why) = why {
+        object.insert("why".to_owned(), why);
+    }
+    if whole {
+        let info = &recording.info;
+        object.insert("argv".to_owned(), json!(info.argv));
+        object.insert("cwd".to_owned(), json!(info.cwd));
+        object.insert("gaps".to_owned(), json!(recording.gaps));
+        object.insert("connections".to_owned(), json!(recording.connections));
+        object.insert("environment".to_owned(), json!(recording.environment));
+        object.insert("facts".to_owned(), json!(recording.facts));
+        let processes = recording.processes.iter().map(|process| {
+            let argv: Vec<String> = process.argv.iter().map(|arg| shown(arg)).collect();
+            json!({"pid": process.pid, "ppid": process.ppid, "exe": shown(&process.exe), "argv": argv, "execution": process.execution})
+        });
+        object.insert("processes".to_owned(), processes.collect());
+    }
+    Value::Object(object)
+}
+
+/// An execution as JSON; without `outputs` only how many there are.
+fn execution_json(execution: &Execution, outputs: bool) -> Value {
+    let mut value = json!(execution);
+    let times = [
+        ("sent", Some(execution.sent)),
+        ("busy", execution.busy),
+        ("reply", execution.reply),
+        ("idle", execution.idle),
+    ];
+    if let Some(object) = value.as_object_mut() {
+        for (name, time) in times {
+            object.insert(name.to_owned(), json!(time.map(sessions::rfc3339)));
+        }
+        let list: Value = if outputs {
+            execution.outputs.iter().map(session::notebook_output).collect()
+        } else {
+            json!(execution.outputs.len())
+        };
+        object.insert("outputs".to_owned(), list);
+    }
+    value
+}
+
+/// Of each path the content in this role, first read first.
+fn versions(recording: &Recording, role: Role) -> Vec<&FileVersion> {
+    recording.versions.iter().filter(|version| version.role == role).collect()
+}
+
+fn versions_json(recording: &Recording, role: Role) -> Value {
+    let list = versions(recording, role).into_iter().map(|version| {
+        json!({
+            "path": shown(&version.path),
+            "digest": version.digest,
+            "size": version.signature.size,
+            "execution": version.execution,
+            "kept": version.kept,
+            "unstable": version.unstable,
+            "note": version.note,
+        })
+    });
+    list.collect()
+}
+
+/// For each execution the files it used and generated (PROV's words), as far as their content is known.
+fn lineage_json(recording: &Recording) -> Value {
+    let entry = |version: &FileVersion| json!({"path": shown(&version.path), "digest": version.digest});
+    let of = |execution: Option<i64>, role: Role| -> Value {
+        versions(recording, role).into_iter().filter(|version| version.execution == execution).map(entry).collect()
+    };
+    let executions = recording.executions.iter().map(|execution| Some(execution.id));
+    std::iter::once(None)
+        .chain(executions)
+        .map(|execution| {
+            // What is read again unchanged has no new version: the uses say it.
+            let again: Vec<String> = recording
+                .files
+                .iter()
+                .filter(|file| file.execution == execution && matches!(file.usage, session::model::Use::Read | session::model::Use::Update))
+                .filter(|file| recording.versions.iter().any(|version| version.path == file.path))
+                .map(|file| shown(&file.path))
+                .collect();
+            json!({
+                "execution": execution,
+                "used": of(execution, Role::Read),
+                "read": again,
+                "generated": of(execution, Role::Written),
+            })
+        })
+        .filter(|entry| {
+            ["used", "read", "generated"].iter().any(|name| entry[name].as_array().is_some_and(|list| !list.is_empty()))
+        })
+        .collect()
 }

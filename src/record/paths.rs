@@ -36,7 +36,7 @@ const SYSTEM: &[&str] = &[
     "/gnu/store",
 ];
 const INSTALLED: &[&str] = &["bin", "lib", "lib64", "libexec", "include", "share", "etc", "conda-meta", "pkgs", "ssl"];
-const INSTALLED_PARTS: &[&[u8]] = &[b"/site-packages/", b"/dist-packages/", b"/__pycache__/"];
+const INSTALLED_PARTS: &[&[u8]] = &[b"/site-packages/", b"/dist-packages/", b"/__pycache__/", b"/lib/python3."];
 /// Never hashed, copied or preserved: `secrets` has the full table for what leaves.
 const PRIVATE_PARTS: &[&[u8]] = &[
     b"/.ssh/",
@@ -58,7 +58,15 @@ impl Known {
     pub(super) fn new(argv0: Option<&Path>, own: Vec<PathBuf>) -> Self {
         let mut environments = Vec::new();
         let resolved = argv0.and_then(|path| std::fs::canonicalize(path).ok());
-        for executable in [argv0.map(Path::to_owned), resolved].into_iter().flatten() {
+        // A virtual environment names the interpreter it was made from.
+        let home = argv0.and_then(Path::parent).and_then(Path::parent).and_then(|prefix| {
+            let config = crate::files::read_bounded(&prefix.join("pyvenv.cfg"), 64 << 10).ok()?;
+            let config = String::from_utf8_lossy(&config).into_owned();
+            let home = config.lines().find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == "home"))?.1;
+            Some(Path::new(home.trim()).join("python"))
+        });
+        let home_resolved = home.as_ref().and_then(|path| std::fs::canonicalize(path).ok());
+        for executable in [argv0.map(Path::to_owned), resolved, home, home_resolved].into_iter().flatten() {
             if let Some(prefix) = executable.parent().and_then(Path::parent).filter(|prefix| *prefix != Path::new("/"))
             {
                 environments.extend(INSTALLED.iter().map(|name| prefix.join(name)));
@@ -82,6 +90,7 @@ impl Known {
         !(INSTALLED_PARTS.iter().any(contains)
             || PRIVATE_PARTS.iter().any(contains)
             || path.ends_with(b".pyc")
+            || path.ends_with(b"/pyvenv.cfg")
             || (SYSTEM.iter().any(|dir| file.starts_with(dir)) && !file.starts_with("/dev/shm"))
             || self.environments.iter().any(|dir| file.starts_with(dir)))
     }

@@ -372,7 +372,7 @@ fn new_session_dir(store: &Store, started: Nanos) -> Result<(SessionId, PathBuf,
         let unique = Digest::of(format!("{} {started} {salt}", std::process::id()).as_bytes()).short();
         let id = format!("{}-{}", time.strftime("%Y%m%d-%H%M%S"), unique.get(..8).unwrap_or_default());
         let dir = sessions.join(&id);
-        match std::fs::create_dir(&dir) {
+        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&dir) {
             Ok(()) => {
                 let lock = session::lock(&dir)?.ok_or_else(|| {
                     FileError::new("lock", &dir)(std::io::Error::other("another process has it already"))

@@ -1,8 +1,7 @@
 //! Undoes encodings while remembering where each byte came from, so that what is found can be replaced in the original.
 
 use base64::{
-    Engine as _,
-    alphabet,
+    Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
@@ -28,13 +27,16 @@ pub(super) fn unescape(original: &str) -> Option<Decoded> {
     if !original.contains(['\\', '%', '&', '\x1b']) {
         return None;
     }
-    let mut decoded = Decoded { text: String::with_capacity(original.len()), offsets: Vec::with_capacity(original.len()) };
+    let mut decoded =
+        Decoded { text: String::with_capacity(original.len()), offsets: Vec::with_capacity(original.len()) };
     let mut rest = original;
     let mut changed = false;
     while let Some(first) = rest.chars().next() {
         let at = original.len() - rest.len();
         let (taken, meant) = match first {
-            '\\' | '%' | '&' | '\x1b' => escape(rest).inspect(|_| changed = true).unwrap_or((first.len_utf8(), Some(first))),
+            '\\' | '%' | '&' | '\x1b' => {
+                escape(rest).inspect(|_| changed = true).unwrap_or((first.len_utf8(), Some(first)))
+            }
             other => (other.len_utf8(), Some(other)),
         };
         if let Some(c) = meant {
@@ -59,10 +61,18 @@ fn escape(text: &str) -> Option<(usize, Option<char>)> {
         (b'\\', b'u') => Some((6, Some(hex(2..6)?))),
         (b'\\', b'x') => Some((4, Some(hex(2..4)?))),
         (b'%', _) => hex(1..3).filter(char::is_ascii).map(|c| (3, Some(c))),
-        (b'&', _) => [("&quot;", '"'), ("&#34;", '"'), ("&#39;", '\''), ("&#x27;", '\''), ("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>')]
-            .iter()
-            .find(|(entity, _)| text.starts_with(entity))
-            .map(|(entity, c)| (entity.len(), Some(*c))),
+        (b'&', _) => [
+            ("&quot;", '"'),
+            ("&#34;", '"'),
+            ("&#39;", '\''),
+            ("&#x27;", '\''),
+            ("&amp;", '&'),
+            ("&lt;", '<'),
+            ("&gt;", '>'),
+        ]
+        .iter()
+        .find(|(entity, _)| text.starts_with(entity))
+        .map(|(entity, c)| (entity.len(), Some(*c))),
         (0x1b, b'[') => {
             let end = bytes.iter().skip(2).take(64).position(|byte| (0x40..=0x7e).contains(byte))?;
             Some((end + 3, None))
@@ -84,7 +94,7 @@ pub(super) fn base64_pieces(text: &str) -> Vec<(&str, String)> {
     let standard = GeneralPurpose::new(&alphabet::STANDARD, config);
     let url_safe = GeneralPurpose::new(&alphabet::URL_SAFE, config);
     text.split(|c| !is_base64(c) && c != '=')
-        .flat_map(|piece| {
+        .filter_map(|piece| {
             // `token=QWxh…==`: only trailing signs are padding.
             let body = piece.trim_end_matches('=');
             let start = body.rfind('=').map_or(0, |at| at + 1);

@@ -74,7 +74,10 @@ pub fn redact(recording: &mut Recording, findings: &[Finding]) -> Redaction {
             count: redactor.changed,
         });
     }
-    Redaction { changed: redactor.changed, remaining: findings.iter().filter(|one| one.is_in_file()).cloned().collect() }
+    Redaction {
+        changed: redactor.changed,
+        remaining: findings.iter().filter(|one| one.is_in_file()).cloned().collect(),
+    }
 }
 
 /// Replaces found values in the notebook, configuration, code and text data of an inventory: their entries hold the
@@ -145,8 +148,11 @@ impl Redactor {
             Value::Array(list) => list.iter_mut().for_each(|value| self.value(value)),
             Value::Object(map) => {
                 map.values_mut().for_each(|value| self.value(value));
-                let hits: Vec<String> =
-                    map.keys().filter(|key| self.secrets.iter().any(|secret| key.contains(secret.as_str()))).cloned().collect();
+                let hits: Vec<String> = map
+                    .keys()
+                    .filter(|key| self.secrets.iter().any(|secret| key.contains(secret.as_str())))
+                    .cloned()
+                    .collect();
                 for key in hits {
                     if let Some(value) = map.remove(&key) {
                         let mut key = key;

@@ -77,7 +77,7 @@ const NAMED: &[(&str, &str)] = &[
 const GUARDED: &[(&str, Guard, &str)] = &[
     ("url-password", Guard::Real, r#"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@'"<>]{0,64}:([^\s/@'"<>]{3,128})@[A-Za-z0-9_.\[-]"#),
     ("authorization", Guard::Real, r#"(?i)authorization\\?["']?\s*[\]:=,]\s*[fbr]?\\?["']?(?:bearer|token|basic|apikey|digest)\s+([A-Za-z0-9._~+/=-]{12,})"#),
-    ("authorization", Guard::Random, r#"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"#),
+    ("authorization", Guard::Random, r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"),
     ("password", Guard::Real, r#"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
     ("password", Guard::Real, r"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]'\x22]{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}'([^'\n]{5,200})'"),
     ("password", Guard::Mixed, r#"(?i)(?:password|passwd|passphrase|passwort|pwd)["']\s*,\s*["']([^"'\n\s]{6,128})["']"#),
@@ -119,7 +119,9 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let named = NAMED.iter().map(|&(name, pattern)| (name, Guard::None, pattern));
     named
         .chain(GUARDED.iter().copied())
-        .filter_map(|(name, guard, pattern)| Some(Rule { name, pattern: Regex::new(&ascii_boundaries(pattern)).ok()?, guard, needles: needles(name) }))
+        .filter_map(|(name, guard, pattern)| {
+            Some(Rule { name, pattern: Regex::new(&ascii_boundaries(pattern)).ok()?, guard, needles: needles(name) })
+        })
         .collect()
 });
 
@@ -145,15 +147,86 @@ impl Guard {
 fn is_real(value: &str) -> bool {
     let lower = value.to_lowercase();
     let words = [
-        "your", "changeme", "change_me", "change-me", "placeholder", "dummy", "redacted", "insert", "enter ", "<", "{", "${",
-        "$(", "%(", "%s", "os.environ", "getenv", "getpass", "input(", "xxxx", "****", "....", "todo", "secret_here",
-        "key_here", "token_here", "process.env", "…", "•••", "n/a", "not set", "required", "incorrect", "invalid",
-        "missing", "must ", "should ", "cannot ", "please", "--", "my_secret", "mysecret", "my-secret", "foobar",
+        "your",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "dummy",
+        "redacted",
+        "insert",
+        "enter ",
+        "<",
+        "{",
+        "${",
+        "$(",
+        "%(",
+        "%s",
+        "os.environ",
+        "getenv",
+        "getpass",
+        "input(",
+        "xxxx",
+        "****",
+        "....",
+        "todo",
+        "secret_here",
+        "key_here",
+        "token_here",
+        "process.env",
+        "…",
+        "•••",
+        "n/a",
+        "not set",
+        "required",
+        "incorrect",
+        "invalid",
+        "missing",
+        "must ",
+        "should ",
+        "cannot ",
+        "please",
+        "--",
+        "my_secret",
+        "mysecret",
+        "my-secret",
+        "foobar",
     ];
     let exact = [
-        "password", "passwd", "secret", "token", "none", "null", "true", "false", "string", "default", "test", "tests",
-        "example", "user", "admin", "root", "guest", "anonymous", "postgres", "username", "email", "hidden", "username:",
-        "password:", "pass", "enter", "prompt", "text", "object", "value", "apikey", "api_key", "str", "optional",
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "none",
+        "null",
+        "true",
+        "false",
+        "string",
+        "default",
+        "test",
+        "tests",
+        "example",
+        "user",
+        "admin",
+        "root",
+        "guest",
+        "anonymous",
+        "postgres",
+        "username",
+        "email",
+        "hidden",
+        "username:",
+        "password:",
+        "pass",
+        "enter",
+        "prompt",
+        "text",
+        "object",
+        "value",
+        "apikey",
+        "api_key",
+        "str",
+        "optional",
     ];
     let one_letter = value.chars().next().is_some_and(|first| value.chars().all(|c| c == first));
     !one_letter
@@ -177,8 +250,11 @@ fn is_identifier_path(value: &str) -> bool {
 /// Several words of letters: a message about a password.
 fn is_sentence(value: &str) -> bool {
     let words: Vec<&str> = value.split_whitespace().collect();
-    words.len() >= 3 && words.iter().filter(|word| word.chars().all(char::is_alphabetic)).count() >= words.len() - 1
-        && words.iter().any(|word| ["the", "a", "is", "to", "for", "of", "your", "and", "not", "or"].contains(&word.to_lowercase().as_str()))
+    words.len() >= 3
+        && words.iter().filter(|word| word.chars().all(char::is_alphabetic)).count() >= words.len() - 1
+        && words.iter().any(|word| {
+            ["the", "a", "is", "to", "for", "of", "your", "and", "not", "or"].contains(&word.to_lowercase().as_str())
+        })
 }
 
 /// Letters and digits, 3 bits a character: random enough for a token, and no path, date, version, uuid or name.
@@ -215,7 +291,10 @@ fn is_mixed_case(value: &str) -> bool {
 /// Words joined by signs with few digits: `bert-base-uncased-v2`, `token_classification_1`.
 fn is_wordy(value: &str) -> bool {
     let parts: Vec<&str> = value.split(['-', '_', '.', '/', ':']).filter(|part| !part.is_empty()).collect();
-    let plain = parts.iter().filter(|part| is_word(part) || part.chars().all(|c| c.is_ascii_digit()) || part.len() <= 3).count();
+    let plain = parts
+        .iter()
+        .filter(|part| is_word(part) || part.chars().all(|c| c.is_ascii_digit()) || part.len() <= 3)
+        .count();
     parts.len() >= 2 && plain == parts.len()
 }
 
@@ -236,10 +315,8 @@ fn has_words(value: &str) -> bool {
 
 /// 8-4-4-4-12 hex digits (RFC 9562).
 fn is_uuid(value: &str) -> bool {
-    let parts: Vec<usize> = value
-        .split('-')
-        .map(|part| if part.chars().all(|c| c.is_ascii_hexdigit()) { part.len() } else { 0 })
-        .collect();
+    let parts: Vec<usize> =
+        value.split('-').map(|part| if part.chars().all(|c| c.is_ascii_hexdigit()) { part.len() } else { 0 }).collect();
     parts == [8, 4, 4, 4, 12]
 }
 
@@ -263,8 +340,24 @@ fn entropy(value: &str) -> f64 {
 /// Column names whose values are secrets.
 pub(super) fn is_secret_column(name: &str) -> bool {
     let name = name.trim().trim_matches('"').to_lowercase();
-    ["password", "passwd", "pwd", "passphrase", "secret", "api_key", "apikey", "api-key", "token", "access_token",
-        "secret_key", "auth_token", "private_key", "client_secret", "access_key", "refresh_token"]
+    [
+        "password",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "secret",
+        "api_key",
+        "apikey",
+        "api-key",
+        "token",
+        "access_token",
+        "secret_key",
+        "auth_token",
+        "private_key",
+        "client_secret",
+        "access_key",
+        "refresh_token",
+    ]
     .contains(&name.as_str())
 }
 
@@ -280,8 +373,17 @@ mod tests {
     #[test]
     fn words_about_secrets_are_no_secrets() {
         for value in [
-            "your-api-key", "<password>", "{password}", "${DB_PASS}", "xxxxxxxx", "args.password", "password", "None",
-            "Enter the password for admin", "os.environ['X']", "********",
+            "your-api-key",
+            "<password>",
+            "{password}",
+            "${DB_PASS}",
+            "xxxxxxxx",
+            "args.password",
+            "password",
+            "None",
+            "Enter the password for admin",
+            "os.environ['X']",
+            "********",
         ] {
             assert!(!Guard::Real.passes(value), "{value}");
         }
@@ -293,8 +395,12 @@ mod tests {
     #[test]
     fn names_paths_and_ids_are_not_random() {
         for value in [
-            "bert-base-uncased-v2", "0f8fad5b-d9cb-469f-a165-70867728950e", "/data/2024/file01.csv", "2024-01-01T00:00:00Z",
-            "distilbert-base-uncased-finetuned-sst-2-english", "aaaaaaaa11111111",
+            "bert-base-uncased-v2",
+            "0f8fad5b-d9cb-469f-a165-70867728950e",
+            "/data/2024/file01.csv",
+            "2024-01-01T00:00:00Z",
+            "distilbert-base-uncased-finetuned-sst-2-english",
+            "aaaaaaaa11111111",
         ] {
             assert!(!is_random(value), "{value}");
         }

@@ -42,7 +42,7 @@ pub(super) fn file_text(entry: &Entry, store: &Store) -> Option<String> {
     let wanted = matches!(
         entry.class,
         Class::Notebook | Class::Dataset | Class::Configuration | Class::LocalModule | Class::Cache | Class::Result
-    );
+    ) || (entry.class == Class::Environment && entry.component.is_none());
     let EntryKind::File { source, .. } = &entry.kind else { return None };
     if !wanted {
         return None;
@@ -171,15 +171,12 @@ impl Scanner {
         }
     }
 
-    fn matches<'a>(
-        &mut self,
-        place: &str,
-        text: &str,
-        raw: &dyn Fn(std::ops::Range<usize>) -> Option<&'a str>,
-    ) {
+    fn matches<'a>(&mut self, place: &str, text: &str, raw: &dyn Fn(std::ops::Range<usize>) -> Option<&'a str>) {
         let lower = text.to_ascii_lowercase();
-        let holds = |needle: &&str| memchr::memmem::find(lower.as_bytes(), needle.as_bytes()).is_some();
-        for rule in rules::RULES.iter().filter(|rule| rule.needles.is_empty() || rule.needles.iter().any(|one| holds(&one))) {
+        let holds = |needle: &str| memchr::memmem::find(lower.as_bytes(), needle.as_bytes()).is_some();
+        for rule in
+            rules::RULES.iter().filter(|rule| rule.needles.is_empty() || rule.needles.iter().any(|one| holds(one)))
+        {
             for captures in rule.pattern.captures_iter(text) {
                 let Some(value) = captures.get(1).or_else(|| captures.get(0)) else { continue };
                 if !rule.guard.passes(value.as_str()) {
@@ -193,10 +190,10 @@ impl Scanner {
 
     /// One secret is reported once for each place, by the first rule that names it or something around it.
     fn push(&mut self, rule: &'static str, place: &str, raw: &str, plain: &str) {
-        let known = self
-            .found
-            .iter()
-            .any(|one| one.place == place && (one.plain.contains(plain) || one.raw.contains(raw) || plain.contains(one.plain.as_str())));
+        let known = self.found.iter().any(|one| {
+            one.place == place
+                && (one.plain.contains(plain) || one.raw.contains(raw) || plain.contains(one.plain.as_str()))
+        });
         if !known && self.seen.insert((place.to_owned(), plain.to_owned())) {
             self.found.push(Finding::new(rule, place, raw, plain));
         }

@@ -71,9 +71,19 @@ fn forms(dice: &mut Dice) -> Vec<(String, String)> {
     whole(["gl", "sa_", &dice.word(41)].concat());
     whole([&dice.text("0123456789", 9), ":", "AA", &dice.word(33)].concat());
     whole(["ey", "J", &dice.word(30), ".ey", "J", &dice.word(60), ".", &dice.word(43)].concat());
-    let block = ["-----BEGIN ", "OPENSSH PRIVATE", " KEY-----\n", &dice.word(64), "\n", &dice.word(64), "\n-----END OPENSSH ", "PRIVATE KEY-----"].concat();
+    let block = [
+        "-----BEGIN ",
+        "OPENSSH PRIVATE",
+        " KEY-----\n",
+        &dice.word(64),
+        "\n",
+        &dice.word(64),
+        "\n-----END OPENSSH ",
+        "PRIVATE KEY-----",
+    ]
+    .concat();
     whole(block);
-    let mut named = |write: &str, secret: String| forms.push((write.replace("@", &secret), secret));
+    let mut named = |write: &str, secret: String| forms.push((write.replace('@', &secret), secret));
     named("aws_secret_access_key = @", dice.word(40));
     named("AWS_SECRET_ACCESS_KEY=@", dice.word(40));
     named("aws_secret_access_key = @", ["wJalrXUtnFEMI/K7", "MDENG/bPxRfiCYEY00001"].concat());
@@ -82,13 +92,11 @@ fn forms(dice: &mut Dice) -> Vec<(String, String)> {
     named("db_password='@'", dice.word(12));
     named("password: @", [&dice.word(9), "#7"].concat());
     named("connect(host='db', user='u', passwd='@')", dice.word(10));
-    named("postgresql://ada:@/db".replace('@', "\u{1}@host").replace('\u{1}', "@").as_str(), dice.word(1));
-    forms.pop();
     let secret = dice.word(14);
     forms.push((["postgresql://ada:", &secret, "@db.host/sales"].concat(), secret));
     let secret = dice.word(20);
     forms.push((["https://ci:", &secret, "@git.host/x.git"].concat(), secret));
-    let mut named = |write: &str, secret: String| forms.push((write.replace("@", &secret), secret));
+    let mut named = |write: &str, secret: String| forms.push((write.replace('@', &secret), secret));
     named("api_key = \"@\"", dice.word(32));
     named("client_secret: '@'", dice.word(28));
     named("OPENWEATHER_API_KEY=@", dice.hex(32));
@@ -174,7 +182,12 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn file(inventory: &mut Inventory, path: &str, class: Class, text: String) {
     let size = text.len() as u64;
-    let kind = EntryKind::File { source: Source::Bytes(Arc::from(text.into_bytes())), size, executable: false, mtime: Some(0) };
+    let kind = EntryKind::File {
+        source: Source::Bytes(Arc::from(text.into_bytes())),
+        size,
+        executable: false,
+        mtime: Some(0),
+    };
     let entry = Entry { kind, class, rule: "dataset", component: None, original: None, touched: true };
     inventory.entries.insert(path.trim_start_matches('/').as_bytes().to_vec(), entry);
 }
@@ -198,7 +211,8 @@ fn plant(recording: &mut Recording, inventory: &mut Inventory, place: usize, id:
         1 => cell.outputs.push(Output::Stream { name: "stdout".into(), text: format!("connecting\n{text}\ndone\n") }),
         2 => cell.outputs.push(display("text/html", json!(format!("<pre>{}</pre>", text.replace('"', "&quot;"))))),
         3 => {
-            let traceback = vec!["\u{1b}[31mValueError\u{1b}[0m".into(), format!("----> 1 \u{1b}[38;5;28m{text}\u{1b}[39m")];
+            let traceback =
+                vec!["\u{1b}[31mValueError\u{1b}[0m".into(), format!("----> 1 \u{1b}[38;5;28m{text}\u{1b}[39m")];
             cell.outputs.push(Output::Error { ename: "ValueError".into(), evalue: "bad".into(), traceback });
         }
         4 => cell.outputs.push(display("application/json", json!({"config": {"line": text}}))),
@@ -212,7 +226,14 @@ fn plant(recording: &mut Recording, inventory: &mut Inventory, place: usize, id:
         }
         7 => {
             let argv = vec![b"tool".to_vec(), b"--with".to_vec(), text.as_bytes().to_vec()];
-            recording.processes.push(Process { pid: 9000 + id as u32, ppid: 1, started: 0, exe: Vec::new(), argv, execution: None });
+            recording.processes.push(Process {
+                pid: 9000 + id as u32,
+                ppid: 1,
+                started: 0,
+                exe: Vec::new(),
+                argv,
+                execution: None,
+            });
             at = format!("argv:{}", 9000 + id);
         }
         8 => {
@@ -242,7 +263,13 @@ fn plant(recording: &mut Recording, inventory: &mut Inventory, place: usize, id:
         _ => {
             let percent: String = text
                 .bytes()
-                .map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+                .map(|byte| {
+                    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                        char::from(byte).to_string()
+                    } else {
+                        format!("%{byte:02X}")
+                    }
+                })
                 .collect();
             cell.code = format!("go('https://host/login?next={percent}')");
             at = format!("cell:{id}");
@@ -268,7 +295,11 @@ fn planted_secrets_are_found_in_every_place_and_redaction_removes_them() {
     let found = scan(&recording, &inventory, &store);
     let missed: Vec<_> = planted
         .iter()
-        .filter(|(place, secret, _)| !found.iter().any(|one| one.place == *place && (one.plain.contains(secret.as_str()) || one.raw.contains(secret.as_str()))))
+        .filter(|(place, secret, _)| {
+            !found.iter().any(|one| {
+                one.place == *place && (one.plain.contains(secret.as_str()) || one.raw.contains(secret.as_str()))
+            })
+        })
         .collect();
     let recall = 1.0 - missed.len() as f64 / planted.len() as f64;
     println!("planted {} secrets in {PLACES} places, recall {:.2} %", planted.len(), recall * 100.0);
@@ -304,7 +335,10 @@ fn clean(dice: &mut Dice, recording: &mut Recording, at: usize) {
         3 => cell.code = "import os, getpass\npassword = getpass.getpass('Password: ')\ntoken = os.environ['HF_TOKEN']\napi_key = os.getenv(\"API_KEY\")".into(),
         4 => cell.code = "tokenizer = AutoTokenizer.from_pretrained('bert-base-uncased')\npad_token = '[PAD]'; eos_token = '<|endoftext|>'\ntokenizer.add_special_tokens({'pad_token': '<pad>'})".into(),
         5 => cell.outputs.push(display("text/html", json!(format!("<img src=\"data:image/png;base64,{}\"/>", base64::engine::general_purpose::STANDARD.encode([137_u8, 80, 78, 71, 200, 1].repeat(60)))))),
-        6 => cell.outputs.push(stream((0..40).map(|row| format!("{row} {:.4} {:.4}\n", f64::from(row) / 7.0, f64::from(row) / 3.0)).collect())),
+        6 => {
+            let rows: Vec<_> = (0..40).map(|row| format!("{row} {:.4} {:.4}", f64::from(row) / 7.0, f64::from(row) / 3.0)).collect();
+            cell.outputs.push(stream(rows.join("\n")));
+        }
         7 => cell.code = "vectorizer = TfidfVectorizer(token_pattern=r\"(?u)\\b\\w\\w+\\b\", max_features=5000)\nkey = lambda row: row['user_name']".into(),
         8 => cell.code = "url = 'https://raw.githubusercontent.com/mwaskom/seaborn-data/master/iris.csv'\ndf = pd.read_csv(url)\nengine = create_engine('sqlite:///data/db.sqlite3')".into(),
         9 => cell.outputs.push(Output::Error {
@@ -336,8 +370,18 @@ fn clean_cells_raise_at_most_one_alarm_in_a_hundred() {
     }
     let (_dir, store) = store();
     let mut inventory = Inventory::default();
-    file(&mut inventory, "/n/users.csv", Class::Dataset, "id,name,token_count,password_hash_algo\n1,ada,120,bcrypt\n".into());
-    file(&mut inventory, "/n/page.html", Class::Dataset, "<input type=\"password\" name=\"password\" placeholder=\"Password\">".into());
+    file(
+        &mut inventory,
+        "/n/users.csv",
+        Class::Dataset,
+        "id,name,token_count,password_hash_algo\n1,ada,120,bcrypt\n".into(),
+    );
+    file(
+        &mut inventory,
+        "/n/page.html",
+        Class::Dataset,
+        "<input type=\"password\" name=\"password\" placeholder=\"Password\">".into(),
+    );
     let found = scan(&recording, &inventory, &store);
     println!("{cells} clean cells, {} false alarms", found.len());
     for one in &found {
@@ -353,13 +397,23 @@ fn a_table_with_a_column_of_passwords_is_seen() {
     let secret = ["tiger", "9#x"].concat();
     file(&mut inventory, "/n/u.csv", Class::Dataset, format!("name,password\nada,{secret}\n"));
     let found = scan(&empty(), &inventory, &store);
-    assert_eq!(found.iter().map(|one| (one.rule, one.place.as_str())).collect::<Vec<_>>(), [("secret-column", "file:/n/u.csv")]);
+    assert_eq!(
+        found.iter().map(|one| (one.rule, one.place.as_str())).collect::<Vec<_>>(),
+        [("secret-column", "file:/n/u.csv")]
+    );
 }
 
 #[test]
 fn the_allow_list_names_rule_and_place() {
     let one = Finding::new("password", "cell:3", "abcdef", "abcdef");
-    for (entry, expected) in [("password:cell:3", true), ("password:*", true), ("*:cell:3", true), ("password:cell:4", false), ("jwt:*", false), ("password", false)] {
+    for (entry, expected) in [
+        ("password:cell:3", true),
+        ("password:*", true),
+        ("*:cell:3", true),
+        ("password:cell:4", false),
+        ("jwt:*", false),
+        ("password", false),
+    ] {
         assert_eq!(one.is_allowed_by(entry), expected, "{entry}");
     }
     assert_eq!(not_allowed(vec![one], &["password:*".to_owned()]), []);

