@@ -62,7 +62,8 @@ fn results(context: &Context) -> anyhow::Result<Vec<ProbeResult>> {
 fn store(context: &Context) -> ProbeResult {
     let root = context.store_root.display();
     let result = |works, detail, remedy| ProbeResult { name: "store".to_owned(), works, detail, remedy };
-    let room = |store: &crate::store::Store| rustix::fs::statvfs(store.root()).map(|stat| stat.f_bavail * stat.f_frsize);
+    let room =
+        |store: &crate::store::Store| rustix::fs::statvfs(store.root()).map(|stat| stat.f_bavail * stat.f_frsize);
     match context.store().map(|store| room(&store)) {
         Err(error) => result(false, format!("{error:#}"), Some("set XDG_DATA_HOME to a directory of yours".to_owned())),
         Ok(Err(error)) => result(false, format!("`{root}`: {error}"), None),

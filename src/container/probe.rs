@@ -74,7 +74,9 @@ pub fn probe(scratch: &Path, program: &Path) -> Vec<ProbeResult> {
     results.push(ProbeResult {
         name: "proot".to_owned(),
         works: true,
-        detail: proot.map_or("not installed (only wanted where there is no container)".to_owned(), |path| path.display().to_string()),
+        detail: proot.map_or("not installed (only wanted where there is no container)".to_owned(), |path| {
+            path.display().to_string()
+        }),
         remedy: None,
     });
     results
