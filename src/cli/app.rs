@@ -2,12 +2,7 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use super::{
-    Context,
-    failure::Failure,
-    inside, restored,
-    run::GivenArgs,
-};
+use super::{Context, failure::Failure, inside, restored, run::GivenArgs};
 use crate::{
     container::{self, engine::Engine, spec::Bind},
     kernel, restore,

@@ -68,10 +68,8 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         found.notebook = Some(path);
     }
     let kernelspec = register(&args, &found, context)?;
-    if let Some(dir) = &kernelspec {
-        if !found.kernelspecs.contains(dir) {
-            found.kernelspecs.push(dir.clone());
-        }
+    if let Some(dir) = kernelspec.as_ref().filter(|dir| !found.kernelspecs.contains(dir)) {
+        found.kernelspecs.push(dir.clone());
     }
     restore::save(&store, &found)?;
     if !to_stdout {

@@ -209,20 +209,32 @@ pub(super) fn date(at: event::Nanos) -> String {
         .unwrap_or_default()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
 /// A secret of 48 hex digits.
 pub(super) fn token() -> Result<String, FileError> {
     use std::io::Read as _;
     let source = Path::new("/dev/urandom");
     let mut bytes = [0; 24];
     files::open(source)?.read_exact(&mut bytes).map_err(FileError::new("read", source))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// A directory for a socket that this machine and a container share; short, for a socket's path has 107 bytes.
 pub(super) fn socket_dir(context: &Context) -> Result<tempfile::TempDir, FileError> {
     let short = context.runtime_dir.as_os_str().len() <= 60;
     let parent = if short { context.runtime_dir.as_path() } else { Path::new("/tmp") };
-    tempfile::Builder::new().prefix("nbpack-").tempdir_in(parent).map_err(FileError::new("create a directory in", parent))
+    tempfile::Builder::new()
+        .prefix("nbpack-")
+        .tempdir_in(parent)
+        .map_err(FileError::new("create a directory in", parent))
 }
 
 /// Takes the port that was asked for; without one, `usual` or any that is free.

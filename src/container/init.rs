@@ -201,7 +201,7 @@ impl Outer<'_> {
                 (
                     Way::Namespaces { .. },
                     Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev,
-                ) => self.without_namespaces(),
+                ) => Self::without_namespaces(),
                 (Way::Chroot, Step::Root) => probe::find_proot().map(Way::Proot),
                 _ => None,
             };
@@ -218,7 +218,7 @@ impl Outer<'_> {
         }
     }
 
-    fn without_namespaces(&self) -> Option<Way> {
+    fn without_namespaces() -> Option<Way> {
         if setup::may_chroot() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
     }
 

@@ -115,7 +115,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let work = dir.path().join("w/work");
         fs::create_dir_all(work.join("x")).unwrap();
-        fs::set_permissions(&work, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&work, fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&dir.path().join("w")).unwrap();
         assert!(!dir.path().join("w").exists());
         remove_tree(&dir.path().join("w")).unwrap();

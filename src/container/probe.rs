@@ -1,8 +1,16 @@
 //! Tries what a container needs, in a child, and says what to do where it is refused.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use super::{Failed, Step};
+use super::{
+    Failed, Step, prepare,
+    spec::{Bind, Spec},
+};
 
 /// One thing that was tried.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -46,8 +54,126 @@ pub fn remedy(failed: &Failed) -> String {
     }
 }
 
-/// Tries an empty container in a directory below `scratch`, which must be this user's own.
+/// Tries a real container below `scratch`, a directory of this user's: only doing it says whether it works.
 pub fn probe(scratch: &Path, program: &Path) -> Vec<ProbeResult> {
-    let _unused = (scratch, program);
-    Vec::new()
+    let mut results = vec![try_container(scratch, program)];
+    for (file, meaning) in SETTINGS {
+        // A kernel without the setting does not forbid it.
+        if let Ok(value) = fs::read_to_string(file) {
+            let value = value.trim();
+            let works = meaning.forbids != value;
+            results.push(ProbeResult {
+                name: meaning.name.to_owned(),
+                works,
+                detail: value.to_owned(),
+                remedy: (!works).then(|| meaning.remedy.to_owned()),
+            });
+        }
+    }
+    let proot = find_proot();
+    results.push(ProbeResult {
+        name: "proot".to_owned(),
+        works: true,
+        detail: proot.map_or("not installed (only wanted where there is no container)".to_owned(), |path| {
+            path.display().to_string()
+        }),
+        remedy: None,
+    });
+    results
 }
+
+struct Setting {
+    name: &'static str,
+    forbids: &'static str,
+    remedy: &'static str,
+}
+
+/// Settings of Linux and of distributions that forbid user namespaces.
+const SETTINGS: [(&str, Setting); 3] = [
+    (
+        "/proc/sys/user/max_user_namespaces",
+        Setting {
+            name: "user.max_user_namespaces",
+            forbids: "0",
+            remedy: "an administrator sets it to 15000 in /etc/sysctl.d",
+        },
+    ),
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        Setting {
+            name: "kernel.unprivileged_userns_clone",
+            forbids: "0",
+            remedy: "an administrator sets it to 1 in /etc/sysctl.d",
+        },
+    ),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        Setting {
+            name: "kernel.apparmor_restrict_unprivileged_userns",
+            forbids: "1",
+            remedy: "an administrator installs a profile: `nbpack doctor --admin` prints it",
+        },
+    ),
+];
+
+/// Runs this program's `--version` in a container that holds nothing else.
+fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
+    let result = |works, detail: String, remedy| ProbeResult { name: "container".to_owned(), works, detail, remedy };
+    let inside = PathBuf::from("/nbpack");
+    let spec = Spec {
+        layers: Vec::new(),
+        run_dir: scratch.to_owned(),
+        keep_upper: false,
+        uid: 1000,
+        gid: 1000,
+        hostname: "probe".to_owned(),
+        env: BTreeMap::new(),
+        cwd: PathBuf::from("/"),
+        argv: vec![inside.to_string_lossy().into_owned(), "--version".to_owned()],
+        binds: vec![Bind { host: program.to_owned(), target: inside, read_only: true }],
+        network: false,
+        exact_roots: Vec::new(),
+        machine: false,
+    };
+    let prepared = match prepare(&spec, program) {
+        Ok(prepared) => prepared,
+        Err(error) => return result(false, error.to_string(), None),
+    };
+    let mut command = Command::new(program);
+    command.args(prepared.argv.iter().skip(1)).env_clear().stdin(Stdio::null());
+    match command.output() {
+        Err(error) => result(false, format!("cannot start it: {error}"), None),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let remedy = said.lines().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
+            let first = said.lines().next().unwrap_or_default().to_owned();
+            match (output.status.success(), first.is_empty()) {
+                (true, true) => result(true, "isolated: files, processes, network".to_owned(), None),
+                // It runs, but not as it should: the note says what is missing.
+                (works, _) => result(works, first, remedy),
+            }
+        }
+    }
+}
+
+/// What an administrator can do once so that every user may make containers.
+pub const ADMINISTRATOR: &str = "\
+# Ubuntu 23.10 and later (AppArmor). Only for a program that users cannot replace: install it in /usr/bin first.
+cat >/etc/apparmor.d/nbpack <<'END'
+abi <abi/4.0>,
+include <tunables/global>
+profile nbpack /usr/{,local/}bin/nbpack flags=(unconfined) {
+  userns,
+  include if exists <local/nbpack>
+}
+END
+apparmor_parser -r /etc/apparmor.d/nbpack
+
+# Red Hat and others, where user.max_user_namespaces is 0
+echo user.max_user_namespaces=15000 >/etc/sysctl.d/60-nbpack.conf
+
+# Debian 10 and earlier, where kernel.unprivileged_userns_clone is 0
+echo kernel.unprivileged_userns_clone=1 >>/etc/sysctl.d/60-nbpack.conf
+
+sysctl --system
+";

@@ -112,10 +112,10 @@ pub(super) fn enter_namespaces(
 /// Makes the merged copy this process's root by `chroot(2)`, for a caller who is root where no namespaces are allowed.
 pub(super) fn enter_chroot(spec: &Spec, note: &mut dyn FnMut(&str)) -> Result<(), Failed> {
     let root = spec.run_dir.join(COPY);
-    if spec.network {
-        if let Ok(resolver) = fs::read("/etc/resolv.conf") {
-            chroot_file(&root, &resolver)?;
-        }
+    if spec.network
+        && let Ok(resolver) = fs::read("/etc/resolv.conf")
+    {
+        chroot_file(&root, &resolver)?;
     }
     chdir(&root).map_err(at(Step::Root, "enter the new root"))?;
     chroot(".").map_err(at(Step::Root, "change the root"))?;

@@ -93,11 +93,20 @@ pub enum RestoreError {
 /// Layers that fit into one overlay (a limit of Linux: 500), less one to spare.
 pub const MAX_LAYERS: usize = 499;
 
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
 /// A random name of 16 hex digits.
 fn fresh_id() -> Result<String, FileError> {
     use std::io::Read as _;
     let source = std::path::Path::new("/dev/urandom");
     let mut bytes = [0; 8];
     files::open(source)?.read_exact(&mut bytes).map_err(FileError::new("read", source))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
