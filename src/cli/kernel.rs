@@ -13,8 +13,7 @@ use anyhow::Context as _;
 
 use super::{Context, failure::Failure, restored};
 use crate::{
-    capture,
-    event,
+    capture, event,
     files::{self, FileError},
     jupyter::{
         connection::{self, Connection},
@@ -106,7 +105,11 @@ fn say(text: &str) {
 fn store(context: &Context) -> Option<Store> {
     let usual = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
     if !context.store_root.starts_with(&usual) {
-        say(&format!("`{}` cannot be written; the session goes to `{}`", usual.display(), context.store_root.display()));
+        say(&format!(
+            "`{}` cannot be written; the session goes to `{}`",
+            usual.display(),
+            context.store_root.display()
+        ));
     }
     Store::open(&context.store_root)
         .inspect_err(|error| say(&format!("this session is not recorded: {error}: {}", error.source)))

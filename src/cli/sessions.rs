@@ -105,7 +105,8 @@ fn parse_day(text: &str) -> anyhow::Result<Nanos> {
 }
 
 fn table(sessions: &[SessionInfo]) -> String {
-    let mut text = format!("{:<26} {:<17} {:>5}  {:<12} {:<10} NOTEBOOK\n", "SESSION", "STARTED", "CELLS", "KERNEL", "STATE");
+    let mut text =
+        format!("{:<26} {:<17} {:>5}  {:<12} {:<10} NOTEBOOK\n", "SESSION", "STARTED", "CELLS", "KERNEL", "STATE");
     for info in sessions {
         let state = match (info.running, info.ended, info.exit_status) {
             (true, ..) => "running",
@@ -114,7 +115,8 @@ fn table(sessions: &[SessionInfo]) -> String {
             (false, Some(_), _) => "died",
         };
         let started = rfc3339(info.started).replace('T', " ");
-        let notebook = info.notebook.as_ref().map_or_else(|| "(not known)".to_owned(), |path| path.display().to_string());
+        let notebook =
+            info.notebook.as_ref().map_or_else(|| "(not known)".to_owned(), |path| path.display().to_string());
         text.push_str(&format!(
             "{:<26} {:<17} {:>5}  {:<12} {:<10} {}\n",
             info.id.0,

@@ -97,7 +97,9 @@ fn python(prefix: &Path) -> Option<Value> {
     });
     let lib = || {
         let names = std::fs::read_dir(prefix.join("lib")).ok()?.flatten();
-        names.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("python3.").map(|rest| format!("3.{rest}"))).max()
+        names
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("python3.").map(|rest| format!("3.{rest}")))
+            .max()
     };
     said.or_else(lib).map(|version| json!({"version": version, "prefix": prefix}))
 }

@@ -283,7 +283,8 @@ impl Importer {
     /// Holds on to the target's root, so that its files can be read even when its last process is gone.
     fn find_root(&mut self) -> Result<(), DbError> {
         use std::os::fd::AsRawFd as _;
-        let Some(inside) = self.touched.pids().into_iter().map(|pid| host_path(pid, b"/")).find(|root| root.parent().is_some())
+        let Some(inside) =
+            self.touched.pids().into_iter().map(|pid| host_path(pid, b"/")).find(|root| root.parent().is_some())
         else {
             return Ok(());
         };

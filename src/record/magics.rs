@@ -30,7 +30,8 @@ impl RecorderMagics {
 
     fn line(&self, line: &str) -> String {
         let words = line.trim().strip_prefix("%nbpack").unwrap_or_default().trim();
-        let (verb, rest) = words.split_once(char::is_whitespace).map_or((words, ""), |(verb, rest)| (verb, rest.trim()));
+        let (verb, rest) =
+            words.split_once(char::is_whitespace).map_or((words, ""), |(verb, rest)| (verb, rest.trim()));
         match (verb, rest) {
             ("" | "status", "") => self.status(),
             ("note" | "tag" | "exclude", "") => format!("%nbpack {verb} needs a word\n{HELP}"),

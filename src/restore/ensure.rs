@@ -143,12 +143,7 @@ struct Finished {
     bytes: u64,
 }
 
-fn unpack_all(
-    bundle: &Bundle,
-    store: &Store,
-    queue: Vec<usize>,
-    progress: &dyn Progress,
-) -> Result<(), RestoreError> {
+fn unpack_all(bundle: &Bundle, store: &Store, queue: Vec<usize>, progress: &dyn Progress) -> Result<(), RestoreError> {
     files::create_private_dir(&store.layers())?;
     let workshop = Workshop::open(store)?;
     let work = Work {

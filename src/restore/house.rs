@@ -117,8 +117,7 @@ pub fn usage(store: &Store) -> Result<Vec<Usage>, RestoreError> {
     for layer in restored.iter().flat_map(layers_of) {
         *users.entry(layer).or_default() += 1;
     }
-    let sizes: BTreeMap<&PathBuf, u64> =
-        users.keys().map(|layer| (layer, size(layer, &mut BTreeSet::new()))).collect();
+    let sizes: BTreeMap<&PathBuf, u64> = users.keys().map(|layer| (layer, size(layer, &mut BTreeSet::new()))).collect();
     for one in &restored {
         let layers = layers_of(one);
         let sum = |of: &dyn Fn(&PathBuf) -> bool| {

@@ -49,8 +49,8 @@ pub fn list(store: &Store) -> Result<Vec<Restored>, RestoreError> {
 pub fn save(store: &Store, restored: &Restored) -> Result<(), RestoreError> {
     files::create_private_dir(&store.refs())?;
     let path = store.refs().join(format!("{}.json", restored.name));
-    let text = serde_json::to_vec_pretty(restored)
-        .map_err(|source| RestoreError::Entry { path: path.clone(), source })?;
+    let text =
+        serde_json::to_vec_pretty(restored).map_err(|source| RestoreError::Entry { path: path.clone(), source })?;
     Ok(files::publish_bytes(&path, 0o600, &text)?)
 }
 
@@ -118,8 +118,7 @@ pub fn resolve(
 ) -> Result<Restored, RestoreError> {
     let path = cwd.join(name.strip_prefix("oci:").unwrap_or(name));
     if path.is_file() || path.join("index.json").is_file() {
-        let bundle =
-            Bundle::open(&path).map_err(|source| RestoreError::Bundle { path, source: Box::new(source) })?;
+        let bundle = Bundle::open(&path).map_err(|source| RestoreError::Bundle { path, source: Box::new(source) })?;
         return ensure(&bundle, store, None, now, progress);
     }
     let Some(restored) = find(store, name)? else {
