@@ -148,7 +148,6 @@ impl Drop for Lock {
 
 impl Known {
     /// For a blob that was published just now.
-    #[expect(clippy::too_many_arguments, reason = "the fields of the index")]
     pub(super) fn published(
         path: &Path,
         diff_id: DiffId,

@@ -18,8 +18,8 @@ pub enum FrameError {
     Skippable { offset: u64 },
     #[error("the frame at byte {offset} of the blob {what}")]
     Header { offset: u64, what: &'static str },
-    #[error("the frame at byte {offset} of the blob is shorter than 8 MiB and not the last")]
-    Short { offset: u64 },
+    #[error("the blob goes on at byte {offset}, after a frame of less than 8 MiB")]
+    AfterLast { offset: u64 },
     #[error("the frame at byte {offset} of the blob cannot be decompressed")]
     Broken { offset: u64, source: io::Error },
 }
@@ -60,7 +60,7 @@ impl<R: BufRead> Frames<R> {
             return if start == 0 { Err(FrameError::Truncated) } else { Ok(false) };
         }
         if self.ended {
-            return Err(FrameError::Short { offset: start });
+            return Err(FrameError::AfterLast { offset: start });
         }
         match &mut self.kind {
             Kind::Zstd { decoder, frame } => {

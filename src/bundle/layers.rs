@@ -156,7 +156,10 @@ impl Shared {
         if let Err(error) = result {
             let mut state = self.state();
             state.stopped = true;
-            state.error.get_or_insert(error);
+            // "Stopped" is what the others see of a failure, sometimes before it is told here.
+            if matches!(state.error, None | Some(WriteError::Cancelled)) {
+                state.error = Some(error);
+            }
             drop(state);
             self.changed.notify_all();
         }

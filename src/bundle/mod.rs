@@ -12,6 +12,7 @@ pub mod unpack;
 pub mod verify;
 pub mod write;
 
+mod access;
 mod atomic;
 mod cache;
 mod compress;
@@ -20,6 +21,8 @@ mod frames;
 mod image;
 mod json;
 mod layers;
+#[cfg(test)]
+mod tests;
 
 pub use compress::Compression;
 pub use plan::plan;
@@ -39,14 +42,12 @@ pub const FORMAT: &str = "1";
 /// Is told how far the work is. May be called from several threads.
 pub trait Progress: Sync {
     /// Layer `index` (of `total`) is at hand: `reused` when nothing had to be made.
-    fn layer(&self, index: usize, total: usize, title: &str, reused: bool) {
-        let _unused = (index, total, title, reused);
-    }
+    #[expect(unused_variables, reason = "whoever wants it overrides it")]
+    fn layer(&self, index: usize, total: usize, title: &str, reused: bool) {}
 
     /// So many more bytes went through.
-    fn bytes(&self, count: u64) {
-        let _unused = count;
-    }
+    #[expect(unused_variables, reason = "whoever wants it overrides it")]
+    fn bytes(&self, count: u64) {}
 
     /// Whether the person asked to stop: the work ends with an error and leaves nothing.
     fn cancelled(&self) -> bool {

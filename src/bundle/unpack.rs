@@ -19,8 +19,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     CHUNK,
+    access::Section,
     frames::{FrameError, Frames},
-    read::{Bundle, Layer, ReadError, Section},
+    read::{Bundle, Layer, ReadError},
     tar::{self, Body, Limits},
 };
 use crate::{
@@ -123,7 +124,7 @@ pub enum UnpackError {
         /// Its title.
         title: String,
         /// Why.
-        source: LayerError,
+        source: Box<LayerError>,
     },
     /// An entry could not be made.
     #[error("cannot create `{}` of layer {index} in `{}`", display_bytes(path), target.display())]
@@ -160,7 +161,7 @@ pub struct LayerReport {
 /// group those of the caller. Nothing is synced. Reads and decompresses in a second thread.
 pub fn layer(bundle: &Bundle, index: usize, target: &Path) -> Result<LayerReport, UnpackError> {
     let layer = bundle.layers().get(index).ok_or(UnpackError::NoSuchLayer { index })?;
-    let wrong = |source| UnpackError::Layer { index, title: layer.title.clone(), source };
+    let wrong = |source| UnpackError::Layer { index, title: layer.title.clone(), source: Box::new(source) };
     let mut builder = Builder::new(index, target)?;
     let stream = Stream::open(bundle, layer).map_err(wrong)?;
     let (chunks, chunk_queue) = mpsc::sync_channel(2);
@@ -421,7 +422,8 @@ impl<'a> Builder<'a> {
     }
 
     fn build(&mut self, mut reader: tar::Reader<Incoming>, layer: &Layer) -> Result<(), UnpackError> {
-        let wrong = |source| UnpackError::Layer { index: self.index, title: layer.title.clone(), source };
+        let wrong =
+            |source| UnpackError::Layer { index: self.index, title: layer.title.clone(), source: Box::new(source) };
         let refused = |source| wrong(LayerError::Tar { digest: layer.descriptor.digest, source });
         let mut buffer = vec![0; 1 << 18];
         while let Some(entry) = reader.next_entry().map_err(refused)? {

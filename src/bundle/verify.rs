@@ -15,8 +15,9 @@ use std::{
 
 use super::{
     Progress,
+    access::{Access, Archive},
     image::{self, Member},
-    read::{Access, Archive, Bundle, Layer, ReadError},
+    read::{Bundle, Layer, ReadError},
     tar::{self, Body},
     unpack::{self, LayerError},
 };
@@ -205,7 +206,7 @@ fn compare_archive(archive: &Archive, members: &[Member]) -> Result<Derived, Rea
     }
     let mut at = 0;
     let differs = |offset, within: String| Ok(Derived::Differs(Problem::Derived { offset, within }));
-    let mut compare = |offset: u64, expected: &[u8]| -> Result<Option<u64>, ReadError> {
+    let compare = |offset: u64, expected: &[u8]| -> Result<Option<u64>, ReadError> {
         let length = (expected.len() as u64).min(archive.length.saturating_sub(offset));
         let found = archive.bytes(offset, length)?;
         Ok((found != expected).then(|| offset + first_difference(&found, expected)))

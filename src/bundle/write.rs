@@ -14,6 +14,7 @@ use super::{
     image::{self, LayerFacts, Member, Platform},
     layers,
     plan::Plan,
+    read::refuse_run,
     tar,
 };
 use crate::{
@@ -104,6 +105,12 @@ pub enum WriteError {
         /// The entry.
         path: Vec<u8>,
     },
+    /// No reader would take it.
+    #[error("the run configuration has {what}")]
+    Run {
+        /// What is wrong.
+        what: String,
+    },
     /// A path in it is not UTF-8.
     #[error("the run configuration cannot be written as JSON")]
     RunConfig(#[source] serde_json::Error),
@@ -139,6 +146,9 @@ pub fn write(
     out: &mut Output,
     progress: &dyn Progress,
 ) -> Result<Written, WriteError> {
+    if let Some(what) = refuse_run(run) {
+        return Err(WriteError::Run { what });
+    }
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         threads => threads,

@@ -14,10 +14,12 @@ use rustix::net::{
 /// One message.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Process `pid` has the filter; here is its listener.
-    Watched { pid: u32, no_new_privs: bool, listener: OwnedFd },
-    /// Process `pid` has no filter, because of this error number (0: none was wanted).
-    Unwatched { pid: u32, errno: i32 },
+    /// The kernel-to-be, and a descriptor that stays its own when the number gets another owner.
+    Forked { pid: u32, pidfd: OwnedFd },
+    /// It has the filter; here is its listener.
+    Watched { no_new_privs: bool, listener: OwnedFd },
+    /// It has no filter, because of this error number (0: none was wanted).
+    Unwatched { errno: i32 },
     /// It became the kernel.
     Running,
     /// It could not: error number.
@@ -26,8 +28,8 @@ pub(super) enum Message {
     Ended { status: i32 },
 }
 
-/// Bytes of a message: a letter and two numbers.
-const LENGTH: usize = 9;
+/// Bytes of a message: a letter and a number.
+const LENGTH: usize = 5;
 
 /// A pair of sockets that keep messages apart and say when the other end is gone.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -36,21 +38,21 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Sends one message.
 pub(super) fn send(socket: &impl AsFd, message: &Message) -> io::Result<()> {
-    let (letter, first, second) = match message {
-        Message::Watched { pid, no_new_privs, .. } => (b'W', pid.cast_signed(), i32::from(*no_new_privs)),
-        Message::Unwatched { pid, errno } => (b'U', pid.cast_signed(), *errno),
-        Message::Running => (b'R', 0, 0),
-        Message::NotStarted { errno } => (b'N', *errno, 0),
-        Message::Ended { status } => (b'E', *status, 0),
+    let (letter, number, descriptor) = match message {
+        Message::Forked { pid, pidfd } => (b'F', pid.cast_signed(), Some(pidfd)),
+        Message::Watched { no_new_privs, listener } => (b'W', i32::from(*no_new_privs), Some(listener)),
+        Message::Unwatched { errno } => (b'U', *errno, None),
+        Message::Running => (b'R', 0, None),
+        Message::NotStarted { errno } => (b'N', *errno, None),
+        Message::Ended { status } => (b'E', *status, None),
     };
     let mut bytes = vec![letter];
-    bytes.extend(first.to_le_bytes());
-    bytes.extend(second.to_le_bytes());
+    bytes.extend(number.to_le_bytes());
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors;
-    if let Message::Watched { listener, .. } = message {
-        descriptors = [listener.as_fd()];
+    if let Some(descriptor) = descriptor {
+        descriptors = [descriptor.as_fd()];
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     }
     sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
@@ -70,21 +72,22 @@ pub(super) fn receive(socket: &impl AsFd) -> io::Result<Option<Message>> {
             result => break result?.bytes,
         }
     };
-    let listener = ancillary.drain().find_map(|message| match message {
+    let descriptor = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
     if received == 0 {
         return Ok(None);
     }
-    let [letter, a, b, c, d, e, f, g, h] = bytes;
-    let (first, second) = (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
-    let message = match (letter, listener) {
-        (b'W', Some(listener)) => Message::Watched { pid: first.cast_unsigned(), no_new_privs: second != 0, listener },
-        (b'U', _) => Message::Unwatched { pid: first.cast_unsigned(), errno: second },
+    let [letter, number @ ..] = bytes;
+    let number = i32::from_le_bytes(number);
+    let message = match (letter, descriptor) {
+        (b'F', Some(pidfd)) => Message::Forked { pid: number.cast_unsigned(), pidfd },
+        (b'W', Some(listener)) => Message::Watched { no_new_privs: number != 0, listener },
+        (b'U', _) => Message::Unwatched { errno: number },
         (b'R', _) => Message::Running,
-        (b'N', _) => Message::NotStarted { errno: first },
-        (b'E', _) => Message::Ended { status: first },
+        (b'N', _) => Message::NotStarted { errno: number },
+        (b'E', _) => Message::Ended { status: number },
         _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is none of ours")),
     };
     Ok(Some(message))
@@ -98,10 +101,10 @@ mod tests {
     fn a_listener_travels_and_an_end_is_told_from_a_message() {
         let (near, far) = pair().unwrap();
         let listener = rustix::event::eventfd(7, rustix::event::EventfdFlags::CLOEXEC).unwrap();
-        send(&near, &Message::Watched { pid: 42, no_new_privs: true, listener }).unwrap();
+        send(&near, &Message::Watched { no_new_privs: true, listener }).unwrap();
         send(&near, &Message::Ended { status: -1 }).unwrap();
         drop(near);
-        let Some(Message::Watched { pid: 42, no_new_privs: true, listener }) = receive(&far).unwrap() else {
+        let Some(Message::Watched { no_new_privs: true, listener }) = receive(&far).unwrap() else {
             panic!("no listener came");
         };
         let mut count = [0; 8];

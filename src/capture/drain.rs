@@ -27,10 +27,8 @@ use super::{
     supervisor::{is_pseudo, monotonic},
     sys, target,
 };
-use crate::{
-    event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart},
-    files::Signature,
-};
+use crate::event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart};
+use crate::files::Signature;
 
 /// Beyond this many known processes the ones that have gone are forgotten.
 const MANY: usize = 4096;
@@ -71,6 +69,8 @@ pub(super) struct Drain {
     processes: HashMap<u32, Program>,
     hazards: HashMap<u32, Hazard>,
     interpreters: HashMap<(Vec<u8>, Signature), Vec<Vec<u8>>>,
+    /// Calls whose paths could not be read, by process.
+    unreadable: HashMap<u32, u64>,
     /// What was told of the counters, and when.
     told: [(u64, u64); 3],
 }
@@ -101,6 +101,7 @@ impl Drain {
             processes: HashMap::new(),
             hazards: HashMap::new(),
             interpreters: HashMap::new(),
+            unreadable: HashMap::new(),
             told: [(0, 0); 3],
         }
     }
@@ -166,11 +167,7 @@ impl Drain {
                 return self.gap(&seen, "io_uring", detail);
             }
             What::Handler { .. } | What::Timer { .. } => return self.hazard(&seen),
-            What::Unreadable { errno } => {
-                let error = std::io::Error::from_raw_os_error(errno);
-                let detail = format!("the paths of {} cannot be read: {error}", self.name(seen.pid));
-                return self.gap(&seen, "unreadable", detail);
-            }
+            What::Unreadable { errno } => return self.unreadable(&seen, errno),
         };
         let mut access = FileAccess {
             at: seen.at,
@@ -260,6 +257,7 @@ impl Drain {
             let alive = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
             self.processes.retain(|pid, _| alive(pid));
             self.hazards.retain(|pid, _| alive(pid));
+            self.unreadable.retain(|pid, _| alive(pid));
         }
         self.processes.insert(seen.pid, program.clone());
         let Program { exe, argv } = program;
@@ -314,6 +312,30 @@ impl Drain {
         let exe = std::fs::canonicalize(&host).ok().filter(|_| !seen.elsewhere);
         let exe = exe.map_or(path, |exe| exe.into_os_string().into_vec());
         self.start(seen, Program { exe, argv: split_arguments(&seen.other) });
+    }
+
+    /// A process that may not be looked at. It is told of at its 1st, 10th, 100th … call.
+    fn unreadable(&mut self, seen: &Seen, errno: i32) {
+        let count = self.unreadable.entry(seen.pid).or_insert(0);
+        *count += 1;
+        let tens = std::iter::successors(Some(1u64), |tens| tens.checked_mul(10));
+        if !tens.take_while(|tens| tens <= count).any(|tens| tens == *count) {
+            return;
+        }
+        // The kernel's own exec is the first call of all: unreadable, everything will be.
+        if seen.pid == self.kernel && *count == 1 {
+            let (coverage, mechanism) = ("none".into(), "notify".into());
+            self.sink.record(Event::Coverage { at: seen.at, coverage, mechanism });
+        }
+        let count = *count;
+        let error = std::io::Error::from_raw_os_error(errno);
+        let detail = format!("the paths of {} cannot be read: {error}", self.name(seen.pid));
+        self.sink.record(Event::Gap(Gap {
+            at: seen.at,
+            reason: "unreadable".into(),
+            detail,
+            count: count - count / 10,
+        }));
     }
 
     fn connect(&self, seen: &Seen) {

@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_second_64_bit_interface_is_no_way_around() {
         let program = program(IoUring::Detect, WATCH);
-        assert_eq!(run(&program, ABIS[0].arch, 257 | super::super::calls::X32, [0; 6]), WATCH);
-        assert_eq!(run(&program, ABIS[0].arch, 520 | super::super::calls::X32, [0; 6]), WATCH);
+        assert_eq!(run(&program, ABIS[0].arch, super::super::calls::X32 + 257, [0; 6]), WATCH);
+        assert_eq!(run(&program, ABIS[0].arch, super::super::calls::X32 + 520, [0; 6]), WATCH);
     }
 }

@@ -24,22 +24,20 @@ use super::{
     control::{self, Message},
     drain::{Drain, Parts},
     ring::{self, Shared},
-    supervisor::{Supervisor, monotonic},
+    supervisor::{Post, monotonic},
     sys,
     tap::{GROUP_SIGNALS, source},
 };
 use crate::event::{self, BeforeChange, Event, EventSink, Gap, KernelProcess, Launch};
 
 /// After a burst began the reader gathers this long before it looks again.
-const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 4_000_000 };
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// The longest that `settle` takes.
 const SETTLE: Duration = Duration::from_millis(20);
 /// The longest that the last records may take to reach the sink after the kernel's end.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// How often (ns) a held call is renewed; the watchdog's patience is several of these.
 const RENEWAL: i64 = 500_000_000;
-/// How often (ns) parked calls are looked after when the tap is gone.
-const PARKED_TICK: i64 = 250_000_000;
 
 /// Says that the proxy is alive while it puts content aside, up to a limit.
 pub(super) struct Hold {
@@ -251,7 +249,7 @@ pub fn launch(
     drop(command);
     let mut tap = spawned.map_err(|source| CaptureError::Tap { program: options.program.clone(), source })?;
 
-    let started = start(&control, &mut tap, &launch, &options)?;
+    let started = start(&control, &mut tap, &options)?;
     let Started { pid, pidfd, listener, no_new_privs } = started;
     tell_coverage(&options, &listener, &*sink);
     let reading = listener.is_ok();
@@ -318,25 +316,25 @@ struct Started {
 }
 
 /// Hears of the kernel-to-be.
-fn start(control: &OwnedFd, tap: &mut Child, launch: &Launch, options: &Options) -> Result<Started, CaptureError> {
+fn start(control: &OwnedFd, tap: &mut Child, options: &Options) -> Result<Started, CaptureError> {
     let failed = |source| CaptureError::Tap { program: options.program.clone(), source };
-    let (pid, listener, no_new_privs) = match control::receive(control) {
-        Ok(Some(Message::Watched { pid, no_new_privs, listener })) => (pid, Ok(listener), no_new_privs),
-        Ok(Some(Message::Unwatched { pid, errno })) => (pid, Err(errno), false),
-        Ok(Some(Message::NotStarted { errno })) => return Err(not_started(tap, launch, errno)),
-        Ok(other) => {
-            let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
-            return Err(failed(io::Error::other(found)));
+    let mut forked = None;
+    loop {
+        match (control::receive(control), forked) {
+            (Ok(Some(Message::Forked { pid, pidfd })), _) => forked = Some((pid, pidfd)),
+            (Ok(Some(Message::Watched { no_new_privs, listener })), Some((pid, pidfd))) => {
+                return Ok(Started { pid, pidfd, listener: Ok(listener), no_new_privs });
+            }
+            (Ok(Some(Message::Unwatched { errno })), Some((pid, pidfd))) => {
+                return Ok(Started { pid, pidfd, listener: Err(errno), no_new_privs: false });
+            }
+            (Ok(other), _) => {
+                let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
+                return Err(failed(io::Error::other(found)));
+            }
+            (Err(error), _) => return Err(failed(error)),
         }
-        Err(error) => return Err(failed(error)),
-    };
-    let pidfd = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
-        .map_err(|error| failed(error.into()))?;
-    Ok(Started { pid, pidfd, listener, no_new_privs })
+    }
 }
 
 /// Waits until the exec succeeded.
@@ -455,32 +453,28 @@ impl Watch {
     /// Does the tap's work from here on.
     fn stand_in(self) {
         let inner = &self.inner;
-        let mut supervisor = self.listener.map(|listener| {
-            let supervisor = Supervisor::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake));
-            supervisor.take_over();
-            supervisor
+        let post = self.listener.and_then(|listener| {
+            let post = Post::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake)).ok()?;
+            post.take_over();
+            post.answer().is_ok().then_some(post)
         });
         let pid = i32::try_from(inner.pid).ok().and_then(Pid::from_raw);
         loop {
-            let waiting = supervisor.as_ref().is_some_and(Supervisor::watch_parked);
-            let timeout = waiting.then_some(Timespec { tv_sec: 0, tv_nsec: PARKED_TICK });
             let nobody = inner.stop.as_fd();
             let mut sources = [
-                source(supervisor.as_ref().map(|supervisor| supervisor.listener().as_fd()), nobody),
+                source(post.as_ref().map(|post| post.timer()), nobody),
                 source((!inner.has_ended()).then_some(inner.pidfd.as_fd()), nobody),
                 source(Some(inner.hold.timer.as_fd()), nobody),
                 source(Some(nobody), nobody),
             ];
-            if poll(&mut sources, timeout.as_ref()).is_err() {
+            if poll(&mut sources, None).is_err() {
                 continue;
             }
-            let [listener, kernel, timer, stop] = sources.map(|source| source.revents());
-            if listener.contains(PollFlags::IN) {
-                if supervisor.as_mut().is_some_and(|supervisor| supervisor.answer().is_err()) {
-                    supervisor = None;
-                }
-            } else if listener.intersects(PollFlags::HUP | PollFlags::ERR) {
-                supervisor = None;
+            let [parked, kernel, timer, stop] = sources.map(|source| source.revents());
+            if let Some(post) = &post
+                && parked.contains(PollFlags::IN)
+            {
+                post.watch_parked();
             }
             if kernel.contains(PollFlags::IN) && !inner.has_ended() {
                 inner.set_status(inner.shared.status().unwrap_or_else(|| reap(pid)));
@@ -490,9 +484,6 @@ impl Watch {
             }
             if stop.contains(PollFlags::IN) && inner.stopping.load(Ordering::Acquire) {
                 return end(inner, pid);
-            }
-            if supervisor.is_none() && inner.has_ended() {
-                return;
             }
         }
     }

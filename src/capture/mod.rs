@@ -14,6 +14,7 @@ mod drain;
 mod filter;
 mod interpreter;
 mod launch;
+mod probe;
 mod ring;
 mod seen;
 mod supervisor;
@@ -25,6 +26,7 @@ pub mod target;
 use std::{io, path::PathBuf, time::Duration};
 
 pub use launch::launch;
+pub use probe::{ProbeResult, probe};
 pub use tap::{Tap, run as run_tap};
 
 /// How the kernel is to be watched.
@@ -63,7 +65,7 @@ pub struct Options {
 impl Options {
     /// The usual: the best mechanism, io_uring allowed, a change held for at most a minute.
     pub fn new(program: PathBuf) -> Self {
-        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_mins(1) }
+        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_secs(60) }
     }
 }
 

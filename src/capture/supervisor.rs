@@ -3,9 +3,22 @@
 //! Every call that waits behind this one waits for all that is done here, and a signal can hit it meanwhile: so nothing
 //! here touches a file outside `/proc`. Runs in the tap, and in the proxy when the tap is gone.
 
-use std::{io, os::fd::OwnedFd, sync::Arc, sync::atomic::Ordering};
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    time::{
+        ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
+        timerfd_settime,
+    },
+};
 
 use super::{
     caller::{self, Callers},
@@ -26,101 +39,179 @@ pub(super) fn monotonic() -> u64 {
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
-/// Whoever answers the notifications now.
+/// How often parked calls are looked after while there are any.
+const PARKED_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// What whoever answers the notifications shares with whoever looks after him.
 #[derive(Debug)]
-pub(super) struct Supervisor {
-    listener: Arc<OwnedFd>,
-    observer: Observer,
+pub(super) struct Post {
+    pub(super) listener: Arc<OwnedFd>,
+    pub(super) shared: Arc<Shared>,
+    wake: Arc<OwnedFd>,
+    /// Rings while calls are parked.
+    timer: OwnedFd,
+    timer_runs: AtomicBool,
+    recording: AtomicBool,
+    /// Becomes readable when nobody answers any more.
+    left: OwnedFd,
 }
 
-impl Supervisor {
-    pub(super) fn new(listener: Arc<OwnedFd>, shared: Arc<Shared>, wake: Arc<OwnedFd>) -> Self {
-        Self { listener, observer: Observer::new(shared, wake) }
+impl Post {
+    pub(super) fn new(listener: Arc<OwnedFd>, shared: Arc<Shared>, wake: Arc<OwnedFd>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            listener,
+            shared,
+            wake,
+            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
+            timer_runs: AtomicBool::new(false),
+            recording: AtomicBool::new(true),
+            left: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        }))
     }
 
-    /// Where the notifications come from, to be polled.
-    pub(super) fn listener(&self) -> &OwnedFd {
-        &self.listener
-    }
-
-    /// Takes and answers one notification. Blocks when there is none.
-    pub(super) fn answer(&mut self) -> io::Result<()> {
-        let shared = Arc::clone(&self.observer.shared);
-        shared.clear_slot();
-        if let Err(error) = sys::receive(rustix::fd::AsFd::as_fd(&*self.listener), shared.slot()) {
-            return match error.raw_os_error() {
-                // The caller was woken by a signal before we had its call; without SA_RESTART it got EINTR.
-                Some(libc::ENOENT) => {
-                    shared.count_interrupted();
-                    self.observer.wake_if_asleep();
-                    Ok(())
-                }
-                Some(libc::EINTR | libc::EAGAIN) => Ok(()),
-                _ => Err(error),
-            };
-        }
-        let [id, tid, number, _, args @ ..] = shared.slot().each_ref().map(|word| word.load(Ordering::Relaxed));
-        let listener = Arc::clone(&self.listener);
-        let waits = self.observer.observe(tid as u32, (number >> 32) as u32, number as u32, args, id, || {
-            sys::is_waiting(rustix::fd::AsFd::as_fd(&*listener), id)
-        });
-        if waits {
-            // From here the parked table holds the id; the slot must not, or a successor would answer it at once.
-            shared.clear_slot();
-        } else {
-            self.let_through(id);
-        }
+    /// Starts to answer, in a thread of its own that blocks in the receiving call.
+    ///
+    /// Not by `poll`: only a thread that waits there is woken on its caller's processor, which halves the time that
+    /// the caller loses (11 instead of 25 µs for an open on a busy machine).
+    pub(super) fn answer(self: &Arc<Self>) -> io::Result<()> {
+        let mut supervisor = Supervisor { post: Arc::clone(self), observer: Observer::new(Arc::clone(self)) };
+        std::thread::Builder::new().name("nbpack-answer".into()).spawn(move || {
+            supervisor.answer_all();
+            ring::wake(&supervisor.post.left);
+        })?;
         Ok(())
+    }
+
+    /// To be polled: nobody answers any more.
+    pub(super) fn left(&self) -> BorrowedFd<'_> {
+        self.left.as_fd()
+    }
+
+    /// To be polled: time for [`Post::watch_parked`].
+    pub(super) fn timer(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+
+    /// Whether every process under the filter is gone.
+    pub(super) fn is_over(&self) -> bool {
+        let mut sources = [PollFd::new(&*self.listener, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut sources, Some(&now)).is_ok()
+            && sources.iter().any(|source| source.revents().intersects(PollFlags::HUP | PollFlags::ERR))
     }
 
     /// Answers a notification. One whose caller has gone needs no answer.
     fn let_through(&self, id: u64) {
-        sys::let_through(rustix::fd::AsFd::as_fd(&*self.listener), id).unwrap_or_default();
+        sys::let_through(self.listener.as_fd(), id).unwrap_or_default();
     }
 
-    /// Answers what a predecessor left in the slot when it died.
+    /// Answers what a predecessor left in the slot when it died, and looks after what it parked.
     pub(super) fn take_over(&self) {
-        let id = self.observer.shared.slot_id();
-        if id != 0 && !self.observer.shared.parked().any(|(parked, _)| parked == id) {
+        let id = self.shared.slot_id();
+        if id != 0 && !self.shared.parked().any(|(parked, _)| parked == id) {
             self.let_through(id);
         }
+        self.start_timer();
     }
 
-    /// Lets parked calls go on for which nobody showed a sign of life; says whether others still wait.
-    pub(super) fn watch_parked(&self) -> bool {
+    fn start_timer(&self) {
+        if !self.timer_runs.swap(true, Ordering::AcqRel) {
+            self.set_timer(PARKED_TICK);
+        }
+    }
+
+    fn set_timer(&self, interval: Timespec) {
+        let times = Itimerspec { it_interval: interval, it_value: interval };
+        // The descriptor and the times are valid, so this cannot fail.
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times).map(drop).unwrap_or_default();
+    }
+
+    /// Lets parked calls go on for which nobody showed a sign of life.
+    pub(super) fn watch_parked(&self) {
+        let mut count = [0; 8];
+        rustix::io::read(&self.timer, &mut count).map(drop).unwrap_or_default();
         let now = monotonic();
-        let mut waiting = false;
-        for (id, renewed) in self.observer.shared.parked() {
+        for (id, renewed) in self.shared.parked() {
             if now.saturating_sub(renewed) > PATIENCE {
                 self.let_through(id);
-                self.observer.shared.unpark(id);
-                self.observer.shared.count_overdue();
-                self.observer.wake_if_asleep();
-            } else {
-                waiting = true;
+                self.shared.unpark(id);
+                self.shared.count_overdue();
+                self.wake_if_asleep();
             }
         }
-        waiting
+        if self.shared.parked().next().is_none() {
+            self.set_timer(Timespec { tv_sec: 0, tv_nsec: 0 });
+            self.timer_runs.store(false, Ordering::Release);
+            // One may have come in between that found the timer running.
+            if self.shared.parked().next().is_some() {
+                self.start_timer();
+            }
+        }
     }
 
     /// The proxy is gone: nothing is recorded or parked any more, and what waits goes on.
-    pub(super) fn stop_recording(&mut self) {
-        self.observer.recording = false;
-        for (id, _) in self.observer.shared.parked() {
+    pub(super) fn stop_recording(&self) {
+        self.recording.store(false, Ordering::Release);
+        for (id, _) in self.shared.parked() {
             self.let_through(id);
-            self.observer.shared.unpark(id);
+            self.shared.unpark(id);
+        }
+    }
+
+    fn wake_if_asleep(&self) {
+        if self.shared.must_wake() {
+            ring::wake(&*self.wake);
+        }
+    }
+}
+
+/// Whoever answers the notifications now.
+#[derive(Debug)]
+struct Supervisor {
+    post: Arc<Post>,
+    observer: Observer,
+}
+
+impl Supervisor {
+    /// Answers until every process under the filter is gone.
+    fn answer_all(&mut self) {
+        let post = Arc::clone(&self.post);
+        loop {
+            post.shared.clear_slot();
+            match sys::receive(post.listener.as_fd(), post.shared.slot()) {
+                Ok(()) => self.answer(&post),
+                Err(error) => match error.raw_os_error() {
+                    // Every caller is gone; or this one was woken by a signal before we had its call, and without
+                    // SA_RESTART it got EINTR.
+                    Some(libc::ENOENT) if !post.is_over() => {
+                        post.shared.count_interrupted();
+                        post.wake_if_asleep();
+                    }
+                    Some(libc::EINTR | libc::EAGAIN) => {}
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    fn answer(&mut self, post: &Post) {
+        let [id, tid, number, _, args @ ..] = post.shared.slot().each_ref().map(|word| word.load(Ordering::Relaxed));
+        let valid = || sys::is_waiting(post.listener.as_fd(), id);
+        if self.observer.observe(tid as u32, (number >> 32) as u32, number as u32, args, id, valid) {
+            // From here the parked table holds the id; the slot must not, or a successor would answer it at once.
+            post.shared.clear_slot();
+        } else {
+            post.let_through(id);
         }
     }
 }
 
 /// Turns calls into records on the ring.
 #[derive(Debug)]
-pub(super) struct Observer {
-    shared: Arc<Shared>,
-    wake: Arc<OwnedFd>,
+struct Observer {
+    post: Arc<Post>,
     callers: Callers,
     words: Vec<u64>,
-    recording: bool,
 }
 
 /// What a call asks for, with its paths made absolute.
@@ -131,19 +222,12 @@ struct Request {
 }
 
 impl Observer {
-    pub(super) fn new(shared: Arc<Shared>, wake: Arc<OwnedFd>) -> Self {
-        Self { shared, wake, callers: Callers::new(), words: Vec::new(), recording: true }
+    fn new(post: Arc<Post>) -> Self {
+        Self { post, callers: Callers::new(), words: Vec::new() }
     }
 
-    fn wake_if_asleep(&self) {
-        if self.shared.must_wake() {
-            ring::wake(&*self.wake);
-        }
-    }
-
-    /// Records one call. `id` is a notification that can be parked, or 0. Says whether it was parked: then the proxy
-    /// answers it. `valid` tells, after the reading, whether the caller was still the one that asked.
-    pub(super) fn observe(
+    /// Records one call, notification `id`. Says whether it was parked: then the proxy answers it. `valid` tells, after the reading, whether the caller was still the one that asked.
+    fn observe(
         &mut self,
         tid: u32,
         arch: u32,
@@ -152,7 +236,7 @@ impl Observer {
         id: u64,
         valid: impl FnOnce() -> bool,
     ) -> bool {
-        if !self.recording {
+        if !self.post.recording.load(Ordering::Relaxed) {
             return false;
         }
         let Some((call, pointer)) = calls::meaning(arch, number) else { return false };
@@ -177,7 +261,7 @@ impl Observer {
         if request.what == What::Exec {
             self.callers.forget(tid);
         }
-        let parked = id != 0 && needs_time(&request) && self.shared.park(id, now);
+        let parked = needs_time(&request) && self.post.shared.park(id, now);
         let seen = Seen {
             at: event::now(),
             pid: thread.pid,
@@ -190,17 +274,19 @@ impl Observer {
             other: request.other,
         };
         seen.encode(&mut self.words);
-        if !self.shared.push(&self.words) && parked {
-            self.shared.unpark(id);
-            self.shared.count_overdue();
+        let post = &self.post;
+        if !post.shared.push(&self.words) && parked {
+            post.shared.unpark(id);
+            post.shared.count_overdue();
             return false;
         }
         if parked {
             // Somebody stands still: also a reader that only gathers must come now.
-            self.shared.cancel_sleep();
-            ring::wake(&*self.wake);
+            post.shared.cancel_sleep();
+            ring::wake(&*post.wake);
+            post.start_timer();
         } else {
-            self.wake_if_asleep();
+            post.wake_if_asleep();
         }
         parked
     }
@@ -212,7 +298,7 @@ fn request(
     thread: &caller::Thread,
     call: Call,
     pointer: usize,
-    [a, b, c, d, e, _]: [u64; 6],
+    [first, second, third, fourth, fifth, _]: [u64; 6],
 ) -> io::Result<Option<Request>> {
     const HERE: u64 = libc::AT_FDCWD as u32 as u64;
     let path_at = |dir: u64, address: u64| -> io::Result<Vec<u8>> {
@@ -238,38 +324,40 @@ fn request(
         Ok(Some(Request { what: What::Symlink, path: path_at(dir, address)?, other }))
     };
     match call {
-        Call::Open => one(What::Open { flags: b as i32 }, HERE, a),
-        Call::Creat => one(What::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, HERE, a),
-        Call::Openat => one(What::Open { flags: c as i32 }, a, b),
+        Call::Open => one(What::Open { flags: second as i32 }, HERE, first),
+        Call::Creat => one(What::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, HERE, first),
+        Call::Openat => one(What::Open { flags: third as i32 }, first, second),
         Call::Openat2 => {
-            let flags = caller::read_number(tid, c, 8).unwrap_or(0);
-            one(What::Open { flags: flags as i32 }, a, b)
+            let flags = caller::read_number(tid, third, 8).unwrap_or(0);
+            one(What::Open { flags: flags as i32 }, first, second)
         }
-        Call::Execve => exec(HERE, a, b),
-        Call::Execveat => exec(a, b, c),
-        Call::Rename => two(What::Rename { exchange: false }, (HERE, a), (HERE, b)),
-        Call::Renameat => two(What::Rename { exchange: false }, (a, b), (c, d)),
-        Call::Renameat2 => two(What::Rename { exchange: e as u32 & libc::RENAME_EXCHANGE != 0 }, (a, b), (c, d)),
-        Call::Unlink => one(What::Unlink { dir: false }, HERE, a),
-        Call::Unlinkat => one(What::Unlink { dir: c as i32 & libc::AT_REMOVEDIR != 0 }, a, b),
-        Call::Rmdir => one(What::Unlink { dir: true }, HERE, a),
-        Call::Truncate => one(What::Truncate, HERE, a),
-        Call::Link => two(What::Link, (HERE, a), (HERE, b)),
-        Call::Linkat => two(What::Link, (a, b), (c, d)),
-        Call::Symlink => symlink(a, HERE, b),
-        Call::Symlinkat => symlink(a, b, c),
-        Call::Connect => connect(tid, b, c),
+        Call::Execve => exec(HERE, first, second),
+        Call::Execveat => exec(first, second, third),
+        Call::Rename => two(What::Rename { exchange: false }, (HERE, first), (HERE, second)),
+        Call::Renameat => two(What::Rename { exchange: false }, (first, second), (third, fourth)),
+        Call::Renameat2 => {
+            two(What::Rename { exchange: fifth as u32 & libc::RENAME_EXCHANGE != 0 }, (first, second), (third, fourth))
+        }
+        Call::Unlink => one(What::Unlink { dir: false }, HERE, first),
+        Call::Unlinkat => one(What::Unlink { dir: third as i32 & libc::AT_REMOVEDIR != 0 }, first, second),
+        Call::Rmdir => one(What::Unlink { dir: true }, HERE, first),
+        Call::Truncate => one(What::Truncate, HERE, first),
+        Call::Link => two(What::Link, (HERE, first), (HERE, second)),
+        Call::Linkat => two(What::Link, (first, second), (third, fourth)),
+        Call::Symlink => symlink(first, HERE, second),
+        Call::Symlinkat => symlink(first, second, third),
+        Call::Connect => connect(tid, second, third),
         Call::Socketcall => {
-            let argument = |index: u64| caller::read_number(tid, b + 4 * index, 4);
+            let argument = |index: u64| caller::read_number(tid, second + 4 * index, 4);
             match (argument(1), argument(2)) {
                 (Some(address), Some(length)) => connect(tid, address, length),
                 _ => Ok(None),
             }
         }
         Call::IoUringSetup => Ok(Some(Request { what: What::IoUring, path: Vec::new(), other: Vec::new() })),
-        Call::RtSigaction => Ok(handler(tid, a, b)),
-        Call::Setitimer => Ok(interval_timer(tid, a, b)),
-        Call::TimerCreate => Ok(posix_timer(tid, b)),
+        Call::RtSigaction => Ok(handler(tid, first, second)),
+        Call::Setitimer => Ok(interval_timer(tid, first, second)),
+        Call::TimerCreate => Ok(posix_timer(tid, second)),
     }
 }
 

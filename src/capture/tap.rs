@@ -1,6 +1,6 @@
 //! The process between proxy and kernel: starts the kernel under the filter and answers its notifications.
 //!
-//! It has one thread, so that it may fork, and a place of its own in the process tree, so that the kernel outlives the
+//! It has one thread until it has forked, and a place of its own in the process tree, so that the kernel outlives the
 //! death of either neighbour in a known way: without the tap the proxy goes on, without the proxy the tap ends the
 //! kernel. It leaves the process group (a terminal's or a frontend's signals are for the kernel) and lets go of the
 //! standard streams, and stays until the last process under the filter is gone.
@@ -26,7 +26,7 @@ use super::{
     control::{self, Message},
     filter,
     ring::Shared,
-    supervisor::{Supervisor, monotonic},
+    supervisor::{Post, monotonic},
     sys,
 };
 
@@ -43,8 +43,8 @@ pub(super) const GROUP_SIGNALS: &[libc::c_int] = &[
 ];
 /// After the proxy's death the kernel has this long (ns) between SIGTERM and SIGKILL.
 const GRACE: u64 = 1_000_000_000;
-/// How often (ns) parked calls are looked after while there are any.
-const PARKED_TICK: i64 = 250_000_000;
+/// How often it is looked whether that time is over.
+const KILL_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// What `nbpack tap` is told: descriptors that it inherits, by number, and what to start.
 #[derive(Debug)]
@@ -86,9 +86,10 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     drop(far);
     let kernel = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
     let pidfd = rustix::process::pidfd_open(kernel, PidfdFlags::empty())?;
+    control::send(&control, &Message::Forked { pid, pidfd: pidfd.try_clone()? })?;
     step_aside()?;
     let mut service = Service {
-        supervisor: None,
+        post: None,
         shared,
         control: Some(control),
         proxy,
@@ -96,9 +97,10 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         children,
         kernel: Some((kernel, pidfd)),
         kill_at: None,
+        wake,
     };
-    service.hear_child(&wake, pid);
-    service.serve(&wake, pid)
+    service.hear_child()?;
+    service.serve()
 }
 
 /// The child: installs the filter, hands the listener over, becomes the kernel. Comes back only with an error.
@@ -107,9 +109,9 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
     let mut command = Command::new(program);
     command.args(arguments);
     let message = match tap.watch.then(|| watch_self(tap.io_uring)) {
-        None => Message::Unwatched { pid: 0, errno: 0 },
-        Some(Ok((listener, no_new_privs))) => Message::Watched { pid: 0, no_new_privs, listener },
-        Some(Err(error)) => Message::Unwatched { pid: 0, errno: error.raw_os_error().unwrap_or(libc::EINVAL) },
+        None => Message::Unwatched { errno: 0 },
+        Some(Ok((listener, no_new_privs))) => Message::Watched { no_new_privs, listener },
+        Some(Err(error)) => Message::Unwatched { errno: error.raw_os_error().unwrap_or(libc::EINVAL) },
     };
     if let Err(error) = control::send(far, &message) {
         return error;
@@ -162,7 +164,7 @@ fn step_aside() -> io::Result<()> {
 
 /// The loop's state; what is `None` is gone.
 struct Service {
-    supervisor: Option<Supervisor>,
+    post: Option<Arc<Post>>,
     shared: Arc<Shared>,
     control: Option<OwnedFd>,
     proxy: Option<OwnedFd>,
@@ -171,35 +173,42 @@ struct Service {
     kernel: Option<(Pid, OwnedFd)>,
     /// When the kernel gets SIGKILL, on the monotonic clock.
     kill_at: Option<u64>,
+    wake: Arc<OwnedFd>,
 }
 
 impl Service {
-    fn serve(&mut self, wake: &Arc<OwnedFd>, pid: u32) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<()> {
         loop {
-            let waiting = self.supervisor.as_ref().is_some_and(Supervisor::watch_parked);
-            let timeout = (waiting || self.kill_at.is_some()).then_some(Timespec { tv_sec: 0, tv_nsec: PARKED_TICK });
+            let timeout = self.kill_at.is_some().then_some(KILL_TICK);
             let nobody = self.children.as_fd();
             let mut sources = [
-                source(self.supervisor.as_ref().map(|supervisor| supervisor.listener().as_fd()), nobody),
+                source(self.post.as_ref().map(|post| post.left()), nobody),
+                source(self.post.as_ref().map(|post| post.timer()), nobody),
                 source(self.child.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.control.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.proxy.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(Some(nobody), nobody),
+                // Linux before 6.11 may leave the answering thread waiting when all its callers are gone.
+                self.post.as_ref().map_or(PollFd::from_borrowed_fd(nobody, PollFlags::empty()), |post| {
+                    PollFd::from_borrowed_fd(post.listener.as_fd(), PollFlags::empty())
+                }),
             ];
             match poll(&mut sources, timeout.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 result => result?,
             };
-            let [listener, child, control, proxy, children] = sources.map(|source| source.revents());
-            if listener.contains(PollFlags::IN)
-                && let Some(supervisor) = &mut self.supervisor
-            {
-                supervisor.answer()?;
-            } else if self.supervisor.is_some() && listener.intersects(PollFlags::HUP | PollFlags::ERR) {
-                self.supervisor = None;
+            let [left, timer, child, control, proxy, children, over] = sources.map(|source| source.revents());
+            if self.post.is_some() && !timer.is_empty() {
+                self.post.iter().for_each(|post| post.watch_parked());
+            }
+            if self.post.is_some() && !(left.is_empty() && over.is_empty()) {
+                if self.post.as_ref().is_some_and(|post| !post.is_over()) {
+                    return Err(io::Error::other("the notifications cannot be received any more"));
+                }
+                self.post = None;
             }
             if self.child.is_some() && !child.is_empty() {
-                self.hear_child(wake, pid);
+                self.hear_child()?;
             }
             if (self.control.is_some() && !control.is_empty()) || (self.proxy.is_some() && !proxy.is_empty()) {
                 self.lose_proxy();
@@ -208,30 +217,25 @@ impl Service {
                 self.reap()?;
             }
             self.kill_when_due();
-            if self.supervisor.is_none() && self.kernel.is_none() {
+            if self.post.is_none() && self.kernel.is_none() {
                 return Ok(());
             }
         }
     }
 
     /// Hears what the kernel-to-be says: first about its filter; then nothing more, or why it could not start.
-    fn hear_child(&mut self, wake: &Arc<OwnedFd>, pid: u32) {
+    fn hear_child(&mut self) -> io::Result<()> {
         let heard = self.child.as_ref().map_or(Ok(None), control::receive);
         let message = match heard {
-            Ok(Some(Message::Watched { no_new_privs, listener, .. })) => {
+            Ok(Some(Message::Watched { no_new_privs, listener })) => {
                 // Linux before 6.6 cannot; then it costs a little more.
                 sys::wake_synchronously(listener.as_fd()).unwrap_or_default();
-                match listener.try_clone() {
-                    Ok(ours) => {
-                        let shared = Arc::clone(&self.shared);
-                        self.supervisor = Some(Supervisor::new(Arc::new(ours), shared, Arc::clone(wake)));
-                        Message::Watched { pid, no_new_privs, listener }
-                    }
-                    // The proxy alone answers then.
-                    Err(_) => Message::Watched { pid, no_new_privs, listener },
-                }
+                let post = self.answer(&listener);
+                self.tell(&Message::Watched { no_new_privs, listener });
+                self.post = Some(post?);
+                return Ok(());
             }
-            Ok(Some(Message::Unwatched { errno, .. })) => Message::Unwatched { pid, errno },
+            Ok(Some(Message::Unwatched { errno })) => Message::Unwatched { errno },
             Ok(Some(other)) => {
                 self.child = None;
                 other
@@ -242,6 +246,15 @@ impl Service {
             }
         };
         self.tell(&message);
+        Ok(())
+    }
+
+    /// Begins to answer. If this fails we end, and the proxy does it.
+    fn answer(&self, listener: &OwnedFd) -> io::Result<Arc<Post>> {
+        let listener = Arc::new(listener.try_clone()?);
+        let post = Post::new(listener, Arc::clone(&self.shared), Arc::clone(&self.wake))?;
+        post.answer()?;
+        Ok(post)
     }
 
     fn tell(&mut self, message: &Message) {
@@ -256,8 +269,8 @@ impl Service {
     fn lose_proxy(&mut self) {
         self.control = None;
         self.proxy = None;
-        if let Some(supervisor) = &mut self.supervisor {
-            supervisor.stop_recording();
+        if let Some(post) = &self.post {
+            post.stop_recording();
         }
         if let Some((_, pidfd)) = &self.kernel
             && self.kill_at.is_none()
@@ -283,22 +296,22 @@ impl Service {
         let mut buffer = [0; 128];
         // It only says that there is something; many signals may be one.
         rustix::io::read(&self.children, &mut buffer).map(drop).unwrap_or_default();
-        if let Some((pid, _)) = &self.kernel {
+        if let Some((kernel, _)) = &self.kernel {
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            if let Ok(Some(state)) = rustix::process::waitid(WaitId::Pid(*pid), look) {
+            if let Ok(Some(state)) = rustix::process::waitid(WaitId::Pid(*kernel), look) {
                 self.kernel_ended(match (state.exit_status(), state.terminating_signal()) {
                     (Some(code), _) => (code & 0xff) << 8,
                     (None, Some(signal)) => signal | if state.dumped() { 0x80 } else { 0 },
                     (None, None) => 0,
-                });
+                })?;
             }
         }
         loop {
-            match rustix::process::waitpid(None, WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((ended, status))) => {
                     // It may have ended after the look above.
-                    if self.kernel.as_ref().is_some_and(|(kernel, _)| *kernel == pid) {
-                        self.kernel_ended(status.as_raw());
+                    if self.kernel.as_ref().is_some_and(|(kernel, _)| *kernel == ended) {
+                        self.kernel_ended(status.as_raw())?;
                     }
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -307,11 +320,16 @@ impl Service {
         }
     }
 
-    fn kernel_ended(&mut self, status: i32) {
+    fn kernel_ended(&mut self, status: i32) -> io::Result<()> {
+        // `poll` looks at one source after the other: its last words may have come after the look at them.
+        while self.child.is_some() {
+            self.hear_child()?;
+        }
         self.shared.set_status(status);
         self.tell(&Message::Ended { status });
         self.kernel = None;
         self.kill_at = None;
+        Ok(())
     }
 }
 

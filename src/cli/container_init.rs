@@ -1,10 +1,15 @@
 //! `nbpack container-init`: not for people; `container` starts it.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
-use super::Context;
+use super::{Context, failure::Failure};
 use crate::{
-    container::{RunError, Step, init},
+    container::{RunError, Step, forward::Relay, init},
     kernel,
 };
 
@@ -12,17 +17,41 @@ use crate::{
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// The specification.
-    spec: PathBuf,
+    #[arg(required_unless_present = "relay")]
+    spec: Option<PathBuf>,
     /// A person's own command: the terminal stays usable.
     #[arg(long)]
     foreground: bool,
+    /// Inside: carry connections on the socket to a port, beside the command
+    #[arg(long, value_name = "SOCKET=PORT")]
+    relay: Option<String>,
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+/// The process inside that stands between an app's port and the socket that this machine sees.
+fn relay(place: &str, command: &[OsString]) -> anyhow::Result<ExitCode> {
+    let wrong = || Failure::unable(format!("`{place}` is not SOCKET=PORT with a command"));
+    let (socket, port) = place.split_once('=').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    let (program, arguments) = command.split_first().ok_or_else(wrong)?;
+    let relay = Relay::bind(Path::new(socket), port)?;
+    let mut child = Command::new(program);
+    child.args(arguments);
+    let ended = init::run_as_first(&mut child, || relay.serve())?;
+    init::unblock_signals();
+    Ok(ExitCode::from(kernel::die_as(ended.status)))
 }
 
 pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let manner = if args.foreground { init::Manner::Foreground } else { init::Manner::Child };
     // Nobody can be told when stderr is closed.
     let mut say = |line: &str| writeln!(std::io::stderr(), "nbpack: {line}").unwrap_or_default();
-    match init::outer(&args.spec, manner, &mut say) {
+    if let Some(place) = &args.relay {
+        return relay(place, &args.command);
+    }
+    let spec = args.spec.unwrap_or_default();
+    match init::outer(&spec, manner, &mut say) {
         Ok(ended) => {
             init::unblock_signals();
             Ok(ExitCode::from(kernel::die_as(ended.status)))

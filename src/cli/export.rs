@@ -1,13 +1,380 @@
-//! `nbpack export`.
+//! `nbpack export`: a session becomes one file.
 
-use std::process::ExitCode;
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::Context;
+use anyhow::Context as _;
 
-/// TO BE WRITTEN
+use super::{
+    Context,
+    failure::Failure,
+    progress::{Progress, bytes},
+};
+use crate::{
+    bundle::{self, Compression, config, plan::SessionFile, write},
+    inventory, record, secrets,
+    session::{self, model::Recording},
+    store::Store,
+};
+
+/// Pack a session as one content-addressed file
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  nbpack export                              the latest session
+  nbpack export analysis.ipynb               the last session of this notebook
+  nbpack export analysis.ipynb -o out.nbpack
+  nbpack export --dry-run analysis.ipynb     show the layers and what is new
+  nbpack export analysis.ipynb -o - | ssh colleague 'cat > analysis.nbpack'
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+Exit code: 0 written, 1 secrets were found and nothing was written, 2 it could not be done.")]
+pub(super) struct Args {
+    /// A session id (or its beginning), or a notebook; the latest session if left out.
+    what: Option<String>,
+    /// Where to write: a file, `dir:PATH` for an OCI layout directory, `-` for stdout [default: NOTEBOOK.nbpack].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<String>,
+    /// Take this session of the notebook instead of the last.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Compression of the layers; gzip for engines that know no zstd (Docker 20.10, umoci 0.4).
+    #[arg(long, value_enum, default_value_t = Codec::Zstd)]
+    compression: Codec,
+    /// Show the layers, their sizes and what is new; write nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Replace the secrets that were found in the record by a mark.
+    #[arg(long)]
+    redact: bool,
+    /// Let a finding pass: `RULE:WHERE` as the list shows it. May be repeated.
+    #[arg(long, value_name = "RULE:WHERE")]
+    allow: Vec<String>,
+    /// Leave files out that match this glob. May be repeated.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Put the files that the session wrote in as well.
+    #[arg(long)]
+    with_results: bool,
+    /// Put the Jupyter in that the user worked in, also where it lives in another environment.
+    #[arg(long)]
+    with_jupyter: bool,
+    /// Put all distributions of system-wide environments in, not only what was loaded and its dependencies.
+    #[arg(long)]
+    all_installed: bool,
+    /// Make this the image's default command (`nbpack app …` and its words).
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    app: Vec<String>,
+    /// Threads that compress [default: all].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Replace the output when it is there and is something else.
+    #[arg(short, long)]
+    force: bool,
+    /// Say what was written as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Codec {
+    Zstd,
+    Gzip,
+}
+
+impl From<Codec> for Compression {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::Zstd => Self::Zstd,
+            Codec::Gzip => Self::Gzip,
+        }
+    }
+}
+
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    let progress = Progress::new(context.fancy);
+    let mut recording = find(&args, context, &store)?;
+    say_what_is_not_known(&recording, context)?;
+
+    progress.stage("looking for what the session needs");
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let options = options(&args, context, &recording, program)?;
+    let mut inventory = inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?;
+    let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, &store), &args.allow);
+    let mut redacted = None;
+    if !findings.is_empty() {
+        if !args.redact {
+            progress.clear();
+            return Err(refuse(&findings));
+        }
+        let in_record = secrets::redact(&mut recording, &findings);
+        let in_files = secrets::redact_files(&mut inventory, &store, &findings);
+        redacted = Some((findings.len(), in_record, in_files));
+    }
+    let mut run_config = inventory::run_config(&recording, &inventory);
+    if !args.app.is_empty() {
+        run_config.command = std::iter::once("app".to_owned()).chain(args.app.iter().cloned()).collect();
+    }
+    let session_files = session_files(&recording, &inventory, &run_config)?;
+    let plan = bundle::plan::plan(&inventory, &run_config, session_files)?;
+    if args.dry_run {
+        progress.clear();
+        return show_plan(&plan, &store, args.compression.into(), args.json);
+    }
+    let mut output = output(&args, context, &recording)?;
+    let options =
+        write::WriteOptions { compression: args.compression.into(), threads: args.threads.unwrap_or_default() };
+    let total = plan.layers.iter().map(|layer| layer.bytes).sum();
+    let written = write::write(&plan, &run_config, &store, options, &mut output, &progress.packing(total))?;
+    progress.clear();
+    say_what_was_written(&args, context, &inventory, &plan, &written, &output)
+}
+
+fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recording> {
+    if let Err(error) = record::recover(store) {
+        writeln!(std::io::stderr().lock(), "warning: an unfinished session could not be completed: {error}")?;
+    }
+    let what = args.session.as_deref().or(args.what.as_deref());
+    let selector = match what {
+        None => session::Selector::Latest,
+        Some(word) => {
+            let path = context.cwd.join(word);
+            let notebook = path.extension().is_some_and(|extension| extension == "ipynb") || path.is_file();
+            if notebook { session::Selector::Notebook(path) } else { session::Selector::Id(word.to_owned()) }
+        }
+    };
+    let found = session::find_telling(store, &selector).map_err(|error| {
+        anyhow::Error::new(error)
+            .context(Failure::unable("there is no such session").hint("`nbpack sessions` lists what was recorded"))
+    })?;
+    if !found.others.is_empty() && matches!(selector, session::Selector::Notebook(_)) && !context.quiet {
+        let others: Vec<String> = found.others.iter().take(5).map(ToString::to_string).collect();
+        writeln!(
+            std::io::stderr().lock(),
+            "note: this notebook has {} sessions; taking the last, {} (others: {}{}; choose with --session)",
+            found.others.len() + 1,
+            found.id,
+            others.join(", "),
+            if found.others.len() > 5 { ", …" } else { "" }
+        )?;
+    }
+    let mut recording = session::read_id(store, &found.id)?;
+    record::complete(store, &mut recording);
+    let found = found.id;
+    if recording.executions.iter().all(|execution| execution.silent) {
+        return Err(Failure::unable(format!("session {found} executed nothing"))
+            .hint("`nbpack sessions` lists the others")
+            .into());
+    }
+    Ok(recording)
+}
+
+fn say_what_is_not_known(recording: &Recording, context: &Context) -> anyhow::Result<()> {
+    if context.quiet {
+        return Ok(());
+    }
+    let mut err = std::io::stderr().lock();
+    if let Some(running) =
+        recording.executions.iter().find(|execution| execution.idle.is_none() && recording.info.running)
+    {
+        let line = running.code.lines().next().unwrap_or_default();
+        writeln!(err, "note: the session still runs; the execution under way is left out: {line}")?;
+    }
+    if recording.info.coverage != "full" {
+        writeln!(
+            err,
+            "note: the recording saw only a part (coverage: {}); files it did not see are not in the bundle",
+            recording.info.coverage
+        )?;
+    }
+    Ok(())
+}
+
+fn options(
+    args: &Args,
+    context: &Context,
+    recording: &Recording,
+    program: PathBuf,
+) -> anyhow::Result<inventory::Options> {
+    let mut options = inventory::Options {
+        with_results: args.with_results,
+        all_installed: args.all_installed,
+        program: Some(program),
+        ..inventory::Options::default()
+    };
+    if args.with_jupyter {
+        let path = context.var("PATH").unwrap_or_default();
+        let found = std::env::split_paths(path).map(|dir| dir.join("jupyter-lab")).find(|program| program.is_file());
+        options.with_jupyter = Some(found.ok_or_else(|| {
+            Failure::unable("there is no `jupyter-lab` on PATH to put in").hint("activate the environment it lives in")
+        })?);
+    }
+    options.exclude(&args.exclude)?;
+    let beside = recording.info.notebook.as_deref().and_then(Path::parent).unwrap_or(&recording.info.cwd);
+    for dir in [beside, &context.cwd] {
+        let path = dir.join("nbpack.toml");
+        if path.is_file() {
+            let text = crate::files::read_to_string(&path)?;
+            options.override_with(&text).with_context(|| format!("`{}` is not understood", path.display()))?;
+            break;
+        }
+    }
+    Ok(options)
+}
+
+/// As `--allow` takes it.
+fn label(finding: &secrets::Finding) -> String {
+    format!("{}:{}", finding.rule, finding.place)
+}
+
+fn refuse(findings: &[secrets::Finding]) -> anyhow::Error {
+    let mut text = format!("{} secret(s) would leave with this bundle; nothing was written", findings.len());
+    for finding in findings.iter().take(50) {
+        text.push_str(&format!("\n  {}  {}", label(finding), finding.masked));
+    }
+    let hint = findings.first().map_or_else(String::new, |finding| {
+        format!("replace them in the record with --redact, or let one pass with --allow '{}'", label(finding))
+    });
+    Failure::no(text).hint(hint).into()
+}
+
+/// The files of the last layer, by path in the image.
+fn session_files(
+    recording: &Recording,
+    inventory: &inventory::model::Inventory,
+    run_config: &config::RunConfig,
+) -> anyhow::Result<BTreeMap<Vec<u8>, SessionFile>> {
+    let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let database = dir.path().join("session.sqlite");
+    let blobs = session::export(recording, &database)?;
+    let mut files = BTreeMap::new();
+    let mut put = |path: &str, bytes: Vec<u8>| {
+        files.insert(path.trim_start_matches('/').as_bytes().to_vec(), SessionFile::Bytes(bytes.into()));
+    };
+    put(config::SESSION_DB, crate::files::read(&database)?);
+    for (digest, bytes) in blobs {
+        put(&format!("{}/{}", config::SESSION_BLOBS, digest.hex()), bytes);
+    }
+    let as_run = session::notebook(recording, session::Form::AsRun);
+    put(config::SESSION_NOTEBOOK, pretty(&as_run)?);
+    put(config::COMPONENTS, pretty(&inventory.components)?);
+    put(config::DATASETS, pretty(&inventory::datasets(recording, inventory))?);
+    put(config::RUN_CONFIG, pretty(run_config)?);
+    Ok(files)
+}
+
+fn pretty<T: serde::Serialize>(value: &T) -> anyhow::Result<Vec<u8>> {
+    // Through `Value`, whose maps are sorted.
+    let mut bytes = serde_json::to_vec_pretty(&serde_json::to_value(value)?)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Result<write::Output> {
+    let text = match args.output.as_deref() {
+        Some("-") => return Ok(write::Output::Stdout),
+        Some(text) => text.to_owned(),
+        None => {
+            let name = recording
+                .info
+                .notebook
+                .as_deref()
+                .and_then(Path::file_stem)
+                .map_or_else(|| recording.info.id.to_string(), |stem| stem.to_string_lossy().into_owned());
+            format!("{name}.nbpack")
+        }
+    };
+    if let Some(dir) = text.strip_prefix("dir:") {
+        return Ok(write::Output::Dir(context.cwd.join(dir)));
+    }
+    let path = context.cwd.join(&text);
+    if path.exists() && !args.force && bundle::read::Bundle::open_any(&path).is_err() {
+        return Err(Failure::unable(format!("`{}` is there already and is no bundle", path.display()))
+            .hint("choose another name with -o, or use --force")
+            .into());
+    }
+    if !crate::files::parent(&path).is_dir() {
+        return Err(
+            Failure::unable(format!("there is no directory `{}`", crate::files::parent(&path).display())).into()
+        );
+    }
+    Ok(write::Output::File(path))
+}
+
+fn show_plan(
+    plan: &bundle::plan::Plan,
+    store: &Store,
+    compression: Compression,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let reusable = write::reusable(plan, store, compression);
+    let rows = plan.layers.iter().zip(reusable);
+    if json {
+        let rows: Vec<_> = rows
+            .map(|(layer, reused)| {
+                serde_json::json!({"title": layer.title, "bytes": layer.bytes, "entries": layer.entries.len(), "reused": reused})
+            })
+            .collect();
+        serde_json::to_writer_pretty(&mut out, &rows)?;
+        writeln!(out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut total, mut new) = (0, 0);
+    for (layer, reused) in rows {
+        total += layer.bytes;
+        new += if reused { 0 } else { layer.bytes };
+        let state = if reused { "have" } else { "new" };
+        writeln!(out, "{state:>4}  {:>10}  {:>6} entries  {}", bytes(layer.bytes), layer.entries.len(), layer.title)?;
+    }
+    writeln!(out, "{} layers, {} before compression, {} of them new", plan.layers.len(), bytes(total), bytes(new))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_what_was_written(
+    args: &Args,
+    context: &Context,
+    inventory: &inventory::model::Inventory,
+    plan: &bundle::plan::Plan,
+    written: &write::Written,
+    output: &write::Output,
+) -> anyhow::Result<ExitCode> {
+    let shown = match output {
+        write::Output::File(path) | write::Output::Dir(path) => path.display().to_string(),
+        write::Output::Stdout => "-".to_owned(),
+    };
+    if args.json && !matches!(output, write::Output::Stdout) {
+        let left_out: Vec<_> = inventory
+            .left_out
+            .iter()
+            .map(|file| serde_json::json!({"path": String::from_utf8_lossy(&file.path), "class": file.class, "rule": file.rule, "why": file.why}))
+            .collect();
+        let value = serde_json::json!({
+            "output": shown, "manifest": written.manifest, "layers": written.layers.len(), "bytes": written.bytes,
+            "new_bytes": written.new_bytes, "reused_layers": written.reused, "warnings": inventory.warnings,
+            "left_out": left_out,
+        });
+        writeln!(std::io::stdout().lock(), "{value:#}")?;
+    }
+    if !context.quiet {
+        let mut err = std::io::stderr().lock();
+        for warning in &inventory.warnings {
+            writeln!(err, "warning: {warning}")?;
+        }
+        for (path, why) in &plan.left_out {
+            writeln!(err, "warning: `{}` is not in the bundle: {why}", crate::files::display_bytes(path))?;
+        }
+        writeln!(
+            err,
+            "{shown}: {} in {} layers ({} were in the store), manifest {}",
+            bytes(written.bytes),
+            written.layers.len(),
+            written.reused,
+            written.manifest.short()
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

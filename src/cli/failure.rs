@@ -36,7 +36,9 @@ pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    // As a context it can only be had from the whole error, as a cause only from the chain.
+    let failure =
+        error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<Failure>()));
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         text.push_str(&format!("hint: {hint}\n"));
     }

@@ -40,12 +40,13 @@ pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyh
     env.insert("PATH".into(), search_path(&run, &env));
     env.insert("HOME".into(), usable_home(&run.home, context).into());
     env.extend(given.env.into_iter().map(|(name, value)| (name.into(), value.into())));
-    let cwd = given.cwd.unwrap_or_else(|| if context.cwd == Path::new("/") { run.cwd.clone() } else { context.cwd.clone() });
+    let cwd =
+        given.cwd.unwrap_or_else(|| if context.cwd == Path::new("/") { run.cwd.clone() } else { context.cwd.clone() });
     let mut words = command.into_iter();
     let program = words.next().unwrap_or_else(|| "/bin/sh".to_owned());
     let mut process = Command::new(find(&program, &env));
     process.args(words).env_clear().envs(env).current_dir(cwd);
-    let ended = init::run_as_first(&mut process).map_err(|error| {
+    let ended = init::run_as_first(&mut process, || {}).map_err(|error| {
         anyhow::Error::from(error).context(Failure::unable(format!("cannot run `{program}` in this image")))
     })?;
     init::unblock_signals();

@@ -190,10 +190,11 @@ fn describe(
     target: &Path,
 ) -> anyhow::Result<Map<String, Value>> {
     let mut spec: Map<String, Value> = serde_json::from_str(TEMPLATE)?;
-    let wrap_dir = match wrapped.resource_dir.join("kernel.json").is_file() {
-        true => wrapped.resource_dir.clone(),
+    let wrap_dir = if wrapped.resource_dir.join("kernel.json").is_file() {
+        wrapped.resource_dir.clone()
+    } else {
         // ipykernel's own `python3` has no file; a copy of what it would say lies in our directory.
-        false => target.join("wrapped").join(&wrapped.name),
+        target.join("wrapped").join(&wrapped.name)
     };
     let mut argv = vec![text(program)?, "kernel".to_owned(), "-f".to_owned(), "{connection_file}".to_owned()];
     argv.extend(["--wrap".to_owned(), wrapped.name.clone(), "--wrap-dir".to_owned(), text(&wrap_dir)?]);

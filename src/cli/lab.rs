@@ -1,13 +1,108 @@
 //! `nbpack lab`.
 
-use std::process::ExitCode;
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+};
 
-use super::Context;
+use super::{Context, failure::Failure, inside, restored, run::GivenArgs};
+use crate::{
+    bundle::config::RunConfig,
+    container::{self, spec::Bind},
+    kernel, restore,
+};
 
-/// TO BE WRITTEN
+/// Where Jupyter listens inside, and the image's exposed port.
+const PORT: u16 = 8888;
+const SOCKET: &str = "lab.sock";
+
+/// Serve JupyterLab out of a bundle that has it
+///
+/// It listens on a port of this machine only; the code sees no network unless you give it. In an image, it listens on
+/// all addresses.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A bundle's file, or the name of a restored one
+    bundle: Option<String>,
+    /// Port of 127.0.0.1 [default: 8888, else a free one]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Open no browser
+    #[arg(long)]
+    no_browser: bool,
+    #[command(flatten)]
+    given: GivenArgs,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut given = args.given.resolve(context)?;
+    let token = match context.var("JUPYTER_TOKEN").filter(|token| !token.is_empty()) {
+        Some(token) => token.to_owned(),
+        None => restored::token()?,
+    };
+    given.env.insert("JUPYTER_TOKEN".to_owned(), token.clone());
+    let Some(bundle) = &args.bundle else {
+        let run = inside::config()?;
+        let port = args.port.unwrap_or(PORT);
+        let mut command = jupyter(&run)?;
+        command.extend(["--ServerApp.ip=0.0.0.0".to_owned(), format!("--ServerApp.port={port}")]);
+        say(&format!("http://127.0.0.1:{port}/lab?token={token}"))?;
+        return inside::run(command, given, context);
+    };
+    let store = context.store()?;
+    let found = restored::resolve(bundle, context)?;
+    let mut command = jupyter(&found.run)?;
+    command.push(format!("--ServerApp.sock={}/{SOCKET}", restore::INNER_DIR));
+    let dir = restored::socket_dir(context)?;
+    given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(restore::INNER_DIR), read_only: false });
+    restored::say_machine(&found, context);
+    let spec = restore::spec(&found, &store, command, given.into_options(context))?;
+    let forwarder = restored::forwarder(args.port, PORT)?;
+    let url = format!("http://127.0.0.1:{}/lab?token={token}", forwarder.port());
+    say(&url)?;
+    let socket = dir.path().join(SOCKET);
+    let status = container::run_with(&spec, &restored::program()?, || {
+        forwarder.serve(socket);
+        if !args.no_browser {
+            open_browser(&url, context);
+        }
+    })?;
+    drop(dir);
+    container::init::unblock_signals();
+    Ok(ExitCode::from(kernel::die_as(std::os::unix::process::ExitStatusExt::into_raw(status))))
+}
+
+/// The command that starts the environment's own JupyterLab.
+fn jupyter(run: &RunConfig) -> anyhow::Result<Vec<String>> {
+    if !run.has_jupyter {
+        return Err(Failure::unable(format!("the bundle `{}` has no Jupyter", run.name))
+            .hint("use the restored kernel in your own Jupyter, or export with --with-jupyter")
+            .into());
+    }
+    let python = if run.language.eq_ignore_ascii_case("python") { run.argv.first().cloned() } else { None };
+    let mut command = match python {
+        Some(python) => vec![python, "-m".to_owned(), "jupyterlab".to_owned()],
+        None => vec!["jupyter-lab".to_owned()],
+    };
+    command.push("--no-browser".to_owned());
+    command.push(format!("--ServerApp.root_dir={}", run.cwd.display()));
+    if run.uid == 0 {
+        command.push("--allow-root".to_owned());
+    }
+    Ok(command)
+}
+
+fn say(url: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "JupyterLab: {url}")
+}
+
+/// Where there is a desktop. That no browser comes up costs nothing: the address was printed.
+fn open_browser(url: &str, context: &Context) {
+    if context.var("DISPLAY").is_none() && context.var("WAYLAND_DISPLAY").is_none() {
+        return;
+    }
+    let mut command = Command::new("xdg-open");
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop).unwrap_or_default();
 }

@@ -1,13 +1,180 @@
 //! `nbpack replay`.
 
-use std::process::ExitCode;
+use std::{
+    io::{BufRead as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::Context;
+use anyhow::Context as _;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-/// TO BE WRITTEN
+use super::{
+    Context,
+    failure::Failure,
+    progress::Progress,
+    restored::{program, resolve, say_machine},
+    subject,
+};
+use crate::{
+    files,
+    replay::{self, Replay, Verdicts, compare::Subject},
+    report::{html, json, junit, text},
+    restore::model::Restored,
+    session,
+};
+
+/// Run a recorded session again in its container and judge every cell
+///
+/// The recorded requests are sent in their true order, without network. Exit code: 0 the recorded results came out
+/// again, 1 something changed, 2 something was not run or could not be told.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  nbpack replay analysis.nbpack
+  nbpack replay --twice analysis.nbpack            learn what varies by itself
+  nbpack replay analysis --report analysis.html    then and now, side by side")]
+pub(super) struct Args {
+    /// A bundle's file, or the name of a restored one.
+    #[arg(value_name = "FILE|NAME")]
+    bundle: String,
+    /// Replay twice: what differs between the two replays is not held against the first.
+    #[arg(long)]
+    twice: bool,
+    /// The verdicts as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Also write JUnit XML, as CI servers read it.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write the replayed session as a notebook.
+    #[arg(long, value_name = "FILE")]
+    notebook: Option<PathBuf>,
+    /// Also write a page that shows then and now.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Seconds that one cell may take [default: ten times what it took, at least 60].
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let rules = subject::rules(context)?;
+    let restored = resolve(&args.bundle, context)?;
+    say_machine(&restored, context);
+    let recorded = subject::of_restored(&context.store()?, &restored)?;
+    let timeout = args.timeout.map(Duration::from_secs);
+    let first = once(&restored, &recorded, timeout, context)?;
+    let second = if args.twice { Some(once(&restored, &recorded, timeout, context)?) } else { None };
+    let again = second.as_ref().map(|second| &second.recording);
+    let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
+    verdicts.notes = first.notes;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &json::verdicts(&recorded.name, &verdicts))?;
+        writeln!(out)?;
+    } else if context.quiet {
+        writeln!(out, "{}", text::summary(&verdicts))?;
+    } else {
+        write!(out, "{}", text::verdicts(&verdicts))?;
+    }
+    drop(out);
+    if let Some(path) = args.junit {
+        let xml = junit::junit(&recorded.name, &verdicts);
+        files::publish_bytes(&context.cwd.join(path), 0o644, xml.as_bytes())?;
+    }
+    if let Some(path) = args.notebook {
+        let notebook = session::notebook(&first.recording, session::Form::AsRun);
+        files::publish_bytes(&context.cwd.join(path), 0o644, &serde_json::to_vec_pretty(&notebook)?)?;
+    }
+    if let Some(path) = args.report {
+        write_page(&recorded, &first.recording, &verdicts, &context.cwd.join(path))?;
+    }
+    Ok(ExitCode::from(verdicts.exit_code()))
+}
+
+/// Writes the page about a recording and a replay of it.
+pub(super) fn write_page(
+    recorded: &Subject,
+    replayed: &session::model::Recording,
+    verdicts: &Verdicts,
+    path: &std::path::Path,
+) -> anyhow::Result<()> {
+    let page = html::page(&html::Page {
+        name: &super::report::title(recorded),
+        recording: &recorded.recording,
+        replay: Some((replayed, verdicts)),
+        components: &recorded.components,
+    });
+    Ok(files::publish_bytes(path, 0o644, page.as_bytes())?)
+}
+
+/// One replay, with a progress line.
+pub(super) fn once(
+    restored: &Restored,
+    recorded: &Subject,
+    timeout: Option<Duration>,
+    context: &Context,
+) -> anyhow::Result<Replay> {
+    let store = context.store()?;
+    let program = program()?;
+    let options = replay::Options { timeout, program: &program, store: &store, runtime_dir: &context.runtime_dir };
+    let line = Progress::new(context.fancy);
+    let mut progress = |step: replay::Progress<'_>| match step {
+        replay::Progress::Starting => line.stage("starting the kernel"),
+        replay::Progress::Cell { number, of, code } => {
+            let code = files::display_bytes(code.as_bytes()).to_string();
+            line.stage(&format!("cell {number} of {of}: {}", code.chars().take(50).collect::<String>()));
+        }
+        replay::Progress::Ending => line.stage("ending"),
+    };
+    let mut ask = |prompt: &str| ask_on_terminal(prompt).ok().flatten();
+    let quiet = Quiet::new().context("cannot put the kernel's own words aside")?;
+    let result = replay::run(restored, &recorded.recording, &options, &mut ask, &mut progress);
+    drop(quiet);
+    line.clear();
+    result.map_err(|error| {
+        let failure = Failure::unable(format!("cannot replay `{}`", recorded.name))
+            .hint("`nbpack doctor` says what this machine allows; `nbpack verify` whether the bundle is whole");
+        anyhow::Error::from(error).context(failure)
+    })
+}
+
+/// While it lives, stdout goes nowhere: a kernel that starts greets the terminal, and `--json` must stay JSON.
+struct Quiet(std::os::fd::OwnedFd);
+
+impl Quiet {
+    fn new() -> std::io::Result<Self> {
+        let kept = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?;
+        let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdout(&nowhere)?;
+        Ok(Self(kept))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // The descriptor was valid a moment ago and is ours.
+        rustix::stdio::dup2_stdout(&self.0).unwrap_or_default();
+    }
+}
+
+/// Asks for a password on the terminal, which does not show it. `None` when there is no terminal.
+fn ask_on_terminal(prompt: &str) -> anyhow::Result<Option<String>> {
+    let Ok(mut terminal) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty") else {
+        return Ok(None);
+    };
+    let before = tcgetattr(&terminal).context("cannot ask on the terminal")?;
+    let mut hidden = before.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&terminal, OptionalActions::Flush, &hidden).context("cannot hide what is typed")?;
+    let read = write!(terminal, "{prompt}").and_then(|()| {
+        let mut line = String::new();
+        let count = std::io::BufReader::new(&terminal).read_line(&mut line)?;
+        Ok((count > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+    });
+    // Shown again whatever happened.
+    tcsetattr(&terminal, OptionalActions::Flush, &before).context("cannot show again what is typed")?;
+    writeln!(terminal)?;
+    Ok(read?)
 }

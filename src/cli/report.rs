@@ -1,13 +1,52 @@
 //! `nbpack report`.
 
-use std::process::ExitCode;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::Context;
+use super::{Context, subject};
+use crate::{
+    files,
+    replay::compare::Subject,
+    report::html::{Page, page},
+};
 
-/// TO BE WRITTEN
+/// Write one self-contained page about a session: cells, outputs, data, software, lineage
+///
+/// The page loads nothing, runs nothing, and opens on a phone.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A bundle, a notebook, a restored name, or the beginning of a session's name.
+    subject: String,
+    /// The page's file; without it `NAME.html` in the working directory.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let subject = subject::load(context, &args.subject)?;
+    let output = args.output.map_or_else(|| context.cwd.join(file_name(&args.subject)), |path| context.cwd.join(path));
+    write(&subject, &output)?;
+    writeln!(std::io::stdout().lock(), "{}", output.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(subject: &Subject, output: &Path) -> anyhow::Result<()> {
+    let name = title(subject);
+    let html = page(&Page { name: &name, recording: &subject.recording, replay: None, components: &subject.components });
+    Ok(files::publish_bytes(output, 0o644, html.as_bytes())?)
+}
+
+/// What a page about this is called: the notebook's file name, else as the user named it.
+pub(super) fn title(subject: &Subject) -> String {
+    let notebook = subject.recording.info.notebook.as_deref().and_then(Path::file_stem);
+    notebook.map_or_else(|| subject.name.clone(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// `analysis.html` for `dir/analysis.nbpack`.
+fn file_name(subject: &str) -> String {
+    let stem = Path::new(subject).file_stem().map_or_else(|| "session".into(), |stem| stem.to_string_lossy());
+    format!("{stem}.html")
 }

@@ -93,8 +93,7 @@ fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Resto
     }
     let bar = Bar::new(context);
     let opened = Bundle::open(&path).map_err(|source| RestoreError::Bundle { path, source: Box::new(source) });
-    let found =
-        opened.and_then(|bundle| restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar));
+    let found = opened.and_then(|bundle| restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar));
     bar.clear();
     found.map_err(|error| restored::explain(error, &args.bundle))
 }
@@ -106,12 +105,7 @@ fn read_notebook(found: &Restored, store: &Store) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Writes the notebook; its path, or `None` when the bundle has none and none was asked for.
-fn write_notebook(
-    args: &Args,
-    found: &Restored,
-    store: &Store,
-    context: &Context,
-) -> anyhow::Result<Option<PathBuf>> {
+fn write_notebook(args: &Args, found: &Restored, store: &Store, context: &Context) -> anyhow::Result<Option<PathBuf>> {
     if restore::notebook_path(found, store).is_none() && args.notebook.is_none() {
         return Ok(None);
     }

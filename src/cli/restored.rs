@@ -13,10 +13,11 @@ use crate::{
     bundle,
     container::{
         engine::{self, Engine},
+        forward::Forwarder,
         spec::Bind,
     },
     event,
-    files::FileError,
+    files::{self, FileError},
     kernel,
     restore::{self, RestoreError, SpecOptions, model::Restored},
 };
@@ -98,7 +99,9 @@ pub(super) fn explain(error: RestoreError, name: &str) -> anyhow::Error {
         RestoreError::Bundle { source, .. } if source.is_damage() => damaged_hint(name),
         RestoreError::Layer { source, .. } => match &**source {
             bundle::unpack::UnpackError::Layer { source, .. } if source.is_damage() => damaged_hint(name),
-            _ if error.is_full() => "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned(),
+            _ if error.is_full() => {
+                "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned()
+            }
             _ => String::new(),
         },
         _ => String::new(),
@@ -136,7 +139,7 @@ const NUMERIC_FEATURES: [&str; 9] =
 
 fn missing_cpu_features(restored: &Restored) -> Vec<&'static str> {
     let recorded = restored.run.machine.get("cpu.flags").map(words).unwrap_or_default();
-    let Ok(text) = crate::files::read_bounded(Path::new("/proc/cpuinfo"), 16 << 20) else { return Vec::new() };
+    let Ok(text) = files::read_bounded(Path::new("/proc/cpuinfo"), 16 << 20) else { return Vec::new() };
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
     let here: Vec<&str> = line.split_whitespace().collect();
@@ -170,7 +173,8 @@ pub(super) fn run_in_engine(
             .into());
     }
     let missing = |error| {
-        let failure = Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
+        let failure =
+            Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
         anyhow::Error::from(error).context(failure)
     };
     let mut load = Command::new(engine.program());
@@ -203,4 +207,33 @@ pub(super) fn date(at: event::Nanos) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(at))
         .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string())
         .unwrap_or_default()
+}
+
+/// A secret of 48 hex digits.
+pub(super) fn token() -> Result<String, FileError> {
+    use std::io::Read as _;
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0; 24];
+    files::open(source)?.read_exact(&mut bytes).map_err(FileError::new("read", source))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A directory for a socket that this machine and a container share; short, for a socket's path has 107 bytes.
+pub(super) fn socket_dir(context: &Context) -> Result<tempfile::TempDir, FileError> {
+    let short = context.runtime_dir.as_os_str().len() <= 60;
+    let parent = if short { context.runtime_dir.as_path() } else { Path::new("/tmp") };
+    tempfile::Builder::new().prefix("nbpack-").tempdir_in(parent).map_err(FileError::new("create a directory in", parent))
+}
+
+/// Takes the port that was asked for; without one, `usual` or any that is free.
+pub(super) fn forwarder(asked: Option<u16>, usual: u16) -> anyhow::Result<Forwarder> {
+    let taken = |error| {
+        let failure = Failure::unable(format!("port {} of 127.0.0.1 cannot be taken", asked.unwrap_or(usual)))
+            .hint("choose another with --port");
+        anyhow::Error::from(error).context(failure)
+    };
+    match asked {
+        Some(port) => Forwarder::bind(port).map_err(taken),
+        None => Forwarder::bind(usual).or_else(|_| Forwarder::bind(0)).map_err(taken),
+    }
 }

@@ -9,10 +9,18 @@ use anyhow::Context as _;
 
 use super::{Context, failure::Failure};
 use crate::{
+    bundle::{config, read::Bundle},
+    digest::Digest,
     files,
+    inventory::model::Component,
     replay::{Rules, compare::Subject, file},
+    restore::model::Restored,
     session,
+    store::Store,
 };
+
+/// A list in the session layer is at most this long.
+const LONGEST_LIST: u64 = 256 << 20;
 
 /// Reads the recording that a word on the command line names.
 ///
@@ -24,6 +32,12 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
         return notebook(context, word, &path);
     }
     let store = context.store()?;
+    if path.is_file() || path.join("oci-layout").is_file() {
+        return bundle(&store, word, &path);
+    }
+    if let Some(restored) = restored(&store, word)? {
+        return of_restored(&store, &restored);
+    }
     let selector = match word {
         "latest" => session::Selector::Latest,
         prefix => session::Selector::Id(prefix.to_owned()),
@@ -36,6 +50,67 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
     })?;
     let recording = session::read_id(&store, &id)?;
     Ok(Subject { name: word.to_owned(), recording, components: Vec::new(), datasets: BTreeMap::new() })
+}
+
+/// The session layer of a bundle, proved and unpacked into a temporary directory.
+fn bundle(store: &Store, word: &str, path: &Path) -> anyhow::Result<Subject> {
+    let unusable = || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("nbpack verify {word}"));
+    let bundle = Bundle::open_any(path).with_context(unusable)?;
+    files::create_private_dir(&store.tmp())?;
+    let scratch = tempfile::tempdir_in(store.tmp()).context("cannot make a temporary directory")?;
+    let target = scratch.path().join("session");
+    let last = bundle.layers().len().saturating_sub(1);
+    bundle.unpack_layer(last, &target).with_context(unusable)?;
+    session_layer(word, &target)
+}
+
+/// What the store knows by this name, if anything.
+fn restored(store: &Store, name: &str) -> anyhow::Result<Option<Restored>> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    let path = store.refs().join(format!("{name}.json"));
+    if !plain || !path.is_file() {
+        return Ok(None);
+    }
+    let text = files::read_to_string(&path)?;
+    Ok(Some(serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?))
+}
+
+/// The recording of a bundle whose layers lie unpacked in the store.
+pub(super) fn of_restored(store: &Store, restored: &Restored) -> anyhow::Result<Subject> {
+    let layer = restored.layers.last().context("a restored bundle without layers")?;
+    session_layer(&restored.name, &store.layer_path(layer).join("root"))
+}
+
+/// Reads the session layer that lies unpacked below `root`.
+fn session_layer(name: &str, root: &Path) -> anyhow::Result<Subject> {
+    #[derive(serde::Deserialize)]
+    struct Dataset {
+        path: String,
+        digest: Option<Digest>,
+    }
+    let inside = |path: &str| root.join(path.trim_start_matches('/'));
+    let list = |path: &str| -> anyhow::Result<Option<Vec<u8>>> {
+        let path = inside(path);
+        if is_plain_file(&path) { Ok(Some(files::read_bounded(&path, LONGEST_LIST)?)) } else { Ok(None) }
+    };
+    anyhow::ensure!(is_plain_file(&inside(config::SESSION_DB)), "the bundle holds no session record");
+    let recording = session::read(&inside(config::SESSION_DB))?;
+    let components: Vec<Component> = match list(config::COMPONENTS)? {
+        Some(bytes) => serde_json::from_slice(&bytes).context("the software list is damaged")?,
+        None => Vec::new(),
+    };
+    let datasets: Vec<Dataset> = match list(config::DATASETS)? {
+        Some(bytes) => serde_json::from_slice(&bytes).context("the list of datasets is damaged")?,
+        None => Vec::new(),
+    };
+    let datasets: BTreeMap<Vec<u8>, Digest> =
+        datasets.into_iter().filter_map(|dataset| Some((dataset.path.into_bytes(), dataset.digest?))).collect();
+    Ok(Subject { name: name.to_owned(), recording, components, datasets })
+}
+
+/// A bundle may hold a symbolic link in the place of any file; ours are none.
+fn is_plain_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// The last session of a notebook; where none was recorded, the outputs that the file itself holds.

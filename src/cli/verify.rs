@@ -4,11 +4,8 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure};
-use crate::bundle::{
-    Progress,
-    verify::{self, Report},
-};
+use super::{Context, failure::Failure, progress::Progress};
+use crate::bundle::verify::{self, Report};
 
 /// Read every byte of a bundle and prove it.
 ///
@@ -25,9 +22,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let name = args.bundle.display();
-    let bar = Bar::new(context);
-    let result = verify::file(&args.bundle, &bar);
-    bar.0.finish_and_clear();
+    let progress = Progress::new(context.fancy);
+    let size = std::fs::metadata(&args.bundle).map_or(0, |metadata| metadata.len());
+    let result = verify::file(&args.bundle, &progress.packing(size));
+    progress.clear();
     let report = match result {
         Ok(report) => report,
         Err(error) => {
@@ -110,21 +108,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// A progress bar on stderr, for a person only.
-struct Bar(indicatif::ProgressBar);
-
-impl Bar {
-    fn new(context: &Context) -> Self {
-        Self(if context.fancy { indicatif::ProgressBar::new(0) } else { indicatif::ProgressBar::hidden() })
-    }
-}
-
-impl Progress for Bar {
-    fn layer(&self, _index: usize, total: usize, title: &str, _reused: bool) {
-        self.0.set_length(total as u64);
-        self.0.set_message(title.to_owned());
-        self.0.inc(1);
-    }
 }

@@ -101,11 +101,12 @@ pub fn outer(path: &Path, manner: Manner, say: &mut dyn FnMut(&str)) -> Result<E
 }
 
 /// Runs a command where this process may be the first of a container that an engine made: forwards signals, reaps
-/// orphans, and ends when the command does.
-pub fn run_as_first(command: &mut Command) -> Result<Ended, RunError> {
+/// orphans, and ends when the command does. `started` may start threads: signals are taken before.
+pub fn run_as_first(command: &mut Command, started: impl FnOnce()) -> Result<Ended, RunError> {
     let program = PathBuf::from(command.get_program());
     let signals = Signals::take()?;
     let child = process::spawn_unblocked(command).map_err(|source| RunError::Start { program, source })?;
+    started();
     let failed = |source| RunError::System { what: "wait for the command", source };
     let pid = i32::try_from(child).ok().and_then(Pid::from_raw).ok_or(RunError::Lost { status: 0 })?;
     loop {
@@ -218,7 +219,7 @@ impl Outer<'_> {
     }
 
     fn without_namespaces(&self) -> Option<Way> {
-        if rustix::process::geteuid().is_root() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
+        if setup::may_chroot() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
     }
 
     /// Runs it in one way. The inner result is the failure of a step; the outer one that of this process.
@@ -393,7 +394,9 @@ impl Inner<'_> {
                 setup::enter_namespaces(self.spec, *root, *own_processes, &mut note)?;
             }
             Way::Chroot => {
-                sys::clear_groups().map_err(Failed::at(Step::Root, "leave the groups"))?;
+                if sys::clear_groups().is_err() {
+                    note("the groups of this user stay; they cannot be left here.");
+                }
                 setup::enter_chroot(self.spec, &mut note)?;
             }
             Way::Proot(_) => {}

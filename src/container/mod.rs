@@ -9,6 +9,7 @@
 //! paths are held as detached mounts.
 
 pub mod engine;
+pub mod forward;
 pub mod init;
 mod merge;
 pub mod probe;

@@ -410,6 +410,11 @@ pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<(), Fail
     })
 }
 
+/// Whether this process may call `chroot(2)` (being root alone does not say so).
+pub(super) fn may_chroot() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_CHROOT))
+}
+
 /// Copies the layers for [`RootKind::Copy`]; done by the outer process.
 pub(super) fn prepare_copy(spec: &Spec) -> Result<(), Failed> {
     let target = spec.run_dir.join(COPY);

@@ -1,7 +1,7 @@
 //! Walks an environment and adds what belongs to it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     os::unix::{ffi::OsStringExt as _, fs::FileExt as _},
 };
@@ -27,7 +27,7 @@ pub(crate) struct Collection<'a> {
     /// Path → component.
     owners: HashMap<Vec<u8>, usize>,
     /// Files that an installer wrote the prefix into (conda says which).
-    prefixed: HashMap<Vec<u8>, ()>,
+    prefixed: HashSet<Vec<u8>>,
     /// Prefixes of all environments: nested ones are not entered.
     nested: Vec<Vec<u8>>,
 }
@@ -41,6 +41,7 @@ pub(crate) fn collect(
 ) {
     let (mut found, prefixed) = match environment.kind {
         Kind::Conda => distributions::read_conda(&environment.prefix),
+        Kind::RLibrary => (distributions::read_r_library(&environment.prefix), Vec::new()),
         _ => (Vec::new(), Vec::new()),
     };
     let by_conda = found.len();
@@ -75,7 +76,7 @@ pub(crate) fn collect(
     let collection = Collection {
         environment,
         owners,
-        prefixed: prefixed.into_iter().map(|path| (path, ())).collect(),
+        prefixed: prefixed.into_iter().collect(),
         nested: all
             .iter()
             .map(|other| other.prefix.clone())
@@ -106,7 +107,7 @@ impl Collection<'_> {
         let environment = self.environment;
         let below = |names: &[&[u8]]| names.iter().map(|name| paths::join(&environment.prefix, name)).collect();
         match environment.kind {
-            Kind::Site => Vec::new(),
+            Kind::Site | Kind::RLibrary => Vec::new(),
             Kind::InPlace => {
                 let mut starts: Vec<Vec<u8>> = below(&[b"bin", b"lib"]);
                 starts.extend(environment.standard.clone());
@@ -139,8 +140,9 @@ impl Collection<'_> {
         if environment.kind == Kind::InPlace && rest.starts_with(b"lib/") {
             return environment.standard.iter().any(|standard| paths::below(dir, standard)) && !is_test_suite(dir);
         }
-        !(bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest))
-            && !(self.in_standard(dir) && is_test_suite(dir))
+        let manual = bare && [&b"share/man"[..], b"share/doc", b"man"].contains(&rest);
+        let tests = self.in_standard(dir) && is_test_suite(dir);
+        !manual && !tests
     }
 
     fn in_standard(&self, path: &[u8]) -> bool {
@@ -182,16 +184,19 @@ impl Collection<'_> {
         self.environment.sites.iter().any(|site| paths::below(path, site))
     }
 
-    /// Adds the files below a directory (resolved), in no particular order: the tree sorts.
+    /// Adds the files below a directory (resolved).
     fn walk(&self, builder: &mut Builder<'_>, start: &[u8]) {
         let mut waiting = vec![start.to_vec()];
         while let Some(dir) = waiting.pop() {
             let Ok(listing) = fs::read_dir(paths::as_path(&dir)) else { continue };
             let mut sources: HashMap<Vec<u8>, Meta> = HashMap::new();
             let (mut compiled, mut empty) = (false, true);
-            for entry in listing.filter_map(Result::ok) {
+            // Sorted: what a file is must not depend on the order in which the disk lists it.
+            let mut listing: Vec<_> =
+                listing.filter_map(Result::ok).map(|entry| (entry.file_name().into_vec(), entry)).collect();
+            listing.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            for (name, entry) in listing {
                 let Ok(kind) = entry.file_type() else { continue };
-                let name = entry.file_name().into_vec();
                 let path = paths::join(&dir, &name);
                 empty = false;
                 if kind.is_dir() {
@@ -226,7 +231,7 @@ impl Collection<'_> {
             return;
         }
         let Some(found) = builder.tree.resolve(path) else { return };
-        let class = builder.classify(&self.facts(path, self.place(path, None)));
+        let class = builder.classify(&FactsSeed::untouched(path, self.place(path, None)));
         if let Some((at, text)) = found.links.iter().find(|(at, _)| at == path) {
             let component = self.owners.get(path).copied();
             builder.tree.add_link(at, text, Tag { class: class.class, rule: class.rule, component, touched: false });
@@ -235,10 +240,6 @@ impl Collection<'_> {
         if paths::relative(&found.path, &self.environment.prefix).is_none() {
             builder.needs.push(found.path);
         }
-    }
-
-    fn facts<'b>(&self, path: &'b [u8], place: Place) -> FactsSeed<'b> {
-        FactsSeed { path, place, usage: Usage { ordinary: true, ..Usage::default() } }
     }
 
     /// Where a file of this environment lies. `meta` is given for regular files: only those are searched.
@@ -253,7 +254,7 @@ impl Collection<'_> {
         {
             return Place::Environment;
         }
-        if self.prefixed.contains_key(path) || meta.is_some_and(|meta| self.holds_prefix(path, meta)) {
+        if self.prefixed.contains(path) || meta.is_some_and(|meta| self.holds_prefix(path, meta)) {
             return Place::Prefixed;
         }
         let standard = self.in_standard(path);
@@ -297,7 +298,7 @@ impl Collection<'_> {
     }
 
     fn add(&self, builder: &mut Builder<'_>, path: &[u8], meta: Meta) {
-        let facts = self.facts(path, self.place(path, Some(&meta)));
+        let facts = FactsSeed::untouched(path, self.place(path, Some(&meta)));
         let verdict = builder.classify(&facts);
         if !verdict.goes_in || builder.is_excluded(path) {
             if verdict.class == Class::Private {
@@ -324,7 +325,7 @@ impl Collection<'_> {
         if builder.tree.entry(&found.path).is_some() {
             return;
         }
-        let verdict = builder.classify(&self.facts(&found.path, self.place(path, Some(&meta))));
+        let verdict = builder.classify(&FactsSeed::untouched(&found.path, self.place(path, Some(&meta))));
         if !verdict.goes_in || builder.is_excluded(&found.path) {
             return;
         }
@@ -350,7 +351,7 @@ impl Collection<'_> {
         let owner = |source: &[u8]| self.owners.get(source).copied();
         let place = |source: &[u8]| self.place(source, None);
         add_compiled(builder, dir, sources, &owner, &|builder, source| {
-            builder.classify(&self.facts(source, place(source))).class
+            builder.classify(&FactsSeed::untouched(source, place(source))).class
         });
     }
 }
@@ -364,6 +365,11 @@ pub(crate) struct FactsSeed<'a> {
 }
 
 impl<'a> FactsSeed<'a> {
+    /// A file that goes in with its owner.
+    pub(crate) fn untouched(path: &'a [u8], place: Place) -> Self {
+        Self { path, place, usage: Usage { ordinary: true, ..Usage::default() } }
+    }
+
     /// With the context.
     pub(crate) fn facts(&self, context: &'a rules::Context) -> Facts<'a> {
         Facts { path: self.path, place: self.place, usage: self.usage, context }
@@ -394,7 +400,7 @@ pub(crate) fn add_compiled(
     let Ok(listing) = fs::read_dir(paths::as_path(&cache)) else { return };
     for entry in listing.filter_map(Result::ok) {
         let name = entry.file_name().into_vec();
-        let Some(stem) = compiled_stem(&name) else { continue };
+        let Some(stem) = compiled_stem(&name).filter(|_| builder.keeps(&name)) else { continue };
         let source_name = [stem, b".py"].concat();
         let Some(source) = sources.get(&source_name) else { continue };
         let path = paths::join(&cache, &name);
@@ -409,6 +415,16 @@ pub(crate) fn add_compiled(
         let bytecode = Source::Bytecode { path: paths::to_path(&path), signature: meta.signature, filename };
         let tag = Tag { class, rule: "bytecode", component: owner(&source_path), touched: false };
         builder.tree.add_file(&path, meta, bytecode, None, tag);
+    }
+}
+
+impl Builder<'_> {
+    /// `-O` bytecode is used only by an interpreter that was started so.
+    fn keeps(&self, name: &[u8]) -> bool {
+        let optimised = memchr::memmem::find(name, b".opt-").is_some();
+        let asked = self.recording.environment.get("PYTHONOPTIMIZE").is_some_and(Option::is_some)
+            || self.recording.info.argv.iter().any(|word| word == "-O" || word == "-OO");
+        optimised == asked
     }
 }
 

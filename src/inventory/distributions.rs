@@ -2,7 +2,7 @@
 //! Python): dist-info RECORD, egg-info `installed-files.txt`, conda-meta.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     fs,
     path::Path,
 };
@@ -199,7 +199,7 @@ fn parse_record(record: &str, site: &[u8]) -> Vec<Vec<u8>> {
                 }
                 None => line.split(',').next()?.to_owned(),
             };
-            if path.is_empty() || path.ends_with(".pyc") {
+            if path.is_empty() || path.as_bytes().ends_with(b".pyc") {
                 return None;
             }
             if path.starts_with('/') {
@@ -266,8 +266,18 @@ fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -
     })
 }
 
+/// The packages of an R library directory, in order of name.
+pub(crate) fn read_r_library(library: &[u8]) -> Vec<Distribution> {
+    let listing = fs::read_dir(paths::as_path(library)).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<Distribution> = listing
+        .filter_map(|entry| read_r_package(&paths::join(library, entry.file_name().as_encoded_bytes())))
+        .collect();
+    found.sort_by(|a, b| a.component.name.cmp(&b.component.name));
+    found
+}
+
 /// An R package: the directory has DESCRIPTION and `Meta/`.
-pub(crate) fn read_r_package(dir: &[u8]) -> Option<Distribution> {
+fn read_r_package(dir: &[u8]) -> Option<Distribution> {
     if !paths::as_path(dir).join("Meta").is_dir() {
         return None;
     }
@@ -310,16 +320,16 @@ pub(crate) fn read_r_package(dir: &[u8]) -> Option<Distribution> {
 pub(crate) fn closure(all: &[Distribution], wanted: &[usize]) -> Vec<usize> {
     let by_name: HashMap<&str, usize> =
         all.iter().enumerate().map(|(index, distribution)| (distribution.component.name.as_str(), index)).collect();
-    let mut taken: BTreeMap<usize, ()> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     let mut waiting: Vec<usize> = wanted.to_vec();
     while let Some(index) = waiting.pop() {
-        if taken.insert(index, ()).is_none()
+        if taken.insert(index)
             && let Some(distribution) = all.get(index)
         {
             waiting.extend(distribution.requires.iter().filter_map(|name| by_name.get(name.as_str()).copied()));
         }
     }
-    taken.into_keys().collect()
+    taken.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -356,13 +366,42 @@ mod tests {
     }
 
     #[test]
+    fn an_r_library_is_read_by_its_descriptions() {
+        let library = tempfile::tempdir().unwrap();
+        let package = library.path().join("dplyr");
+        fs::create_dir_all(package.join("Meta")).unwrap();
+        fs::create_dir_all(library.path().join("file-backed")).unwrap();
+        let description = "Package: dplyr\nVersion: 1.1.4\nLicense: MIT + file LICENSE\nDepends: R (>= 3.5)\nImports: cli (>= 3.4), glue,\n    rlang\n";
+        fs::write(package.join("DESCRIPTION"), description).unwrap();
+        let found = read_r_library(paths::bytes(library.path()));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].requires, ["cli", "glue", "rlang"]);
+        assert_eq!(found[0].component.purl(), "pkg:cran/dplyr@1.1.4");
+        assert_eq!(found[0].files.len(), 1);
+    }
+
+    #[test]
+    fn a_conda_prefix_says_which_files_hold_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        fs::create_dir(prefix.path().join("conda-meta")).unwrap();
+        let meta = serde_json::json!({
+            "name": "zlib", "version": "1.3", "license": "Zlib", "depends": ["libgcc >=13"], "files": ["lib/libz.so", "bin/z-config"],
+            "paths_data": {"paths": [{"_path": "lib/libz.so"}, {"_path": "bin/z-config", "prefix_placeholder": "/opt/x"}]},
+        });
+        fs::write(prefix.path().join("conda-meta/zlib-1.3-0.json"), meta.to_string()).unwrap();
+        fs::write(prefix.path().join("conda-meta/broken.json"), "{").unwrap();
+        let (found, prefixed) = read_conda(paths::bytes(prefix.path()));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].requires, ["libgcc"]);
+        assert_eq!(prefixed, [paths::join(paths::bytes(prefix.path()), b"bin/z-config")]);
+    }
+
+    #[test]
     fn dependencies_of_dependencies_are_needed() {
         let make = |name: &str, requires: &[&str]| {
-            let text = format!(
-                "Name: {name}\nVersion: 1\n{}",
-                requires.iter().map(|need| format!("Requires-Dist: {need}\n")).collect::<String>()
-            );
-            from_metadata(&text).unwrap()
+            let mut lines = vec![format!("Name: {name}"), "Version: 1".to_owned()];
+            lines.extend(requires.iter().map(|need| format!("Requires-Dist: {need}")));
+            from_metadata(&lines.join("\n")).unwrap()
         };
         let all = [make("a", &["b"]), make("b", &["c", "missing"]), make("c", &["a"]), make("d", &[])];
         assert_eq!(closure(&all, &[0]), [0, 1, 2]);

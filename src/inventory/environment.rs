@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     InPlace,
     /// A `site-packages` directory that no known interpreter's prefix holds (`~/.local`, a `.pth` target).
     Site,
+    /// A directory of R packages that no system package owns.
+    RLibrary,
 }
 
 /// One environment.
@@ -50,6 +52,19 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// A `site-packages` directory by itself.
+    fn of_directory(directory: Vec<u8>) -> Self {
+        Self {
+            kind: Kind::Site,
+            prefix: directory.clone(),
+            shared: false,
+            everything: false,
+            sites: vec![directory],
+            standard: Vec::new(),
+            needs: Vec::new(),
+        }
+    }
+
     /// The word in the bundle.
     pub(crate) fn word(&self) -> &'static str {
         match self.kind {
@@ -58,6 +73,7 @@ impl Environment {
             Kind::Conda => "conda",
             Kind::Interpreter | Kind::InPlace => "interpreter",
             Kind::Site => "site-packages",
+            Kind::RLibrary => "r-library",
         }
     }
 
@@ -65,6 +81,9 @@ impl Environment {
     pub(crate) fn moved(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         match self.kind {
             Kind::InPlace => Vec::new(),
+            // Nothing in `/usr` moves.
+            Kind::RLibrary if paths::below(&self.prefix, b"/usr") => Vec::new(),
+            Kind::RLibrary => vec![(self.prefix.clone(), b"library".to_vec())],
             Kind::Site => {
                 let lib = paths::name(paths::parent(&self.prefix));
                 vec![(self.prefix.clone(), [b"lib/", lib, b"/", paths::name(&self.prefix)].concat())]
@@ -82,19 +101,16 @@ impl Environment {
 /// All environments of a session; the kernel's own first, then its base, then others as they were first run.
 pub(crate) fn find(recording: &Recording, context: &Context, tree: &mut Tree) -> Vec<Environment> {
     let mut found = Vec::new();
-    for (at, program) in candidates(recording).into_iter().enumerate() {
-        add_python(&program, at == 0, &mut found, tree);
+    for program in candidates(recording) {
+        // A kernel may be started through a script (pyenv's shims): the first interpreter is its own then.
+        let kernel = found.is_empty();
+        add_python(&program, kernel, &mut found, tree);
+    }
+    for library in r_libraries(recording, tree) {
+        found.push(Environment { kind: Kind::RLibrary, sites: Vec::new(), ..Environment::of_directory(library) });
     }
     for site in loose_sites(recording, &found, tree) {
-        found.push(Environment {
-            kind: Kind::Site,
-            prefix: site.clone(),
-            shared: false,
-            everything: false,
-            sites: vec![site],
-            standard: Vec::new(),
-            needs: Vec::new(),
-        });
+        found.push(Environment::of_directory(site));
     }
     let held: Vec<Vec<u8>> = held_paths(recording, context, tree);
     let prefixes: Vec<Vec<u8>> = found.iter().map(|environment| environment.prefix.clone()).collect();
@@ -103,7 +119,7 @@ pub(crate) fn find(recording: &Recording, context: &Context, tree: &mut Tree) ->
             let nearest = prefixes.iter().filter(|prefix| paths::below(path, prefix)).max_by_key(|prefix| prefix.len());
             nearest == Some(&environment.prefix) && is_foreign(path, &environment.prefix)
         };
-        environment.shared = environment.kind != Kind::Site && held.iter().any(own);
+        environment.shared = !matches!(environment.kind, Kind::Site | Kind::RLibrary) && held.iter().any(own);
     }
     found
 }
@@ -249,6 +265,27 @@ fn loose_sites(recording: &Recording, found: &[Environment], tree: &mut Tree) ->
         }
     }
     sites.into_iter().collect()
+}
+
+/// Directories above an R package that something was read from, outside the system's packages.
+fn r_libraries(recording: &Recording, tree: &mut Tree) -> BTreeSet<Vec<u8>> {
+    let mut libraries = BTreeSet::new();
+    for file in recording.files.iter().filter(|file| file.usage == Use::Read) {
+        // Every R package that is loaded has its DESCRIPTION or Meta/package.rds read.
+        let package = match paths::name(&file.path) {
+            b"DESCRIPTION" => paths::parent(&file.path),
+            b"package.rds" if paths::name(paths::parent(&file.path)) == b"Meta" => {
+                paths::parent(paths::parent(&file.path))
+            }
+            _ => continue,
+        };
+        let Some(library) = tree.resolve(paths::parent(package)) else { continue };
+        let is_package = paths::as_path(&paths::join(package, b"Meta")).is_dir();
+        if is_package && !paths::below(&library.path, b"/usr/lib") && !paths::below(&library.path, b"/usr/share") {
+            libraries.insert(library.path);
+        }
+    }
+    libraries
 }
 
 /// Paths of the user that an environment's prefix must not take with it.

@@ -47,8 +47,9 @@ impl Glob {
             } else {
                 // Bytes mode without Unicode: what is not ASCII is matched byte by byte.
                 let mut buffer = [0; 4];
-                let piece = first.encode_utf8(&mut buffer).bytes().map(|byte| format!("\\x{byte:02x}")).collect();
-                (first.len_utf8(), piece)
+                let bytes: Vec<String> =
+                    first.encode_utf8(&mut buffer).bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+                (first.len_utf8(), bytes.concat())
             };
             regex.push_str(&piece);
             rest = rest.get(taken..).unwrap_or_default();

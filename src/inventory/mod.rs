@@ -133,7 +133,7 @@ pub fn take(
     }
     system::add_state(&mut builder, &mut system);
     system.settle(&mut builder);
-    // Editable sources before touched files would take their present content for what was imported.
+    // What was imported goes in as it was then: only the rest of an editable source tree as it is now.
     user::add(&mut builder, &mut system, store, &touched);
     user::add_editable(&mut builder);
     user::add_included(&mut builder);
@@ -323,12 +323,31 @@ fn add_profile(builder: &mut Builder<'_>) {
     }
 }
 
+/// Brings the components into an order that depends on nothing but themselves.
+fn sort_components(components: &mut Vec<model::Component>, entries: &mut BTreeMap<Vec<u8>, model::Entry>) {
+    let mut order: Vec<(usize, model::Component)> = std::mem::take(components).into_iter().enumerate().collect();
+    order.sort_by(|(_, a), (_, b)| {
+        (&a.kind, &a.name, &a.version, &a.arch).cmp(&(&b.kind, &b.name, &b.version, &b.arch))
+    });
+    let mut places = vec![0; order.len()];
+    for (new, (old, component)) in order.into_iter().enumerate() {
+        if let Some(place) = places.get_mut(old) {
+            *place = new;
+        }
+        components.push(component);
+    }
+    for entry in entries.values_mut() {
+        entry.component = entry.component.and_then(|old| places.get(old).copied());
+    }
+}
+
 fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> Inventory {
     let Builder { tree, mut components, mut left_out, mut warnings, .. } = builder;
-    let (entries, dropped) = tree.finish();
+    let (mut entries, dropped) = tree.finish();
     for path in dropped {
         warnings.push(format!("/{} is not in: a file or link lies on its way", display_bytes(&path)));
     }
+    sort_components(&mut components, &mut entries);
     for entry in entries.values().filter(|entry| entry.touched && matches!(entry.kind, EntryKind::File { .. })) {
         if let Some(component) = entry.component.and_then(|index| components.get_mut(index)) {
             component.loaded = true;

@@ -59,11 +59,6 @@ impl Packages {
         self.all.get(index)
     }
 
-    /// Number of packages.
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-
     /// The package with this name.
     pub(crate) fn named(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()

@@ -88,6 +88,14 @@ impl Facts<'_> {
         suffixes.iter().any(|suffix| self.path.ends_with(suffix))
     }
 
+    /// Below a temporary directory; a working directory in there is no temporary one.
+    fn is_temporary(&self) -> bool {
+        self.context.temporary.iter().any(|dir| {
+            let works_here = self.context.cwd != *dir && paths::below(&self.context.cwd, dir);
+            paths::below(self.path, dir) && !(works_here && paths::below(self.path, &self.context.cwd))
+        })
+    }
+
     fn unowned(&self) -> bool {
         matches!(self.place, Place::Elsewhere | Place::Environment)
     }
@@ -188,7 +196,7 @@ pub const TABLE: &[Rule] = &[
         matches: |f| f.context.notebook.as_deref() == Some(f.path) },
     Rule { name: "temporary", class: Class::Temporary, goes_in: false,
         text: "Made by the session below a temporary directory.",
-        matches: |f| f.usage.created && f.context.temporary.iter().any(|dir| paths::below(f.path, dir)) },
+        matches: |f| f.usage.created && f.is_temporary() },
     Rule { name: "intermediate", class: Class::Intermediate, goes_in: false,
         text: "Made by the session, then read: running the cells makes it again.",
         matches: |f| f.usage.created && (f.usage.read || f.usage.executed) },

@@ -32,6 +32,7 @@ const COMMANDS: &[&str] = &[
 const PACKAGES: &[&str] = &[
     "base-files",
     "ca-certificates",
+    "openssl",
     "tzdata",
     "netbase",
     "ncurses-base",
@@ -155,7 +156,7 @@ impl System {
             Some(owner) => {
                 self.take_package(builder, owner);
                 if builder.tree.entry(&found.path).is_none() {
-                    self.add_packaged(builder, owner, &found.path, meta);
+                    Self::add_packaged(builder, owner, &found.path, meta);
                 }
             }
             None => self.add_unowned(builder, &found.path, meta),
@@ -223,14 +224,14 @@ impl System {
                 Node::File(meta) if found.links.iter().any(|(at, _)| at == path) => {
                     builder.tree.add_links(&found.links);
                     if builder.packages.owner(&found.path) == Some(index) {
-                        self.add_packaged(builder, index, &found.path, meta);
+                        Self::add_packaged(builder, index, &found.path, meta);
                     } else {
                         self.waiting.push(found.path);
                     }
                 }
                 Node::File(meta) => {
                     builder.tree.add_links(&found.links);
-                    self.add_packaged(builder, index, &found.path, meta);
+                    Self::add_packaged(builder, index, &found.path, meta);
                     if path.ends_with(b".py") {
                         directories.insert(paths::parent(&found.path).to_vec());
                     }
@@ -258,7 +259,7 @@ impl System {
     }
 
     /// One file of a package, even one that is documentation: the session asked for it.
-    fn add_packaged(&mut self, builder: &mut Builder<'_>, index: usize, path: &[u8], meta: Meta) {
+    fn add_packaged(builder: &mut Builder<'_>, index: usize, path: &[u8], meta: Meta) {
         let usage = Usage { ordinary: true, ..Usage::default() };
         let verdict = builder.classify(&FactsSeed { path, place: Place::Package, usage });
         if !verdict.goes_in || builder.is_excluded(path) {
@@ -325,12 +326,33 @@ fn debian_licence(package: &str) -> Option<String> {
 
 /// Adds the system's state that packages do not own: certificates, the linker's cache, alternatives, locale, zone.
 pub(crate) fn add_state(builder: &mut Builder<'_>, system: &mut System) {
-    for path in ["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/timezone", "/etc/os-release", "/etc/localtime"] {
+    let fixed = [
+        "/etc/ld.so.cache",
+        "/etc/ld.so.conf",
+        "/etc/timezone",
+        "/etc/os-release",
+        "/etc/localtime",
+        "/etc/ssl/cert.pem",
+        "/etc/ssl/openssl.cnf",
+        "/etc/pki/tls/cert.pem",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    ];
+    for path in fixed {
         add_state_path(builder, system, path.as_bytes());
+    }
+    // Where the recorded environment says its certificates are.
+    for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+        if let Some(path) = builder.recording.environment.get(name).cloned().flatten() {
+            add_state_path(builder, system, path.as_bytes());
+        }
     }
     for dir in ["/etc/ld.so.conf.d", "/etc/ssl/certs"] {
         for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
-            add_state_path(builder, system, &paths::join(dir.as_bytes(), entry.file_name().as_encoded_bytes()));
+            let path = paths::join(dir.as_bytes(), entry.file_name().as_encoded_bytes());
+            // A package's own file comes with the package, and is no reason to take it.
+            if builder.packages.owner(&path).is_none() {
+                add_state_path(builder, system, &path);
+            }
         }
     }
     let value = |name: &str| builder.recording.environment.get(name).cloned().flatten();

@@ -245,10 +245,11 @@ impl Tree {
             btree_map::Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 known.touched |= tag.touched;
-                // A directory that was added only as a parent gives way to what is really there.
-                if matches!(known.kind, EntryKind::Directory | EntryKind::Placeholder)
-                    && matches!(kind, EntryKind::File { .. } | EntryKind::Symlink { .. })
-                {
+                // A name gives way to what is really there, and a link that was only walked to its owner's.
+                let was_name = matches!(known.kind, EntryKind::Directory | EntryKind::Placeholder)
+                    && matches!(kind, EntryKind::File { .. } | EntryKind::Symlink { .. });
+                let was_walked = known.rule == "symlink" && matches!(kind, EntryKind::Symlink { .. });
+                if was_name || was_walked {
                     known.kind = kind;
                     known.class = tag.class;
                     known.rule = tag.rule;
@@ -279,12 +280,12 @@ impl Tree {
         self.entries.get(&self.image_path(path))
     }
 
-    /// Marks the entry of a resolved host path as touched; says its component, or that there is no such entry.
-    pub(crate) fn touch(&mut self, path: &[u8]) -> Option<Option<usize>> {
+    /// Marks the entry of a resolved host path as touched, if there is one, and gives it.
+    pub(crate) fn touch(&mut self, path: &[u8]) -> Option<&Entry> {
         let at = self.image_path(path);
         let entry = self.entries.get_mut(&at)?;
         entry.touched = true;
-        Some(entry.component)
+        Some(entry)
     }
 
     /// All entries, after the last check: what lies below a file or a link is dropped, and named.

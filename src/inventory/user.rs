@@ -123,7 +123,7 @@ fn add_one(
         None => (resolve_missing(builder, name), None),
     };
     if let Some(found) = &found {
-        if let Some(component) = builder.tree.touch(&found.path) {
+        if let Some(component) = builder.tree.touch(&found.path).map(|entry| entry.component) {
             builder.tree.add_links(&found.links);
             mark_loaded(builder, component);
             return;
@@ -148,7 +148,8 @@ fn add_one(
         return;
     }
     let with_results = builder.options.with_results && matches!(verdict.class, Class::Result | Class::Intermediate);
-    if !verdict.goes_in && !(included || with_results) || matches!(verdict.class, Class::Private | Class::PseudoFile) {
+    let never = matches!(verdict.class, Class::Private | Class::PseudoFile);
+    if never || !(verdict.goes_in || included || with_results) {
         builder.leave_out(&at, &verdict);
         return;
     }
@@ -166,7 +167,7 @@ fn add_one(
     }
     let wanted = if verdict.goes_in { input } else { result };
     add_content(builder, system, store, &Content { at: &at, verdict: &verdict, current, wanted, what });
-    if matches!(verdict.class, Class::NativeLibrary) {
+    if matches!(verdict.class, Class::NativeLibrary) || what.usage.executed {
         builder.natives.push(at);
         system.settle(builder);
     }
@@ -462,17 +463,12 @@ pub(crate) fn add_editable(builder: &mut Builder<'_>) {
                 let name = entry.file_name().into_vec();
                 let path = paths::join(&dir, &name);
                 let skipped: &[&[u8]] = &[b"__pycache__", b"node_modules", b"build", b"dist", b"target"];
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => {
-                        if !name.starts_with(b".")
-                            && !skipped.contains(&name.as_slice())
-                            && !builder.in_environment(&path)
-                        {
-                            waiting.push(path);
-                        }
-                    }
-                    Ok(kind) if kind.is_file() => add_editable_file(builder, &path),
-                    _ => {}
+                let Ok(kind) = entry.file_type() else { continue };
+                let entered = !name.starts_with(b".") && !skipped.contains(&name.as_slice());
+                if kind.is_dir() && entered && !builder.in_environment(&path) {
+                    waiting.push(path);
+                } else if kind.is_file() {
+                    add_editable_file(builder, &path);
                 }
             }
         }

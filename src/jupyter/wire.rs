@@ -156,7 +156,12 @@ impl SigningKey {
     /// The hexadecimal signature of `parts`; empty when the key is.
     pub fn sign(&self, parts: [&[u8]; 4]) -> String {
         fn hex(bytes: &[u8]) -> String {
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            use fmt::Write as _;
+            bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+                // Writing to a String cannot fail.
+                write!(text, "{byte:02x}").unwrap_or_default();
+                text
+            })
         }
         macro_rules! with {
             ($hash:ty) => {
@@ -164,7 +169,9 @@ impl SigningKey {
                 Hmac::<$hash>::new_from_slice(&self.key).map_or_else(
                     |_| String::new(),
                     |mut mac| {
-                        parts.iter().for_each(|part| mac.update(part));
+                        for part in parts {
+                            mac.update(part);
+                        }
                         hex(&mac.finalize().into_bytes())
                     },
                 )

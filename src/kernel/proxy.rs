@@ -59,7 +59,7 @@ pub struct Config {
     pub kernel_name: String,
     /// Program and arguments, `{connection_file}` in them.
     pub argv: Vec<OsString>,
-    /// The kernel's environment. `JPY_PARENT_PID` is taken as the manager to watch, and not passed on.
+    /// The kernel's environment. `JPY_PARENT_PID` is taken as the manager to watch; the kernel gets 1 in its place.
     pub env: Vec<(OsString, OsString)>,
     /// The kernel's working directory.
     pub cwd: PathBuf,
@@ -317,7 +317,14 @@ fn launch(config: &Config, launcher: Launcher, sink: &dyn EventSink) -> Result<A
             None => arg.clone(),
         })
         .collect();
-    let env = config.env.iter().filter(|(name, _)| name != "JPY_PARENT_PID").cloned().collect();
+    // The manager is not the kernel's parent: with its number ipykernel would end within a second. Without any number
+    // it takes itself for started by hand and says so in the notebook, and code that asks for the variable finds none.
+    // With 1 it does neither, and does not look after its parent, which we do.
+    let parent = |(name, value): &(OsString, OsString)| match name.to_str() {
+        Some("JPY_PARENT_PID") => (name.clone(), OsString::from("1")),
+        _ => (name.clone(), value.clone()),
+    };
+    let env = config.env.iter().map(parent).collect();
     let shown: Vec<String> = argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let kernel = launcher(Launch { argv, env, cwd: config.cwd.clone() }).map_err(|source| ProxyError::Launch {
         name: config.kernel_name.clone(),

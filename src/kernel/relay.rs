@@ -243,11 +243,11 @@ fn publish(shared: &Arc<Shared>, message: Message) {
         shared.settle();
     }
     shared.record(Channel::Iopub, Direction::ToFrontend, &none, &message);
-    if header.msg_type == "iopub_welcome" {
-        if let Ok(welcome) = serde_json::from_slice::<IoPubWelcome>(content) {
-            let kept = message.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
-            return shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
-        }
+    if header.msg_type == "iopub_welcome"
+        && let Ok(welcome) = serde_json::from_slice::<IoPubWelcome>(content)
+    {
+        let kept = message.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
+        return shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
     }
     shared.publisher.publish(&message);
 }

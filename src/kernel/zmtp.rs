@@ -360,7 +360,7 @@ mod tests {
     fn a_frame_that_claims_to_be_endless_ends_with_the_connection() {
         let mut claim = vec![LONG];
         claim.extend(u64::MAX.to_be_bytes());
-        claim.extend([0; 100_000]);
+        claim.resize(100_000, 0);
         assert!(matches!(run(reader(&claim).receive()), Ok(None)));
     }
 

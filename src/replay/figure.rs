@@ -54,7 +54,7 @@ fn decode(base64: &str) -> Result<Pixels, String> {
     Ok(reader.decode().map_err(|error| error.to_string())?.into_rgba8())
 }
 
-/// The largest mean difference of a block of 8 × 8 pixels (0 … 1, the channels weighted as the eye does), and the
+/// The largest mean difference of a block of 8 × 8 pixels (0 … 1), and the
 /// number of pixels that are not the same. A moved label is far in its block and near in the mean of the figure.
 fn distance(a: &Pixels, b: &Pixels) -> (f64, usize) {
     let across = a.width().div_ceil(BLOCK) as usize;
@@ -74,14 +74,14 @@ fn distance(a: &Pixels, b: &Pixels) -> (f64, usize) {
     (largest, differing)
 }
 
-/// Luma weights of ITU-R BT.601, on the colours as they look on white paper; transparency counts by itself.
+/// The largest difference of a channel, on the colours as they look on white paper; transparency counts by itself.
+/// Not weighted by how bright the eye sees a channel: a line that was grey and is blue now is another line.
 fn pixel_distance(p: [u8; 4], q: [u8; 4]) -> f64 {
     let on_white = |[r, g, b, a]: [u8; 4]| {
         let alpha = f64::from(a) / 255.0;
         [r, g, b].map(|c| f64::from(c) / 255.0 * alpha + 1.0 - alpha)
     };
-    let weights = [0.299, 0.587, 0.114];
-    let channels = on_white(p).into_iter().zip(on_white(q)).zip(weights);
-    let colour: f64 = channels.map(|((one, other), weight)| weight * (one - other).abs()).sum();
+    let channels = on_white(p).into_iter().zip(on_white(q));
+    let colour = channels.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
     colour.max((f64::from(p[3]) - f64::from(q[3])).abs() / 255.0 * 0.5)
 }

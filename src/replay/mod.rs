@@ -6,13 +6,16 @@ pub mod cause;
 mod clock;
 pub mod compare;
 mod figure;
+mod drive;
 pub mod file;
 mod judge;
 pub mod lineage;
 mod markup;
 mod noise;
 mod outputs;
+mod plan;
 mod rules;
+mod run;
 mod text;
 #[cfg(test)]
 pub(crate) mod truth;
@@ -22,8 +25,10 @@ pub mod verdict;
 pub mod why;
 
 pub(crate) use compare::belongs_to_system;
+pub use drive::{Ask, Progress};
 pub use judge::{is_judged, judge};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
+pub use run::{Options, Replay, RunError, run};
 pub(crate) use text::on_screen;
 pub use verdict::{Judged, Verdict, Verdicts};

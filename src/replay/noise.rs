@@ -72,6 +72,7 @@ const SHAPES: &[(Shape, &str)] = &[
         | \b\d{4}-\d{2}-\d{2}(?:[T\ ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:Z|\ ?[+-]\d{2}:?\d{2}\b)?
         | \b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+(?:\d{1,2}\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*
             (?:\s+\d{1,2}\b)?,?(?:\s+\d{4}\b)?(?:\s+\d{1,2}:\d{2}:\d{2})?(?:\s+[A-Z]{3,4}\b)?(?:\s+\d{4}\b)?
+        | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\ [\ \d]\d\ \d{2}:\d{2}\b
         | \b\d{1,2}[\ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ -]\d{4}\b(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\ \d{1,2},\ \d{4}\b
         | \b\d{1,2}/\d{1,2}/\d{4}\b | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}:\d{2})?

@@ -154,8 +154,10 @@ fn compare_lines(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally:
     }
     if a.len() == b.len() {
         let mut found = 0_usize;
+        let mut head = "";
         for (number, (a, b)) in a.iter().zip(&b).enumerate() {
-            if !line_agrees(pair, a, b, tally) {
+            let above = std::mem::replace(&mut head, if a.contains(|c: char| c.is_ascii_digit()) { "" } else { a });
+            if !line_agrees_below(pair, above, a, b, tally) {
                 found += 1;
                 let at = (recorded.contains('\n') || replayed.contains('\n')).then(|| format!("line {}", number + 1));
                 tally.differ(Difference {
@@ -189,16 +191,21 @@ fn compare_lines(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally:
 
 /// Whether two lines agree; what made them agree goes into the tally, and nothing when they do not.
 pub(super) fn line_agrees(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> bool {
+    line_agrees_below(pair, "", a, b, tally)
+}
+
+/// [`line_agrees`] for a line that stands below `head`: in a table of times, the words are in the head.
+fn line_agrees_below(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tally) -> bool {
     if a == b {
         return true;
     }
     let mut attempt = Tally::default();
-    let agrees = tokens_agree(pair, a, b, &mut attempt)
+    let agrees = tokens_agree(pair, head, a, b, &mut attempt)
         || pair.rules.on("whitespace") && {
             attempt = Tally::default();
             let (a, b) = (without_blanks(a), without_blanks(b));
             attempt.count("whitespace");
-            a == b || tokens_agree(pair, &a, &b, &mut attempt)
+            a == b || tokens_agree(pair, head, &a, &b, &mut attempt)
         };
     if agrees {
         tally.add(attempt);
@@ -206,11 +213,12 @@ pub(super) fn line_agrees(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> b
     agrees
 }
 
-fn tokens_agree(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> bool {
+fn tokens_agree(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tally) -> bool {
+    let around = if head.is_empty() { a.to_owned() } else { format!("{head} {a}") };
     let all = |x: super::noise::Shaped, y: super::noise::Shaped, tally: &mut Tally| {
         x.skeleton == y.skeleton
             && x.tokens.len() == y.tokens.len()
-            && x.tokens.iter().zip(&y.tokens).all(|(x, y)| x.shape == y.shape && settle(pair, a, *x, *y, tally))
+            && x.tokens.iter().zip(&y.tokens).all(|(x, y)| x.shape == y.shape && settle(pair, &around, *x, *y, tally))
     };
     if all(shaped(a), shaped(b), tally) {
         return true;

@@ -245,8 +245,8 @@ pub struct Verdicts {
     pub tolerance: f64,
     /// A second replay was there to learn noise from.
     pub twice: bool,
-    /// The replay could not be carried to its end, and why.
-    pub incomplete: Option<String>,
+    /// What a person should know about the replay: what was not repeated or was stopped.
+    pub notes: Vec<String>,
 }
 
 impl Verdicts {
@@ -262,7 +262,6 @@ impl Verdicts {
             Some(Verdict::Changed | Verdict::Error) => 1,
             _ if !self.extra.is_empty() => 1,
             Some(Verdict::NotRun) | None => 2,
-            Some(_) if self.incomplete.is_some() => 2,
             Some(_) => 0,
         }
     }

@@ -86,16 +86,15 @@ fn tone(verdict: Verdict) -> &'static str {
 fn head(page: &Page) -> String {
     let info = &page.recording.info;
     let mut html = format!("<h1>{}</h1>\n", escape(page.name));
-    let notebook = info.notebook.as_ref().map(|path| format!("{} · ", escape(&path.display().to_string())));
-    html.push_str(&format!(
-        "<p class=\"soft\">{}{} · recorded {} by {} on {} · capture {}</p>\n",
-        notebook.unwrap_or_default(),
-        escape(&info.display_name),
-        escape(&time(info.started)),
-        escape(&info.user),
-        escape(&info.host),
-        escape(&info.coverage)
-    ));
+    let notebook = info.notebook.as_ref().map(|path| path.display().to_string());
+    let mut words: Vec<String> = notebook.into_iter().collect();
+    words.push(info.display_name.clone());
+    words.push(format!("recorded {}", time(info.started)));
+    if !info.user.is_empty() {
+        words.push(format!("by {} on {}", info.user, info.host));
+    }
+    words.push(format!("capture {}", info.coverage));
+    html.push_str(&format!("<p class=\"soft\">{}</p>\n", escape(&words.join(" · "))));
     if let Some((_, verdicts)) = page.replay {
         let (class, answer) = match verdicts.exit_code() {
             0 => ("good", "The recorded results came out again"),
@@ -121,6 +120,9 @@ fn head(page: &Page) -> String {
             ));
         }
         html.push_str("</ul>\n");
+        for note in &verdicts.notes {
+            html.push_str(&format!("<p>Note: {}</p>\n", escape(note)));
+        }
         if let Some(first) = verdicts.first_divergence() {
             html.push_str(&format!("<p>First to diverge: <a href=\"#cell-{0}\">cell {0}</a></p>\n", first.number));
         }

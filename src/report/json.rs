@@ -28,7 +28,7 @@ pub fn verdicts(name: &str, verdicts: &Verdicts) -> Value {
         "first_divergence": verdicts.first_divergence().map(|judged| judged.number),
         "tolerance": verdicts.tolerance,
         "twice": verdicts.twice,
-        "incomplete": verdicts.incomplete,
+        "notes": verdicts.notes,
         "executions": verdicts.executions,
     })
 }

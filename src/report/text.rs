@@ -107,8 +107,8 @@ pub fn summary(verdicts: &Verdicts) -> String {
     if !verdicts.extra.is_empty() {
         text.push_str(&format!("\n{} executions are new", verdicts.extra.len()));
     }
-    if let Some(why) = &verdicts.incomplete {
-        text.push_str(&format!("\n{}", line(why, 300)));
+    for note in &verdicts.notes {
+        text.push_str(&format!("\nnote: {}", line(note, 300)));
     }
     text
 }

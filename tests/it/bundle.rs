@@ -20,7 +20,7 @@ use nbpack::{
     store::Store,
 };
 
-use crate::support::{TestEnv, skipped};
+use crate::support::{TestEnv, python, skipped};
 
 pub(crate) fn run_config() -> RunConfig {
     RunConfig {
@@ -200,4 +200,242 @@ fn a_tree_comes_back_as_it_was() {
     assert_eq!(seen, inventory.entries.values().filter(|entry| !matches!(entry.kind, EntryKind::Directory)).count());
     let output = env.nbpack(&["verify", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// A program of the machine, or the test is skipped.
+fn found(name: &str) -> bool {
+    let there = ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
+    if !there {
+        skipped(&format!("no `{name}` on this machine"));
+    }
+    there
+}
+
+#[track_caller]
+fn succeeds(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{command:?}: {text}");
+    text
+}
+
+/// A bundle of the small tree, and where its tree lies.
+fn bundle_of_tree(env: &TestEnv, compression: Compression, out: &mut Output) -> (PathBuf, Written) {
+    let tree = env.work().join("tree");
+    if !tree.exists() {
+        make_tree(&tree);
+    }
+    let plan = plan_of(&inventory_of(&tree, "opt/nbpack/env/0/lib"), &run_config());
+    let store = Store::open(&env.path().join("data/store")).unwrap();
+    let options = WriteOptions { compression, threads: 2 };
+    let written = bundle::write(&plan, &run_config(), &store, options, out, &()).unwrap();
+    (tree, written)
+}
+
+#[test]
+fn skopeo_copies_both_ways_and_the_copies_verify() {
+    if !found("skopeo") {
+        return;
+    }
+    let env = TestEnv::new();
+    let file = env.work().join("a.nbpack");
+    let (_, written) = bundle_of_tree(&env, Compression::Zstd, &mut Output::File(file.clone()));
+    let skopeo = |args: &[&str]| succeeds(env.command("skopeo").arg("--insecure-policy").args(args));
+    let inspected = skopeo(&["inspect", "oci-archive:a.nbpack"]);
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(inspected["Digest"], written.manifest.to_string());
+    assert_eq!(inspected["Layers"].as_array().unwrap().len(), written.layers.len());
+    skopeo(&["copy", "oci-archive:a.nbpack", "oci:layout:latest"]);
+    skopeo(&["copy", "oci:layout:latest", "oci-archive:b.nbpack:latest"]);
+    skopeo(&["copy", "oci-archive:a.nbpack", "dir:plain"]);
+    for copy in ["layout", "b.nbpack"] {
+        let copy = env.work().join(copy);
+        let opened = Bundle::open(&copy).unwrap();
+        assert_eq!(opened.manifest_digest(), written.manifest);
+        let report = opened.verify(&());
+        assert!(report.is_sound() && report.repacked, "{report:?}");
+        opened.unpack_layer(0, &env.work().join("unpacked")).unwrap();
+        std::fs::remove_dir_all(env.work().join("unpacked")).unwrap();
+        let output = env.nbpack(&["verify", copy.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    // The archive of Docker's own kind, beside the layout in the same file.
+    skopeo(&["inspect", "docker-archive:a.nbpack"]);
+}
+
+#[test]
+fn umoci_unpacks_gzip_layers_to_the_same_tree() {
+    if !found("umoci") {
+        return;
+    }
+    let env = TestEnv::new();
+    let layout = env.work().join("layout");
+    let (tree, _) = bundle_of_tree(&env, Compression::Gzip, &mut Output::Dir(layout));
+    succeeds(env.command("umoci").args(["unpack", "--rootless", "--image", "layout:latest", "image"]));
+    let lib = env.work().join("image/rootfs/opt/nbpack/env/0/lib");
+    succeeds(env.command("diff").arg("-r").arg(&tree).arg(&lib));
+    let metadata = lib.join("tool/run").metadata().unwrap();
+    assert_eq!((metadata.mode() & 0o7777, metadata.mtime()), (0o775, bundle::CLAMP));
+    let link = std::fs::read_link(lib.join("tool/link")).unwrap();
+    assert_eq!(link, Path::new("../alpha/__init__.py"));
+}
+
+#[test]
+fn a_second_program_reads_what_the_format_describes() {
+    if !found("python3") || !found("zstd") {
+        return;
+    }
+    let env = TestEnv::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_bundle.py");
+    for (name, compression) in [("z.nbpack", Compression::Zstd), ("g.nbpack", Compression::Gzip)] {
+        let file = env.work().join(name);
+        let (_, written) = bundle_of_tree(&env, compression, &mut Output::File(file.clone()));
+        let listed = succeeds(env.command("python3").arg(&script).arg(&file));
+        assert!(listed.contains(&format!("sound: {}", written.manifest)), "{listed}");
+        assert!(listed.contains(" l 0777 0 315619200 \"opt/nbpack/env/0/lib/tool/link\""), "{listed}");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let output = env.command("python3").arg(&script).arg(&file).output().unwrap();
+        assert!(!output.status.success());
+        let output = env.nbpack(&["verify", "--json", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["sound"], false);
+        assert!(report["problems"][0].as_str().unwrap().contains("is damaged"), "{report}");
+    }
+}
+
+#[test]
+fn verify_tells_damaged_from_unknown() {
+    let env = TestEnv::new();
+    let file = env.work().join("a.nbpack");
+    bundle_of_tree(&env, Compression::Zstd, &mut Output::File(file.clone()));
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 3]).unwrap();
+    let output = env.nbpack(&["verify", "a.nbpack"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: `a.nbpack` is damaged") && text.contains("the file ends inside"), "{text}");
+    std::fs::write(&file, "a notebook").unwrap();
+    for name in ["a.nbpack", "missing.nbpack"] {
+        let output = env.nbpack(&["verify", name]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+}
+
+/// Not a test of its own: the next one runs it in processes with other surroundings.
+#[test]
+#[ignore = "run by the test of other surroundings"]
+fn writes_a_bundle_for_another_test() {
+    let Some(work) = std::env::var_os("NBPACK_TEST_WORK").map(PathBuf::from) else { return };
+    let run = run_config();
+    let plan = plan_of(&inventory_of(&work.join("tree"), "opt/nbpack/env/0/lib"), &run);
+    let store = Store::open(&work.join("store")).unwrap();
+    write(&plan, &run, &store, WriteOptions::default(), &work.join("out.nbpack"));
+}
+
+#[test]
+fn umask_time_zone_locale_user_and_place_do_not_matter() {
+    let env = TestEnv::new();
+    let mut bundles = Vec::new();
+    for (place, umask, zone, locale) in [("one", "022", "UTC", "C"), ("two", "077", "Asia/Tokyo", "de_DE.UTF-8")] {
+        let work = env.work().join(place).join("x".repeat(bundles.len() * 50 + 1));
+        std::fs::create_dir_all(&work).unwrap();
+        make_tree(&work.join("tree"));
+        succeeds(
+            env.command("sh")
+                .args(["-c", r#"umask "$1"; shift; exec "$@""#, "sh", umask])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "bundle::writes_a_bundle_for_another_test"])
+                .env("NBPACK_TEST_WORK", &work)
+                .env("TZ", zone)
+                .env("LC_ALL", locale)
+                .env("HOME", &work)
+                .env("USER", place)
+                .current_dir(&work),
+        );
+        bundles.push(std::fs::read(work.join("out.nbpack")).unwrap());
+    }
+    assert!(bundles[0] == bundles[1]);
+}
+
+#[test]
+fn bytecode_of_two_installations_is_one_layer_and_stays_valid() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    let run = run_config();
+    let mut written = Vec::new();
+    for (place, time) in [("a", "2021-03-04"), ("another/place", "2023-05-06")] {
+        let site = env.work().join(place).join("site");
+        std::fs::create_dir_all(site.join("alpha")).unwrap();
+        std::fs::write(
+            site.join("alpha/__init__.py"),
+            "def f(x):\n    class C:\n        def g(self): return [y for y in (x, 'alpha', 1.5, 2j, None)]\n    return C().g()\n",
+        )
+        .unwrap();
+        std::fs::write(site.join("alpha/stale.py"), "x = 1\n").unwrap();
+        succeeds(env.command("touch").args(["-d", time]).arg(site.join("alpha/__init__.py")));
+        succeeds(env.command(&python).args(["-m", "compileall", "-q"]).arg(&site));
+        std::fs::write(site.join("alpha/stale.py"), "x = 2, 3\n").unwrap();
+        let plan = plan_of(&inventory_of(&site, "opt/nbpack/env/0/site"), &run);
+        let store = Store::open(&env.path().join("data/store")).unwrap();
+        let file = env.work().join("a.nbpack");
+        let done = write(&plan, &run, &store, WriteOptions::default(), &file);
+        assert_eq!(done.bytecode_left_out, 1, "the stale one");
+        written.push(done);
+    }
+    assert_eq!(written[0].manifest, written[1].manifest);
+    let opened = Bundle::open(&env.work().join("a.nbpack")).unwrap();
+    for (index, layer) in opened.layers().iter().enumerate() {
+        if layer.title.starts_with("libraries") || layer.title.starts_with("bytecode") {
+            let target = env.work().join(format!("layer{index}"));
+            opened.unpack_layer(index, &target).unwrap();
+            succeeds(env.command("cp").args(["-a", "--no-target-directory"]).arg(&target).arg(env.work().join("root")));
+        }
+    }
+    let site = env.work().join("root/opt/nbpack/env/0/site");
+    let script = "import sys, alpha; assert alpha.f(3) == [3, 'alpha', 1.5, 2j, None]";
+    let told = succeeds(env.command(&python).args(["-B", "-v", "-c", script]).env("PYTHONPATH", &site));
+    let line = told.lines().find(|line| line.contains("alpha") && line.contains(" matches ")).unwrap_or_default();
+    assert!(line.contains("__init__"), "the bytecode was not used: {told}");
+    let script = "import glob, marshal, sys
+def names(code):
+    yield code.co_filename
+    for const in code.co_consts:
+        if hasattr(const, 'co_filename'):
+            yield from names(const)
+[path] = glob.glob(sys.argv[1] + '/alpha/__pycache__/*.pyc')
+print(sorted(set(names(marshal.loads(open(path, 'rb').read()[16:])))))";
+    let told = succeeds(env.command(&python).args(["-c", script]).arg(&site));
+    assert_eq!(told.trim(), "['/opt/nbpack/env/0/site/alpha/__init__.py']");
+}
+
+#[test]
+fn ctrl_c_in_the_middle_leaves_nothing_half_written() {
+    struct Stop(std::sync::atomic::AtomicU64);
+    impl bundle::Progress for Stop {
+        fn bytes(&self, count: u64) {
+            self.0.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        }
+        fn cancelled(&self) -> bool {
+            self.0.load(std::sync::atomic::Ordering::Relaxed) > 10 << 20
+        }
+    }
+    let env = TestEnv::new();
+    let tree = env.work().join("tree");
+    make_tree(&tree);
+    let plan = plan_of(&inventory_of(&tree, "opt/nbpack/env/0/lib"), &run_config());
+    let store = Store::open(&env.path().join("data/store")).unwrap();
+    let stop = Stop(std::sync::atomic::AtomicU64::new(0));
+    let mut out = Output::File(env.work().join("a.nbpack"));
+    let result = bundle::write(&plan, &run_config(), &store, WriteOptions::default(), &mut out, &stop);
+    assert!(matches!(result, Err(bundle::write::WriteError::Cancelled)), "{result:?}");
+    let names: Vec<_> = std::fs::read_dir(env.work()).unwrap().map(|name| name.unwrap().file_name()).collect();
+    assert_eq!(names, ["tree"]);
+    assert_eq!(std::fs::read_dir(store.tmp()).unwrap().count(), 0);
+    // And the next one finishes what was begun.
+    bundle::write(&plan, &run_config(), &store, WriteOptions::default(), &mut out, &()).unwrap();
+    assert!(Bundle::open(&env.work().join("a.nbpack")).unwrap().verify(&()).is_sound());
 }

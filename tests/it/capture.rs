@@ -150,7 +150,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-const ZOO: &str = r#"
+const ZOO: &str = r"
 import ctypes, os, subprocess, sys, threading, multiprocessing as mp, time
 
 def touch(name, *_):
@@ -211,7 +211,7 @@ if __name__ == '__main__':
     for step in (pipeline, forks, threads, daemon, places):
         step()
     [child.wait() for child in children]
-"#;
+";
 
 #[test]
 fn no_way_to_start_or_to_open_goes_unseen() {
@@ -407,7 +407,7 @@ sys.exit(5)
         let status = status.recv_timeout(Duration::from_secs(20)).expect("the kernel stands still");
         assert_eq!(status, 5 << 8, "trial {trial}");
         assert_eq!(run.seen.gaps("tap_lost").len(), 1);
-        let last = run.seen.files().into_iter().filter(|file| file.pid != run.kernel.pid()).next_back();
+        let last = run.seen.files().into_iter().rfind(|file| file.pid != run.kernel.pid());
         assert!(last.is_some(), "nothing was seen");
     }
 }
@@ -490,6 +490,26 @@ fn a_daemon_of_the_notebook_opens_files_after_its_kernel_and_proxy_are_gone() {
 }
 
 #[test]
+fn orphans_of_the_notebook_are_reaped() {
+    let env = TestEnv::new();
+    let code = "for i in 1 2 3; do (setsid true &); done; touch ready; until [ -e go ]; do sleep 0.02; done";
+    let run = start(&[SH, "-c", code], &env.work(), options());
+    let tap = tap_of(run.kernel.pid()).unwrap();
+    eventually("the orphans exist", || env.work().join("ready").exists());
+    let children = || {
+        std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = stat.rsplit(')').next().unwrap_or_default().split(' ').nth(2).map(str::to_owned);
+            parent == Some(tap.to_string())
+        })
+    };
+    eventually("only the kernel is left", || children().count() == 1);
+    std::fs::write(env.work().join("go"), "").unwrap();
+    assert_eq!(run.kernel.wait().unwrap(), 0);
+    eventually("the tap has ended", || !is_running(tap));
+}
+
+#[test]
 fn a_capture_in_a_capture_says_that_it_sees_nothing() {
     let env = TestEnv::new();
     let (status, _outer) = run(
@@ -521,7 +541,8 @@ fn a_program_that_is_not_there_is_an_error() {
     let env = TestEnv::new();
     let launch = Launch { argv: vec!["/no/such/kernel".into()], env: Vec::new(), cwd: env.work() };
     let result = capture::launch(launch, options(), Arc::new(Collected::default()), Arc::new(Snapshots::default()));
-    let Err(capture::CaptureError::Kernel { program, source }) = result else { panic!("it started") };
+    let result = result.map(|kernel| kernel.pid());
+    let Err(capture::CaptureError::Kernel { program, source }) = result else { panic!("{result:?}") };
     assert_eq!((program, source.kind()), (PathBuf::from("/no/such/kernel"), std::io::ErrorKind::NotFound));
 }
 
@@ -586,6 +607,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 end = time.monotonic() + 0.5
 while time.monotonic() < end:
     open('program.py').close()
+signal.setitimer(signal.ITIMER_REAL, 0)
 ";
     let Some(run) = run_python(code, &env.work()) else { return };
     let gaps = run.seen.gaps("eintr_hazard");
@@ -622,10 +644,10 @@ open('result', 'w').write(str(ctypes.get_errno() if ring < 0 else 0))
 
 /// A static program that opens the file it is given, by the 64-bit or (`old`) the 32-bit system call.
 fn static_program(dir: &Path, old: bool) -> Option<PathBuf> {
-    let new_way = r#"
+    let new_way = r"
 #include <fcntl.h>
 #include <unistd.h>
-int main(int n, char **a) { return open(a[1], O_RDONLY) < 0; }"#;
+int main(int n, char **a) { return open(a[1], O_RDONLY) < 0; }";
     let old_way = r#"
 #include <string.h>
 #include <sys/mman.h>
@@ -761,6 +783,14 @@ cd /data && exec /usr/bin/unshare -f /bin/sh -c 'cat absolute; cat ./real; echo 
     }
     let kept = run.snapshots.0.lock().unwrap().clone();
     assert!(kept.iter().any(|(path, old)| path.ends_with("data/overwritten") && old == b"old\n"), "{kept:?}");
+}
+
+#[test]
+fn the_probe_says_what_works_and_what_to_do() {
+    let results = capture::probe(support::program());
+    assert!(results[0].works, "{results:?}");
+    let results = capture::probe(Path::new("/bin/false"));
+    assert!(!results[0].works && !results[0].remedy.is_empty(), "{results:?}");
 }
 
 /// Not judged, for a busy machine is no scale: what an open costs, beside the bare one.

@@ -49,6 +49,7 @@ impl Magics for Echo {
 
 /// Not a test by itself: the proxy kernel of the other tests.
 #[test]
+#[expect(clippy::exit, reason = "the status of the kernel is this process's status")]
 fn stand_in() {
     let Some(front) = std::env::var_os("NBPACK_TEST_FRONT") else { return };
     let work = PathBuf::from(std::env::var_os("NBPACK_TEST_WORK").unwrap());
@@ -152,6 +153,8 @@ assert kc.is_alive()
 kc.shutdown()
 until(lambda: not km.is_alive())
 lines = record()
+# Nothing is said that the bare kernel does not say (as it does when it takes itself for started by hand).
+assert len([l for l in lines if l.startswith("Iopub ToFrontend stream ")]) == 1, lines
 for line in ["Shell ToKernel kernel_info_request", "Shell ToFrontend execute_reply", "Iopub ToFrontend execute_result",
              "Control ToKernel shutdown_request", "Control ToFrontend shutdown_reply"]:
     assert any(l.startswith(line + " ") for l in lines), line
@@ -496,4 +499,182 @@ assert rss() < 200, rss()
 km.shutdown_kernel()
 "#,
     );
+}
+
+/// Is killed when the test ends, however it ends.
+struct Proxy(std::process::Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Where the test went well it has ended already.
+        self.0.kill().unwrap_or_default();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Starts the stand-in as a child, with the sockets of its front in `work`.
+fn proxy_in(work: &Path, python: &Path) -> (Proxy, connection::Connection) {
+    let argv = serde_json::json!([python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]);
+    fs::write(work.join("argv.json"), argv.to_string()).unwrap();
+    let key = wire::SigningKey::new("a key", "hmac-sha256").unwrap();
+    let front = connection::Connection::ipc(work, "front", key, "hmac-sha256");
+    front.write(&work.join("front.json")).unwrap();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["kernel::stand_in", "--exact", "--nocapture", "--test-threads=1"])
+        .env("NBPACK_TEST_FRONT", work.join("front.json"))
+        .env("NBPACK_TEST_WORK", work)
+        .env("IPYTHONDIR", work.join("ipython"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    (Proxy(child), front)
+}
+
+#[test]
+fn our_own_client_runs_cells_answers_questions_and_sees_the_kernels_end() {
+    use nbpack::kernel::client::{Client, ClientError};
+    use serde_json::json;
+    use std::time::Duration;
+    let Some(python) = support::python() else { return };
+    let env = support::TestEnv::new();
+    let (mut child, front) = proxy_in(&env.work(), &python);
+    let code = |code: &str| json!({"code": code, "silent": false, "store_history": true, "allow_stdin": true});
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(60));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        // The front is bound before the kernel starts, but the process has to come so far.
+        let begin = std::time::Instant::now();
+        while !front.endpoint(connection::Socket::Heartbeat).is_some_and(|place| match place {
+            connection::Endpoint::Ipc(path) => path.exists(),
+            connection::Endpoint::Tcp(_) => true,
+        }) {
+            assert!(begin.elapsed() < long, "the front was not bound");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut client = Client::connect(&front).await.unwrap();
+        client.wait_ready(long).await.unwrap();
+        let silent = |_: &str, _: bool| None;
+        let ok = client.execute(code("6*7"), json!({"cellId": "c"}), silent, long).await.unwrap();
+        assert_eq!(ok.reply.unwrap()["execution_count"], 1);
+        let asked = "import getpass\nassert (input('a?'), getpass.getpass('b?')) == ('yes', 'pw')";
+        let mut questions = Vec::new();
+        let answer = |prompt: &str, password: bool| {
+            questions.push((prompt.to_owned(), password));
+            Some(if password { "pw" } else { "yes" }.to_owned())
+        };
+        let answered = client.execute(code(asked), json!({}), answer, long).await.unwrap();
+        assert_eq!(answered.reply.unwrap()["status"], "ok");
+        assert_eq!(questions, [("a?".to_owned(), false), ("b?".to_owned(), true)]);
+        let unanswered = client.execute(code("input()"), json!({}), silent, long).await.unwrap();
+        assert!(unanswered.unanswered && !unanswered.timed_out);
+        assert_eq!(unanswered.reply.unwrap()["ename"], "KeyboardInterrupt");
+        let late = client.execute(code("import time; time.sleep(30)"), json!({}), silent, short).await.unwrap();
+        assert!(late.timed_out && late.reply.is_none());
+        client.interrupt().await.unwrap();
+        // What is sent while the kernel still drops its queue is aborted.
+        client.wait_ready(long).await.unwrap();
+        let dead = client.execute(code("import os; os._exit(3)"), json!({}), silent, long).await;
+        assert!(matches!(dead, Err(ClientError::Ended)), "{dead:?}");
+    });
+    assert_eq!(child.0.wait().unwrap().code(), Some(3));
+}
+
+/// A prefix with a space in its name, a `python3` kernelspec and an interpreter that is never run.
+fn prefix_with_kernel(env: &support::TestEnv) -> PathBuf {
+    let prefix = env.path().join("an environment");
+    let spec = prefix.join("share/jupyter/kernels/python3");
+    fs::create_dir_all(&spec).unwrap();
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::write(prefix.join("bin/python"), "").unwrap();
+    let json = serde_json::json!({
+        "argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Python 3 (ipykernel)", "language": "python", "interrupt_mode": "signal",
+        "env": {"A": "${HOME}"},
+        "metadata": {"debugger": true, "supported_encryption": ["curve"]}, "kernel_protocol_version": "5.5",
+    });
+    fs::write(spec.join("kernel.json"), json.to_string()).unwrap();
+    fs::write(spec.join("kernel.js"), "// js").unwrap();
+    fs::write(spec.join("logo-64x64.png"), "theirs").unwrap();
+    prefix
+}
+
+#[test]
+fn install_puts_a_kernel_beside_the_wrapped_one_and_uninstall_takes_only_ours() {
+    let env = support::TestEnv::new();
+    let prefix = prefix_with_kernel(&env);
+    let place = prefix.to_str().unwrap();
+    let installed = env.nbpack(&["install", "--prefix", place, "--capture", "none", "--json"]);
+    assert!(installed.status.success(), "{installed:?}");
+    let told: serde_json::Value = serde_json::from_slice(&installed.stdout).unwrap();
+    let kernels = prefix.join("share/jupyter/kernels");
+    let ours = kernels.join("python3-nbpack");
+    assert_eq!(told["path"], ours.to_str().unwrap());
+    let spec: serde_json::Value = serde_json::from_slice(&fs::read(ours.join("kernel.json")).unwrap()).unwrap();
+    let python = prefix.join("bin/python");
+    assert_eq!(
+        spec,
+        serde_json::json!({
+            "argv": [
+                fs::canonicalize(support::program()).unwrap(), "kernel", "-f", "{connection_file}", "--wrap", "python3",
+                "--wrap-dir", kernels.join("python3"), "--python", python, "--capture", "none",
+            ],
+            "display_name": "Python 3 (nbpack)", "language": "python", "interrupt_mode": "signal",
+            "env": {"A": "${HOME}"}, "metadata": {"debugger": true}, "kernel_protocol_version": "5.5",
+        })
+    );
+    assert!(fs::read(ours.join("kernel.js")).is_ok() && fs::read(ours.join("logo-64x64.png")).unwrap() != b"theirs");
+    assert_eq!(fs::metadata(&ours).unwrap().permissions().mode() & 0o777, 0o755);
+
+    // Again is fine; over somebody else's is not; a recording kernel is not recorded.
+    assert!(env.nbpack(&["install", "--prefix", place]).status.success());
+    let say = |args: &[&str]| {
+        let output = env.nbpack(args);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = say(&["install", "--prefix", place, "--name", "python3"]);
+    assert!(code == 2 && said.contains("is no recording kernel") && said.contains("hint: "), "{said}");
+    let (code, said) = say(&["install", "--prefix", place, "--kernel", "python3-nbpack"]);
+    assert!(code == 2 && said.contains("is a recording kernel already"), "{said}");
+    let (code, said) = say(&["install", "--prefix", place, "--kernel", "julia"]);
+    assert!(code == 2 && said.contains("no kernelspec `julia`; there are: ") && said.contains("python3"), "{said}");
+
+    assert_eq!(say(&["uninstall", "--prefix", place]).0, 0);
+    let left: Vec<_> = fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["python3"]);
+    let (code, said) = say(&["uninstall", "--prefix", place]);
+    assert!(code == 1 && said.contains("no recording kernel is installed"), "{said}");
+}
+
+#[test]
+fn install_without_an_environment_says_what_is_missing() {
+    let env = support::TestEnv::new();
+    let run = |args: &[&str]| {
+        let output = env.command(support::program()).args(args).env("PATH", "/nowhere").output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["install", "--sys-prefix"]);
+    assert!(code == 2 && said.contains("no environment is active, and there is no `jupyter` on PATH"), "{said}");
+    let (code, said) = run(&["install", "--kernel", "../x"]);
+    assert!(code == 2 && said.contains("`../x` is not a kernelspec name"), "{said}");
+    let prefix = env.path().join("empty");
+    fs::create_dir_all(prefix.join("lib/python3.12/site-packages/ipykernel/resources")).unwrap();
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::write(prefix.join("bin/python3"), "").unwrap();
+    // ipykernel without a kernelspec of its own, as Jupyter fills it in.
+    assert_eq!(run(&["install", "--prefix", prefix.to_str().unwrap()]).0, 0);
+    let wrapped = prefix.join("share/jupyter/kernels/python3-nbpack/wrapped/python3/kernel.json");
+    assert!(fs::read_to_string(wrapped).unwrap().contains("ipykernel_launcher"));
+}
+
+#[test]
+fn a_server_that_asks_for_encryption_gets_a_clear_refusal() {
+    let env = support::TestEnv::new();
+    let file = env.work().join("c.json");
+    let json = serde_json::json!({
+        "transport": "tcp", "ip": "127.0.0.1", "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4,
+        "hb_port": 5, "key": "k", "signature_scheme": "hmac-sha256", "curve_publickey": "p", "curve_secretkey": "s",
+    });
+    fs::write(&file, json.to_string()).unwrap();
+    let output = env.nbpack(&["kernel", "-f", file.to_str().unwrap(), "--wrap", "python3"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("asks for encrypted transport"), "{said}");
 }

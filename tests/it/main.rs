@@ -14,5 +14,6 @@ mod inventory;
 mod kernel;
 mod record;
 mod replay;
+mod restore;
 mod slow;
 mod support;

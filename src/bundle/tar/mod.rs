@@ -3,6 +3,8 @@
 //! [`encode`] is the only way an entry is written, and [`Reader`] takes only what `encode` would have written.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use read::{Limits, ReadError, Reader, Refusal};

@@ -242,13 +242,15 @@ struct Pax {
 impl Pax {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let mut pax = Self::default();
-        let number = |value: &[u8]| std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        fn number<T: std::str::FromStr>(value: &[u8]) -> Result<T, Refusal> {
+            std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(Refusal::MalformedPax)
+        }
         for (key, value) in parse_pax(bytes).ok_or(Refusal::MalformedPax)? {
             let repeated = match key.as_slice() {
                 b"path" => pax.path.replace(value).is_some(),
                 b"linkpath" => pax.link.replace(value).is_some(),
-                b"size" => pax.size.replace(number(&value).ok_or(Refusal::MalformedPax)? as u64).is_some(),
-                b"mtime" => pax.mtime.replace(number(&value).ok_or(Refusal::MalformedPax)?).is_some(),
+                b"size" => pax.size.replace(number(&value)?).is_some(),
+                b"mtime" => pax.mtime.replace(number(&value)?).is_some(),
                 _ if key.starts_with(b"GNU.sparse") => return Err(Refusal::Sparse),
                 _ => return Err(Refusal::UnknownPax),
             };

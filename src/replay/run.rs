@@ -1,0 +1,289 @@
+//! Runs a recorded session once more in its restored container, recorded by the same recorder.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    drive::{Ask, Driven, Progress, drive},
+    plan::plan,
+};
+use crate::{
+    capture, event,
+    files::{self, FileError},
+    jupyter::{
+        connection::{Connection, Endpoint, Socket},
+        kernelspec::InterruptMode,
+        wire::{self, SigningKey},
+    },
+    kernel::{
+        ProxyError, SignalMode,
+        client::{Client, ClientError},
+    },
+    record::{self, Limits, SessionSeed},
+    restore::{self, RestoreError, SpecOptions, model::Restored},
+    session::{
+        self, DbError,
+        model::{Output, Recording, SessionId},
+    },
+    store::Store,
+};
+
+const SCHEME: &str = "hmac-sha256";
+/// How long the proxy may take until it listens.
+const LISTEN: Duration = Duration::from_secs(20);
+/// How long kernel and recorder may take to end.
+const FINISH: Duration = Duration::from_secs(60);
+/// What a kernel said last may still be on its way when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How to replay.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// For each execution, instead of ten times what it took in the recording (at least a minute).
+    pub timeout: Option<Duration>,
+    /// This program, for the container and the capture.
+    pub program: &'a Path,
+    /// Where the restored layers lie. The replay itself is kept in a private place that is removed.
+    pub store: &'a Store,
+    /// Where sockets may lie: a short path.
+    pub runtime_dir: &'a Path,
+}
+
+/// What came of a replay.
+#[derive(Debug)]
+pub struct Replay {
+    /// The replay as a recording.
+    pub recording: Recording,
+    /// Why not everything ran, for a person.
+    pub notes: Vec<String>,
+}
+
+/// A session could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A directory or socket.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A private directory.
+    #[error("cannot make a private directory in `{}`", dir.display())]
+    Scratch {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The container.
+    #[error("cannot prepare the restored kernel")]
+    Restore(#[from] RestoreError),
+    /// The asynchronous runtime.
+    #[error("cannot start the asynchronous runtime")]
+    Runtime(#[source] io::Error),
+    /// The kernel did not start.
+    #[error("the restored kernel did not start")]
+    Kernel(#[source] ProxyError),
+    /// It started and could not be talked to.
+    #[error("cannot talk to the restored kernel")]
+    Client(#[source] ClientError),
+    /// It ended while it was talked to.
+    #[error("the restored kernel ended by itself (wait status {status})")]
+    Died {
+        /// As `waitpid(2)` gives it.
+        status: i32,
+    },
+    /// The replay was not recorded.
+    #[error("the replay was not recorded{}", why.as_deref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Unrecorded {
+        /// What the recorder said.
+        why: Option<String>,
+    },
+    /// Its record cannot be read.
+    #[error("cannot read the record of the replay")]
+    Record(#[from] DbError),
+    /// Ctrl-C.
+    #[error("the replay was interrupted")]
+    Interrupted,
+    /// A thread of ours stopped short.
+    #[error("the recorder did not end in time")]
+    Stuck,
+}
+
+/// Replays `recording` in the container of `restored`, without network, and gives the replay as a recording.
+///
+/// Blocks until the kernel has ended. What could not be sent is in the notes; an error means that there is nothing to
+/// judge.
+pub fn run(
+    restored: &Restored,
+    recording: &Recording,
+    options: &Options<'_>,
+    ask: &mut Ask<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Replay, RunError> {
+    let sockets = scratch(options.runtime_dir)?;
+    files::create_private_dir(&options.store.tmp())?;
+    let private = scratch(&options.store.tmp())?;
+    let store = Store::open(&private.path().join("v1"))?;
+    let key = SigningKey::new(&wire::fresh_id(), SCHEME).ok_or(RunError::Stuck)?;
+    let front = Connection::ipc(sockets.path(), "f", key, SCHEME);
+    let inner_dir = sockets.path().join("k");
+    files::create_private_dir(&inner_dir)?;
+    let told = Told::default();
+    let setup = setup(restored, options, &store, front.clone(), inner_dir, &told)?;
+    let (sender, ended) = oneshot::channel();
+    // Not waited for without a limit: its end is told over the channel.
+    std::thread::spawn(move || drop(sender.send(record::kernel::run(setup))));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let outputs_of = |msg_id: &str| told.outputs(&store, msg_id);
+    let steps = plan(recording, options.timeout);
+    let driven = runtime.block_on(async {
+        listening(&front).await;
+        let driving = drive(&front, recording, &steps, &outputs_of, ask, progress);
+        tokio::select! {
+            driven = beside(ended, driving) => driven,
+            _ = tokio::signal::ctrl_c() => {
+                // The kernel is in a session of its own: Ctrl-C does not reach it.
+                tokio::time::timeout(LAST_WORDS, stop(&front)).await.unwrap_or_default();
+                Err(RunError::Interrupted)
+            }
+        }
+    })?;
+    let id = told.lock().session.clone();
+    let id = id.ok_or_else(|| RunError::Unrecorded { why: told.lock().warning.clone() })?;
+    let recording = session::read_id(&store, &id)?;
+    Ok(Replay { recording, notes: driven.notes })
+}
+
+/// Asks the kernel to end; a kernel that does not is ended with this process.
+async fn stop(front: &Connection) {
+    if let Ok(mut client) = Client::connect(front).await {
+        client.shutdown(false).await.unwrap_or_default();
+    }
+}
+
+/// A directory of ours with a short name, mode 0700, removed at the end.
+fn scratch(dir: &Path) -> Result<tempfile::TempDir, RunError> {
+    let made = tempfile::Builder::new().prefix("nbr").rand_bytes(8).tempdir_in(dir);
+    made.map_err(|source| RunError::Scratch { dir: dir.to_owned(), source })
+}
+
+/// Waits until the proxy has bound its sockets; if it never does, connecting says why.
+async fn listening(front: &Connection) {
+    let Some(Endpoint::Ipc(path)) = front.endpoint(Socket::Heartbeat) else { return };
+    let bound = async {
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LISTEN, bound).await.unwrap_or_default();
+}
+
+/// Drives until all is said, or until the kernel has ended; then waits for the record to be complete.
+async fn beside(
+    mut ended: oneshot::Receiver<Result<i32, ProxyError>>,
+    driving: impl Future<Output = Result<Driven, ClientError>>,
+) -> Result<Driven, RunError> {
+    let mut driving = std::pin::pin!(driving);
+    tokio::select! {
+        driven = &mut driving => {
+            let driven = driven.map_err(RunError::Client)?;
+            let end = tokio::time::timeout(FINISH, ended).await.map_err(|_| RunError::Stuck)?;
+            end.map_err(|_| RunError::Stuck)?.map_err(RunError::Kernel)?;
+            Ok(driven)
+        }
+        status = &mut ended => {
+            let status = status.map_err(|_| RunError::Stuck)?.map_err(RunError::Kernel)?;
+            match tokio::time::timeout(LAST_WORDS, driving).await {
+                Ok(Ok(driven)) => Ok(driven),
+                Ok(Err(_)) | Err(_) => Err(RunError::Died { status }),
+            }
+        }
+    }
+}
+
+/// What the recorder says while it runs.
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<Mutex<Words>>);
+
+#[derive(Debug, Default)]
+struct Words {
+    session: Option<SessionId>,
+    warning: Option<String>,
+}
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Words> {
+        // Two independent values: a panic between them spoils neither.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the request showed so far; nothing when that cannot be read now.
+    fn outputs(&self, store: &Store, msg_id: &str) -> Vec<Output> {
+        let Some(id) = self.lock().session.clone() else { return Vec::new() };
+        let Ok(recording) = session::read_id(store, &id) else { return Vec::new() };
+        let found = recording.executions.into_iter().find(|execution| execution.msg_id == msg_id);
+        found.map(|execution| execution.outputs).unwrap_or_default()
+    }
+}
+
+/// What the recorder needs to run the restored kernel: the recorded conditions, no network.
+fn setup(
+    restored: &Restored,
+    options: &Options<'_>,
+    store: &Store,
+    front: Connection,
+    inner_dir: PathBuf,
+    told: &Told,
+) -> Result<record::kernel::Setup, RunError> {
+    let kernel = restore::kernel_setup(restored, options.store, SpecOptions::default())?;
+    let run = &restored.run;
+    let seed = SessionSeed {
+        started: event::now(),
+        kernel: run.kernel.clone(),
+        display_name: run.display_name.clone(),
+        language: run.language.clone(),
+        argv: run.argv.clone(),
+        interrupt_mode: run.interrupt_mode.clone(),
+        kernel_env: std::collections::BTreeMap::new(),
+        cwd: run.cwd.clone(),
+        notebook: run.notebook.clone(),
+        notebook_source: None,
+        user: run.user.clone(),
+        uid: run.uid,
+        gid: run.gid,
+        home: run.home.clone(),
+        host: run.host.clone(),
+        parent: Some(restored.manifest),
+        environment: kernel.env.iter().cloned().collect(),
+        facts: record::facts::collect(None),
+        own_dirs: vec![options.store.root().to_owned(), store.root().to_owned()],
+        foreign_root: true,
+        limits: Limits::default(),
+    };
+    let (session, warning) = (told.clone(), told.clone());
+    let program = options.program.to_owned();
+    let (inner, around) = (inner_dir.clone(), program.clone());
+    Ok(record::kernel::Setup {
+        store: Some(store.clone()),
+        front,
+        seed,
+        argv: kernel.argv.clone(),
+        env: kernel.env.clone(),
+        cwd: kernel.cwd.clone(),
+        inner_dir,
+        inner_dir_inside: kernel.inner_dir_inside.clone(),
+        signal_mode: SignalMode::Container,
+        interrupt_mode: if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal },
+        capture: capture::Options::new(program),
+        contain: Some(Box::new(move |launch| {
+            let (launch, guard) = kernel.contain(launch, &inner, &around).map_err(io::Error::other)?;
+            Ok((launch, Box::new(guard)))
+        })),
+        on_session: Box::new(move |id| session.lock().session = Some(id.clone())),
+        warn: Box::new(move |text| warning.lock().warning = Some(text.to_owned())),
+    })
+}
