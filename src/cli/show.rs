@@ -124,11 +124,9 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let path = subject.map(|word| context.cwd.join(word)).filter(|path| path.exists());
     let selector = match (subject, path) {
         (None | Some("latest"), None) => Selector::Latest,
-        (Some(_), Some(path)) if path.extension().is_some_and(|extension| extension == "ipynb") => {
-            Selector::Notebook(path)
-        }
+        (Some(_), Some(path)) if is_notebook(&path) => Selector::Notebook(path),
         (Some(_), Some(path)) => return of_bundle(&path),
-        (Some(word), None) if word.ends_with(".ipynb") => Selector::Notebook(context.cwd.join(word)),
+        (Some(word), None) if is_notebook(Path::new(word)) => Selector::Notebook(context.cwd.join(word)),
         (Some(word), None) => Selector::Id(word.to_owned()),
         (None, Some(_)) => Selector::Latest,
     };
@@ -140,6 +138,10 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let recording = session::read_id(store, &found.id)?;
     let by = matches!(selector, Selector::Notebook(_)).then_some(found.by);
     Ok(Subject { recording, others, by, components: None, manifest: None })
+}
+
+fn is_notebook(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ipynb")
 }
 
 /// Reads the record of a bundle into a directory that is gone afterwards.

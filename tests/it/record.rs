@@ -88,7 +88,8 @@ fn files(list: &Value) -> Vec<(String, Option<i64>, String)> {
         .iter()
         .map(|file| {
             let name = file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-            (name, file["execution"].as_i64(), file["digest"].as_str().unwrap()[7..19].to_owned())
+            let digest: nbpack::digest::Digest = file["digest"].as_str().unwrap().parse().unwrap();
+            (name, file["execution"].as_i64(), digest.short())
         })
         .collect()
 }
