@@ -144,7 +144,7 @@ pub struct Gap {
     /// When it was noticed.
     pub at: Nanos,
     /// A word from a fixed list: `io_uring`, `eintr_hazard`, `unreadable`, `foreign_arch`, `ring_full`, `preserve`,
-    /// `disk_full`, `tap_lost`, `setuid`, `messages`.
+    /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself).
     pub reason: String,
     /// For a person: what, where, how many.
     pub detail: String,

@@ -104,15 +104,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let options = options(&args, context, &recording, program)?;
     let mut inventory = inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?;
     let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, &store), &args.allow);
-    let mut redacted = None;
     if !findings.is_empty() {
         if !args.redact {
             progress.clear();
             return Err(refuse(&findings));
         }
-        let in_record = secrets::redact(&mut recording, &findings);
-        let in_files = secrets::redact_files(&mut inventory, &store, &findings);
-        redacted = Some((findings.len(), in_record, in_files));
+        redact(&mut recording, &mut inventory, &store, &findings, context)?;
     }
     let mut run_config = inventory::run_config(&recording, &inventory);
     if !args.app.is_empty() {
@@ -223,6 +220,31 @@ fn options(
         }
     }
     Ok(options)
+}
+
+/// Replaces what was found; what cannot be replaced keeps the bundle from being written.
+fn redact(
+    recording: &mut Recording,
+    inventory: &mut inventory::model::Inventory,
+    store: &Store,
+    findings: &[secrets::Finding],
+    context: &Context,
+) -> anyhow::Result<()> {
+    let in_record = secrets::redact(recording, findings);
+    let in_files = secrets::redact_files(inventory, store, findings);
+    let remaining: Vec<_> = in_record.remaining.into_iter().chain(in_files.remaining).collect();
+    if let Some(finding) = remaining.first() {
+        let label = label(finding);
+        return Err(Failure::no(format!("{label} cannot be replaced there; nothing was written"))
+            .hint(format!("leave the file out with --exclude, or let it pass with --allow '{label}'"))
+            .into());
+    }
+    if !context.quiet {
+        let texts = in_record.changed + in_files.changed;
+        let count = findings.len();
+        writeln!(std::io::stderr().lock(), "note: {count} secret(s) were replaced in {texts} text(s); the record says so")?;
+    }
+    Ok(())
 }
 
 /// As `--allow` takes it.

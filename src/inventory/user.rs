@@ -133,6 +133,10 @@ fn add_one(
             return;
         }
     }
+    // A directory that was asked for and is not there: it was not there then either, or the session removed it.
+    if found.is_none() && what.usage.listed && !what.usage.read && input.is_none() {
+        return;
+    }
     let in_environment = builder.in_environment(&at);
     if in_environment && (at.ends_with(b".pyc") || what.usage.created) {
         return;

@@ -819,3 +819,38 @@ open('result', 'w').write('min %.2f  p25 %.2f  median %.2f us' % (times[0], time
         assert_eq!(opens, if mode == Mode::None { 0 } else { 12_000 });
     }
 }
+
+/// Takes its time over a file.
+struct Slow(Duration, Mutex<Option<bool>>);
+
+impl BeforeChange for Slow {
+    fn before_change(&self, _access: &FileAccess, host_path: &Path) {
+        let end = Instant::now() + self.0;
+        while Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        *self.1.lock().unwrap() = Some(std::fs::read(host_path).unwrap() == b"old");
+    }
+}
+
+#[test]
+fn a_long_copy_is_waited_for_but_not_for_ever() {
+    let overwrite = |longest_hold: Duration| {
+        let env = TestEnv::new();
+        std::fs::write(env.work().join("file"), "old").unwrap();
+        let seen = Arc::new(Collected::default());
+        let slow = Arc::new(Slow(Duration::from_secs(4), Mutex::new(None)));
+        let launch =
+            Launch { argv: [SH, "-c", "echo new >file"].map(OsString::from).into(), env: Vec::new(), cwd: env.work() };
+        let options = Options { longest_hold, ..options() };
+        let kernel = capture::launch(launch, options, seen.clone(), slow.clone()).unwrap();
+        assert_eq!(kernel.wait().unwrap(), 0);
+        let old_was_there = slow.1.lock().unwrap().unwrap();
+        (old_was_there, seen.gaps("preserve").len())
+    };
+    std::thread::scope(|scope| {
+        let patient = scope.spawn(|| overwrite(Duration::from_secs(60)));
+        assert_eq!(overwrite(Duration::ZERO), (false, 1));
+        assert_eq!(patient.join().unwrap(), (true, 0));
+    });
+}
