@@ -83,8 +83,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let needs_inventory = args.why.is_some() || (args.libraries && subject.components.is_none());
-    let inventory = if needs_inventory && subject.manifest.is_none() { Some(take(&subject.recording, &store)?) } else { None };
-    let why = args.why.as_ref().map(|path| why(&context.cwd.join(path), &subject.recording, inventory.as_ref())).transpose()?;
+    let inventory =
+        if needs_inventory && subject.manifest.is_none() { Some(take(&subject.recording, &store)?) } else { None };
+    let why = args
+        .why
+        .as_ref()
+        .map(|path| why(&context.cwd.join(path), &subject.recording, inventory.as_ref()))
+        .transpose()?;
     if args.json {
         writeln!(out, "{:#}", json_of(&args, &subject, inventory.as_ref(), why))?;
         return Ok(ExitCode::SUCCESS);
@@ -119,9 +124,9 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let path = subject.map(|word| context.cwd.join(word)).filter(|path| path.exists());
     let selector = match (subject, path) {
         (None | Some("latest"), None) => Selector::Latest,
-        (Some(_), Some(path)) if path.extension().is_some_and(|extension| extension == "ipynb") => Selector::Notebook(path),
+        (Some(_), Some(path)) if is_notebook(&path) => Selector::Notebook(path),
         (Some(_), Some(path)) => return of_bundle(&path),
-        (Some(word), None) if word.ends_with(".ipynb") => Selector::Notebook(context.cwd.join(word)),
+        (Some(word), None) if is_notebook(Path::new(word)) => Selector::Notebook(context.cwd.join(word)),
         (Some(word), None) => Selector::Id(word.to_owned()),
         (None, Some(_)) => Selector::Latest,
     };
@@ -133,6 +138,10 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let recording = session::read_id(store, &found.id)?;
     let by = matches!(selector, Selector::Notebook(_)).then_some(found.by);
     Ok(Subject { recording, others, by, components: None, manifest: None })
+}
+
+fn is_notebook(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ipynb")
 }
 
 /// Reads the record of a bundle into a directory that is gone afterwards.
@@ -148,7 +157,8 @@ fn of_bundle(path: &Path) -> anyhow::Result<Subject> {
             // Large outputs are fetched as they are asked for: each time there is one more.
             Err(DbError::Blob { digest, .. }) => {
                 let name = digest.hex();
-                let bytes = bundle.read_session_file(&format!("{}/{name}", config::SESSION_BLOBS)).with_context(cannot)?;
+                let bytes =
+                    bundle.read_session_file(&format!("{}/{name}", config::SESSION_BLOBS)).with_context(cannot)?;
                 files::publish_bytes(&dir.path().join("blobs").join(name), 0o600, &bytes)?;
             }
             other => break other.with_context(cannot)?,
@@ -181,7 +191,8 @@ fn why(path: &Path, recording: &Recording, inventory: Option<&inventory::model::
     };
     let bytes = path.as_os_str().as_bytes();
     let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let explained = inventory::explain(inventory, bytes).or_else(|| inventory::explain(inventory, resolved.as_os_str().as_bytes()));
+    let explained =
+        inventory::explain(inventory, bytes).or_else(|| inventory::explain(inventory, resolved.as_os_str().as_bytes()));
     let explained = explained.ok_or_else(|| {
         Failure::no(format!("`{}` is no part of this session", path.display()))
             .hint("`nbpack show --lineage` lists the files that cells read and wrote")
@@ -207,7 +218,12 @@ fn shown(path: &[u8]) -> String {
     files::display_bytes(path).to_string()
 }
 
-fn json_of(args: &Args, subject: &Subject, inventory: Option<&inventory::model::Inventory>, why: Option<Value>) -> Value {
+fn json_of(
+    args: &Args,
+    subject: &Subject,
+    inventory: Option<&inventory::model::Inventory>,
+    why: Option<Value>,
+) -> Value {
     let recording = &subject.recording;
     let whole = args.is_whole();
     let mut object = Map::new();
@@ -216,7 +232,8 @@ fn json_of(args: &Args, subject: &Subject, inventory: Option<&inventory::model::
     object.insert("recognised_by".to_owned(), json!(subject.by));
     object.insert("other_sessions".to_owned(), json!(subject.others));
     if whole || args.cells {
-        let cells: Vec<Value> = recording.executions.iter().map(|execution| execution_json(execution, args.cells)).collect();
+        let cells: Vec<Value> =
+            recording.executions.iter().map(|execution| execution_json(execution, args.cells)).collect();
         object.insert("executions".to_owned(), cells.into());
     }
     if whole || args.datasets {
@@ -306,7 +323,10 @@ fn lineage_json(recording: &Recording) -> Value {
             let again: Vec<String> = recording
                 .files
                 .iter()
-                .filter(|file| file.execution == execution && matches!(file.usage, session::model::Use::Read | session::model::Use::Update))
+                .filter(|file| {
+                    file.execution == execution
+                        && matches!(file.usage, session::model::Use::Read | session::model::Use::Update)
+                })
                 .filter(|file| recording.versions.iter().any(|version| version.path == file.path))
                 .map(|file| shown(&file.path))
                 .collect();

@@ -66,14 +66,14 @@ pub(super) fn work(
     rustix::process::setpriority_process(None, 19).unwrap_or_default();
     let mut digests = Digests::default();
     while let Ok(job) = jobs.recv() {
-        if !stop.load(Ordering::Relaxed) {
-            if let Some(version) = digests.version(store, &job) {
-                if version.kept {
-                    standings.kept(&job.path, job.expected.unwrap_or(version.signature));
-                }
-                // The importer is gone only when the session ends.
-                done.send(version).unwrap_or_default();
+        if !stop.load(Ordering::Relaxed)
+            && let Some(version) = digests.version(store, &job)
+        {
+            if version.kept {
+                standings.kept(&job.path, job.expected.unwrap_or(version.signature));
             }
+            // The importer is gone only when the session ends.
+            done.send(version).unwrap_or_default();
         }
         open.fetch_sub(1, Ordering::AcqRel);
         wake();

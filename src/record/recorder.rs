@@ -543,7 +543,9 @@ impl Back {
             if let Ok(mut new) =
                 opened.map_err(super::ImportError::from).and_then(|db| Importer::load(self.parts.clone(), db))
             {
-                unwritten.into_iter().for_each(|version| new.version(version));
+                for version in unwritten {
+                    new.version(version);
+                }
                 return Some(new);
             }
             if stopped {

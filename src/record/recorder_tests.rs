@@ -82,7 +82,9 @@ impl Play {
 
     fn execute(&self, id: &str, code: &str, outputs: &[(&str, Value)]) {
         self.begin(id, code);
-        outputs.iter().for_each(|(kind, content)| self.iopub(kind, id, content));
+        for (kind, content) in outputs {
+            self.iopub(kind, id, content);
+        }
         self.end(id, &json!({"status": "ok", "execution_count": 1}));
     }
 
@@ -312,7 +314,7 @@ fn what_a_killed_recorder_left_is_imported_once_and_whole() {
             .execute("VACUUM INTO ?1", [killed.join("session.db").to_str().unwrap()])
             .unwrap();
         let id = SessionId("20200101-000000-00000000".into());
-        assert_eq!(recover::recover(&play.store).unwrap(), [id.clone()]);
+        assert_eq!(recover::recover(&play.store).unwrap(), std::slice::from_ref(&id));
         let recording = session::read_id(&play.store, &id).unwrap();
         let said: Vec<Vec<String>> = recording.executions.iter().map(|execution| texts(&execution.outputs)).collect();
         assert_eq!(said, (0..5).map(|n| vec![format!("stdout:said {n}")]).collect::<Vec<_>>());

@@ -35,7 +35,7 @@ pub enum RecoverError {
         /// The session.
         id: SessionId,
         /// Why.
-        source: ImportError,
+        source: Box<ImportError>,
     },
 }
 
@@ -53,7 +53,8 @@ pub fn recover(store: &Store) -> Result<Vec<SessionId>, RecoverError> {
         let Some(lock) = session::lock(&dir)? else { continue };
         // Its recorder may have finished while we waited.
         if !journal::segments(&dir).is_empty() {
-            recover_one(store, &dir).map_err(|source| RecoverError::Import { id: id.clone(), source })?;
+            recover_one(store, &dir)
+                .map_err(|source| RecoverError::Import { id: id.clone(), source: Box::new(source) })?;
             recovered.push(id);
         }
         drop(lock);
@@ -87,8 +88,10 @@ fn recover_one(store: &Store, dir: &Path) -> Result<(), ImportError> {
     let mut spent = 0;
     for (index, job) in jobs.iter().enumerate() {
         spent += job.expected.map_or(0, |signature| signature.size);
-        if index < aside || spent <= HASH_BUDGET {
-            digests.version(store, job).into_iter().for_each(|version| importer.version(version));
+        if (index < aside || spent <= HASH_BUDGET)
+            && let Some(version) = digests.version(store, job)
+        {
+            importer.version(version);
         }
     }
     importer.close(None)?;

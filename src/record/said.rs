@@ -135,7 +135,7 @@ impl Said {
         let at = stamp(header.date.as_deref(), message.at);
         if message.direction == Direction::ToKernel {
             let metadata: Value = serde_json::from_slice(part(2)).unwrap_or(Value::Null);
-            return self.from_frontend(db, store, message, &header, &metadata, content).map(|()| None);
+            return self.take_from_frontend(db, store, message, &header, &metadata, content).map(|()| None);
         }
         if message.channel == Channel::Stdin {
             return self.question(db, message, &parent, &content).map(|()| None);
@@ -148,7 +148,8 @@ impl Said {
                 Ok(Some(Moment::Reply))
             }
             "execute_input" => {
-                self.change(id, |execution| execution.execution_count = content["execution_count"].as_i64());
+                let count = content.get("execution_count").and_then(Value::as_i64);
+                self.change(id, |execution| execution.execution_count = count);
                 Ok(None)
             }
             _ => self.output(db, store, id, &header.msg_type, content).map(|()| None),
@@ -161,11 +162,6 @@ impl Said {
             live.execution.interrupted = true;
             live.dirty = true;
         }
-    }
-
-    /// Reply and idle of this execution have passed.
-    pub(super) fn is_complete(&self, id: i64) -> bool {
-        self.live.get(&id).is_some_and(|live| live.execution.idle.is_some() && live.execution.reply.is_some())
     }
 
     /// Writes what changed, and forgets executions that are over.
@@ -191,7 +187,7 @@ impl Said {
         Ok(())
     }
 
-    fn from_frontend(
+    fn take_from_frontend(
         &mut self,
         db: &Db,
         store: &Store,
@@ -258,7 +254,7 @@ impl Said {
             id,
             msg_id: header.msg_id.clone(),
             cell_id,
-            silent: content["silent"].as_bool().unwrap_or(false),
+            silent: flag(&content, "silent"),
             is_magic,
             code,
             request: if content.is_object() { content } else { json!({}) },
@@ -341,7 +337,7 @@ impl Said {
         if !live.failed {
             execution.status = status;
         }
-        if let Some(count) = content["execution_count"].as_i64() {
+        if let Some(count) = content.get("execution_count").and_then(Value::as_i64) {
             execution.execution_count = execution.execution_count.or(Some(count));
         }
         if status == Some(Status::Aborted) {
@@ -349,8 +345,10 @@ impl Said {
             execution.execution_count = None;
         }
         if status == Some(Status::Error) {
-            execution.ename = execution.ename.take().or_else(|| content["ename"].as_str().map(str::to_owned));
-            execution.evalue = execution.evalue.take().or_else(|| content["evalue"].as_str().map(str::to_owned));
+            execution.ename =
+                execution.ename.take().or_else(|| content.get("ename").and_then(Value::as_str).map(str::to_owned));
+            execution.evalue =
+                execution.evalue.take().or_else(|| content.get("evalue").and_then(Value::as_str).map(str::to_owned));
             execution.interrupted |= execution.ename.as_deref() == Some("KeyboardInterrupt");
         }
         if let Some(expressions) = content.get("user_expressions").filter(|value| value.is_object()) {
@@ -362,7 +360,7 @@ impl Said {
     fn output(&mut self, db: &Db, store: &Store, id: i64, kind: &str, content: Value) -> Result<(), SaidError> {
         match kind {
             "clear_output" => {
-                if content["wait"].as_bool().unwrap_or(false) {
+                if flag(&content, "wait") {
                     self.live.entry(id).and_modify(|live| {
                         live.clear_pending = true;
                         live.dirty = true;
@@ -371,7 +369,7 @@ impl Said {
                 }
                 return Ok(self.clear(db, id)?);
             }
-            "update_display_data" => return self.update_displays(db, store, &content),
+            "update_display_data" => return update_displays(db, store, &content),
             _ => {}
         }
         let Some(output) = parse_output(kind, content) else { return Ok(()) };
@@ -405,17 +403,6 @@ impl Said {
         db.clear_outputs(id)
     }
 
-    /// Every output with this display id, in whatever execution, shows the new data.
-    fn update_displays(&mut self, db: &Db, store: &Store, content: &Value) -> Result<(), SaidError> {
-        let Some(display_id) = content["transient"]["display_id"].as_str() else { return Ok(()) };
-        for (execution, ord, _) in db.displays(display_id)? {
-            if let Some(output) = parse_output("display_data", content.clone()) {
-                db.put_output(&row_of(store, execution, ord, &output)?)?;
-            }
-        }
-        Ok(())
-    }
-
     fn question(
         &mut self,
         db: &Db,
@@ -425,7 +412,7 @@ impl Said {
     ) -> Result<(), SaidError> {
         let Some(execution) = self.of_request(db, &parent.msg_id)? else { return Ok(()) };
         let prompt = text(content, "prompt").to_owned();
-        let masked = gate::asks_for_secret(&prompt, content["password"].as_bool().unwrap_or(false));
+        let masked = gate::asks_for_secret(&prompt, flag(content, "password"));
         let exchange = StdinExchange { prompt, masked, value: None, asked: message.at };
         let id = self.next_question;
         self.next_question += 1;
@@ -439,7 +426,7 @@ impl Said {
         let Some(index) = self.questions.iter().rposition(matching) else { return Ok(()) };
         let mut question = self.questions.remove(index);
         if !question.exchange.masked {
-            question.exchange.value = content["value"].as_str().map(str::to_owned);
+            question.exchange.value = content.get("value").and_then(Value::as_str).map(str::to_owned);
         }
         db.put_stdin(question.id, question.execution, &question.exchange, true)
     }
@@ -495,6 +482,17 @@ fn row_of(store: &Store, execution: i64, ord: i64, output: &Output) -> Result<Ou
     failed.map_or(Ok(row), Err)
 }
 
+/// Every output with this display id, in whatever execution, shows the new data.
+fn update_displays(db: &Db, store: &Store, content: &Value) -> Result<(), SaidError> {
+    let Some(display_id) = content.pointer("/transient/display_id").and_then(Value::as_str) else { return Ok(()) };
+    for (execution, ord, _) in db.displays(display_id)? {
+        if let Some(output) = parse_output("display_data", content.clone()) {
+            db.put_output(&row_of(store, execution, ord, &output)?)?;
+        }
+    }
+    Ok(())
+}
+
 fn parse_output(kind: &str, mut content: Value) -> Option<Output> {
     let mut take = |name: &str| content.get_mut(name).map(Value::take).unwrap_or_default();
     let owned = |value: Value| value.as_str().unwrap_or_default().to_owned();
@@ -521,6 +519,10 @@ fn parse_output(kind: &str, mut content: Value) -> Option<Output> {
         }
         _ => return None,
     })
+}
+
+fn flag(content: &Value, name: &str) -> bool {
+    content.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn text<'a>(content: &'a Value, name: &str) -> &'a str {

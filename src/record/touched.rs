@@ -35,6 +35,16 @@ struct Span {
     idle: Option<Nanos>,
 }
 
+/// Where something was first read.
+#[derive(Clone, Copy, Debug, Default)]
+enum ReadIn {
+    /// Nowhere yet.
+    #[default]
+    Nowhere,
+    /// In this execution, or outside any.
+    Execution(Option<i64>),
+}
+
 #[derive(Debug)]
 struct PathState {
     id: i64,
@@ -45,8 +55,8 @@ struct PathState {
     regular: bool,
     /// Size and mtime of the content for which a job was given.
     asked: Option<(u64, i64)>,
-    /// The execution that first read the content the session found there.
-    read_in: Option<Option<i64>>,
+    /// Where the content that the session found there was first read.
+    read_in: ReadIn,
 }
 
 /// The files, processes and connections of a session as events tell of them.
@@ -101,7 +111,7 @@ impl Touched {
                 written: row.written,
                 regular: true,
                 asked: None,
-                read_in: None,
+                read_in: ReadIn::Nowhere,
             };
             touched.paths.insert(row.path, state);
         }
@@ -216,7 +226,14 @@ impl Touched {
         let id = self.next_path;
         self.next_path += 1;
         db.put_path(id, path)?;
-        let state = PathState { id, created_here: false, written: false, regular: false, asked: None, read_in: None };
+        let state = PathState {
+            id,
+            created_here: false,
+            written: false,
+            regular: false,
+            asked: None,
+            read_in: ReadIn::Nowhere,
+        };
         self.paths.insert(path.to_vec(), state);
         Ok(id)
     }
@@ -421,7 +438,7 @@ impl Touched {
                     let known = state.asked.is_some() && (content.is_none() || state.asked == content);
                     if !known && (content.is_some() || usage == Use::Update) {
                         state.asked = content.or(Some((0, at)));
-                        state.read_in = Some(execution);
+                        state.read_in = ReadIn::Execution(execution);
                         if usage != Use::Update || signature.is_some() {
                             self.reads.push(job(Role::Read, signature));
                         }
@@ -449,8 +466,11 @@ impl Touched {
         let path = self.fold(&preserved.path);
         self.path_id(db, &path)?;
         let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
-        let execution = state.read_in.unwrap_or(execution);
-        state.read_in = Some(execution);
+        let execution = match state.read_in {
+            ReadIn::Execution(first) => first,
+            ReadIn::Nowhere => execution,
+        };
+        state.read_in = ReadIn::Execution(execution);
         state.asked = Some((preserved.signature.size, preserved.signature.mtime_ns));
         let Ok(host) = preserved.outcome else { return Ok(()) };
         self.reads.retain(|job| job.path != path);

@@ -153,3 +153,7 @@ pub fn output_row(execution: i64, ord: i64, output: &Output, keep: impl FnOnce(V
     };
     OutputRow { execution, ord, kind: kind.to_owned(), name, display_id, body }
 }
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

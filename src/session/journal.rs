@@ -191,8 +191,8 @@ fn read_record(file: &File, offset: u64) -> io::Result<Option<(Bytes, usize)>> {
     if read_full_at(file, &mut front, offset)? < HEAD {
         return Ok(None);
     }
-    let [a, b, c, d, e, f, g, h] = front;
-    let (length, sum) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));
+    let front = u64::from_le_bytes(front);
+    let (length, sum) = ((front & u64::from(u32::MAX)) as usize, (front >> 32) as u32);
     let rest = file.metadata()?.len().saturating_sub(offset + HEAD as u64);
     if length == 0 || length >= LONGEST_RECORD || length as u64 > rest {
         return Ok(None);

@@ -1,1 +1,189 @@
-//! Promises of `record`, kept with real processes.
+//! A real kernel under the recorder, driven by Jupyter's own client; then what `nbpack show` says of it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{TestEnv, program, python};
+
+/// Runs each argument as a cell; with `--kill` it ends the whole process tree with SIGKILL instead of shutting down.
+const DRIVER: &str = r#"
+import os, signal, subprocess, sys
+from jupyter_client.manager import KernelManager
+
+def tree(pid):
+    kids = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    return [p for k in kids for p in tree(int(k))] + [pid]
+
+kill = sys.argv[1] == "--kill"
+km = KernelManager(kernel_name="recorded")
+km.start_kernel()
+kc = km.client()
+kc.start_channels()
+kc.wait_for_ready(timeout=60)
+for code in sys.argv[2:]:
+    kc.execute_interactive(code, timeout=60, output_hook=lambda _: None, stdin_hook=lambda _: kc.input("hunter22"), allow_stdin=True)
+if kill:
+    pids = tree(km.provisioner.process.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    km.provisioner.process.wait()
+    kc.stop_channels()
+else:
+    kc.stop_channels()
+    km.shutdown_kernel()
+"#;
+
+struct Recorded {
+    env: TestEnv,
+}
+
+impl Recorded {
+    /// Runs the cells in the working directory, where `files` lie.
+    fn run(python: &Path, files: &[(&str, &str)], how: &str, cells: &[&str]) -> Self {
+        let env = TestEnv::new();
+        let spec = env.path().join("jupyter/kernels/recorded");
+        std::fs::create_dir_all(&spec).unwrap();
+        let wrapped = python.parent().unwrap().parent().unwrap().join("share/jupyter/kernels/python3");
+        let json = serde_json::json!({
+            "argv": [program(), "kernel", "-f", "{connection_file}", "--wrap", "python3", "--wrap-dir", wrapped,
+                     "--python", python],
+            "display_name": "recorded", "language": "python",
+        });
+        std::fs::write(spec.join("kernel.json"), json.to_string()).unwrap();
+        for (name, content) in files {
+            std::fs::write(env.work().join(name), content).unwrap();
+        }
+        let recorded = Self { env };
+        let mut command = recorded.env.command(python);
+        command
+            .env("JUPYTER_PATH", recorded.env.path().join("jupyter"))
+            .env("JPY_SESSION_NAME", recorded.notebook())
+            .args(["-c", DRIVER, how])
+            .args(cells);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        recorded
+    }
+
+    fn notebook(&self) -> PathBuf {
+        self.env.work().join("nb.ipynb")
+    }
+
+    fn show(&self, args: &[&str]) -> String {
+        let output = self.env.nbpack(&[&["show"], args].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.show(&[&["--json"], args].concat())).unwrap()
+    }
+}
+
+/// (file name, execution, first 12 digits of the digest) of all in this list.
+fn files(list: &Value) -> Vec<(String, Option<i64>, String)> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|file| {
+            let name = file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            let digest: nbpack::digest::Digest = file["digest"].as_str().unwrap().parse().unwrap();
+            (name, file["execution"].as_i64(), digest.short())
+        })
+        .collect()
+}
+
+#[test]
+fn inputs_are_recorded_as_first_read_and_belong_to_their_cells() {
+    let Some(python) = python() else { return };
+    let inputs = [("a.csv", "a,b\n1,2\n"), ("child.txt", "child"), ("over.txt", "old"), ("local_module.py", "K = 7\n")];
+    let recorded = Recorded::run(
+        &python,
+        &inputs,
+        "--end",
+        &[
+            "print(open('a.csv').read())",
+            "!cat child.txt; rm child.txt",
+            "import local_module; local_module.K",
+            "s = open('over.txt').read(); f = open('over.txt', 'w'); f.write('new'); f.close()",
+            "open('made.txt', 'w').write('made'); open('made.txt').read()",
+        ],
+    );
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    assert_eq!(shown["session"]["coverage"], "full", "{shown:#}");
+    let expect = |list: &[(&str, i64, &str)]| -> Vec<(String, Option<i64>, String)> {
+        let digest = |content: &str| nbpack::digest::Digest::of(content.as_bytes()).short();
+        list.iter().map(|(name, at, content)| ((*name).to_owned(), Some(*at), digest(content))).collect()
+    };
+    assert_eq!(
+        files(&shown["datasets"]),
+        expect(&[
+            ("a.csv", 1, "a,b\n1,2\n"),
+            ("child.txt", 2, "child"),
+            ("local_module.py", 3, "K = 7\n"),
+            ("over.txt", 4, "old"),
+        ])
+    );
+    assert_eq!(files(&shown["results"]), expect(&[("made.txt", 5, "made"), ("over.txt", 4, "new")]));
+    assert!(shown["datasets"].as_array().unwrap().iter().all(|file| file["kept"] == true), "{shown:#}");
+    let why = recorded.show(&["--why", "a.csv"]);
+    assert!(why.contains("class  dataset") && why.contains("#1"), "{why}");
+}
+
+#[test]
+fn what_a_killed_kernel_had_finished_is_all_there() {
+    let Some(python) = python() else { return };
+    for round in 0..3 {
+        let cells: Vec<String> = (0..=round).map(|n| format!("print('said', {round}{n} * 3)")).collect();
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        let recorded = Recorded::run(&python, &[], "--kill", &cells);
+        let list: Value = serde_json::from_slice(&recorded.env.nbpack(&["sessions", "--json"]).stdout).unwrap();
+        assert_eq!((&list[0]["running"], &list[0]["ended"]), (&Value::Bool(false), &Value::Null));
+        let shown = recorded.json(&["--cells", list[0]["id"].as_str().unwrap()]);
+        let said: Vec<&str> = shown["executions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|execution| execution["outputs"][0]["text"][0].as_str().unwrap())
+            .collect();
+        let expected: Vec<String> = (0..=round).map(|n| format!("said {}\n", (round * 10 + n) * 3)).collect();
+        assert_eq!(said, expected, "{shown:#}");
+    }
+}
+
+#[test]
+fn passwords_and_secrets_of_the_environment_are_nowhere_in_the_store() {
+    let Some(python) = python() else { return };
+    let cells = ["import getpass; p = getpass.getpass('key: '); print(p)", "input('name: ')"];
+    let recorded = Recorded::run(&python, &[], "--end", &cells);
+    let shown = recorded.json(&["--cells"]);
+    let [secret, open] = [0, 1].map(|n| &shown["executions"][n]["stdin"][0]);
+    assert_eq!((&secret["masked"], &secret["value"]), (&Value::Bool(true), &Value::Null));
+    // The same word, answered in the open afterwards, is the user's own decision.
+    assert_eq!((&open["masked"], &open["value"]), (&Value::Bool(false), &Value::from("hunter22")));
+    let printed = shown["executions"][0]["outputs"].to_string();
+    assert!(printed.contains("masked by nbpack") && !printed.contains("hunter22"), "{printed}");
+}
+
+#[test]
+fn the_session_as_it_ran_is_a_notebook_that_jupyter_accepts() {
+    let Some(python) = python() else { return };
+    let recorded = Recorded::run(&python, &[], "--end", &["1 + 1", "print('x')", "1 / 0", "%nbpack note ran"]);
+    let path = recorded.env.work().join("ran.ipynb");
+    std::fs::write(&path, recorded.show(&["--notebook"])).unwrap();
+    let check = "import nbformat, sys; nb = nbformat.read(sys.argv[1], 4); nbformat.validate(nb); print(len(nb.cells))";
+    let output = recorded.env.command(&python).args(["-c", check]).arg(&path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "3", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(recorded.json(&[])["facts"]["notes"], serde_json::json!(["ran"]));
+}
+
+#[test]
+fn an_unknown_session_is_an_error_with_a_hint() {
+    let env = TestEnv::new();
+    let output = env.nbpack(&["show", "20990101"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("20990101") && stderr.contains("hint: `nbpack sessions`"), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&env.nbpack(&["sessions", "--json"]).stdout).trim(), "[]");
+}

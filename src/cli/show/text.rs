@@ -88,7 +88,9 @@ pub(super) fn cells(recording: &Recording) -> String {
         if let (Some(busy), Some(idle)) = (execution.busy, execution.idle) {
             words.push(format!("{:.3} s", (idle - busy) as f64 / 1e9));
         }
-        for (is, word) in [(execution.silent, "silent"), (execution.is_magic, "nbpack"), (execution.interrupted, "interrupted")] {
+        for (is, word) in
+            [(execution.silent, "silent"), (execution.is_magic, "nbpack"), (execution.interrupted, "interrupted")]
+        {
             if is {
                 words.push(word.to_owned());
             }
@@ -166,18 +168,34 @@ pub(super) fn libraries(components: &Value) -> String {
 pub(super) fn lineage(recording: &Recording) -> String {
     let mut text = String::new();
     for entry in lineage_json(recording).as_array().into_iter().flatten() {
-        let title = entry["execution"].as_i64().map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
+        let title =
+            entry["execution"].as_i64().map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
         text.push_str(&title);
         text.push('\n');
-        let known: Vec<&str> = entry["used"].as_array().into_iter().flatten().filter_map(|file| file["path"].as_str()).collect();
+        let known: Vec<&str> =
+            entry["used"].as_array().into_iter().flatten().filter_map(|file| file["path"].as_str()).collect();
         for file in entry["used"].as_array().into_iter().flatten() {
-            text.push_str(&format!("    used       {}  {}\n", short(&file["digest"]), file["path"].as_str().unwrap_or_default()));
+            text.push_str(&format!(
+                "    used       {}  {}\n",
+                short(&file["digest"]),
+                file["path"].as_str().unwrap_or_default()
+            ));
         }
-        for path in entry["read"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|path| !known.contains(path)) {
+        for path in entry["read"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter(|path| !known.contains(path))
+        {
             text.push_str(&format!("    used       {:12}  {path}\n", ""));
         }
         for file in entry["generated"].as_array().into_iter().flatten() {
-            text.push_str(&format!("    generated  {}  {}\n", short(&file["digest"]), file["path"].as_str().unwrap_or_default()));
+            text.push_str(&format!(
+                "    generated  {}  {}\n",
+                short(&file["digest"]),
+                file["path"].as_str().unwrap_or_default()
+            ));
         }
     }
     if text.is_empty() { "no data was read or written\n".to_owned() } else { text }
