@@ -301,8 +301,7 @@ fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 3]) -> 
     }
     command.arg("--").args(&launch.argv);
     command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
-    // ipykernel ends itself when its parent is not the process that this names.
-    command.env_remove("JPY_PARENT_PID").current_dir(&launch.cwd);
+    command.current_dir(&launch.cwd);
     command
 }
 

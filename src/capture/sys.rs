@@ -142,6 +142,17 @@ pub(super) fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
+/// Blocks no signal any more in this thread.
+pub(super) fn unblock_all_signals() -> io::Result<()> {
+    // SAFETY: as in `block_signals`.
+    let error = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())
+    };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
 /// A descriptor that becomes readable when `signal` (which must be blocked) is pending.
 pub(super) fn signal_fd(signal: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: as in `block_signals`.

@@ -116,7 +116,11 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
     if let Err(error) = control::send(far, &message) {
         return error;
     }
-    // `exec` also empties the signal mask and gives SIGPIPE its default, as a bare kernel has them.
+    // What the proxy and the tap blocked for themselves must reach the kernel: an interrupt above all.
+    if let Err(error) = sys::unblock_all_signals() {
+        return error;
+    }
+    // `exec` also gives SIGPIPE its default, as a bare kernel has it.
     command.exec()
 }
 

@@ -149,9 +149,7 @@ impl KernelSetup {
                 source: std::io::Error::other(other),
             }),
         })?;
-        // The manager's process id means nothing inside; the proxy watches over it.
-        let kept = launch.env.into_iter().filter(|(name, _)| name != "JPY_PARENT_PID");
-        spec.env = kept.map(|(name, value)| (text(name), text(value))).collect();
+        spec.env = launch.env.into_iter().map(|(name, value)| (text(name), text(value))).collect();
         let prepared = container::prepare(&spec, program)?;
         Ok((Launch { argv: prepared.argv, env: prepared.env, cwd: PathBuf::from("/") }, prepared.cleanup))
     }
