@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 /// An error with a hint for the person who reads it and an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(super) struct Failure {
     message: String,
     hint: Option<String>,
     code: u8,
@@ -13,18 +13,18 @@ pub struct Failure {
 
 impl Failure {
     /// "It ran and the answer is no": exit code 1.
-    pub fn no(message: impl Into<String>) -> Self {
+    pub(super) fn no(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: 1 }
     }
 
     /// "It could not be done or told": exit code 2.
-    pub fn unable(message: impl Into<String>) -> Self {
+    pub(super) fn unable(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: 2 }
     }
 
     /// Adds what to do next.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
