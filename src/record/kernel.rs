@@ -60,6 +60,8 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
     let kernel_name = seed.kernel.clone();
     seed.own_dirs.push(setup.inner_dir.clone());
     seed.own_dirs.push(setup.inner_dir_inside.clone());
+    // A container's first process is this program.
+    seed.own_dirs.push(capture.program.clone());
     let warn: Arc<Warn> = Arc::new(warn);
     let recorder = store.and_then(|store| {
         let told = Arc::clone(&warn);

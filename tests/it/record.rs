@@ -25,8 +25,12 @@ for code in sys.argv[2:]:
     kc.execute_interactive(code, timeout=60, output_hook=lambda _: None, stdin_hook=lambda _: kc.input("hunter22"), allow_stdin=True)
 if kill:
     pids = tree(km.provisioner.process.pid)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    # The recorder first: it must not see the kernel's end.
+    for pid in reversed(pids):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     km.provisioner.process.wait()
     kc.stop_channels()
 else:
