@@ -4,6 +4,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use super::{Context, progress::bytes, restored};
 use crate::{
+    capture,
     container::{self, ProbeResult, probe},
     files::FileError,
 };
@@ -54,7 +55,14 @@ fn results(context: &Context) -> anyhow::Result<Vec<ProbeResult>> {
         .prefix("probe-")
         .tempdir_in(store.run())
         .map_err(FileError::new("create a directory in", &store.run()))?;
-    results.extend(container::probe(&scratch.path().join("run"), &restored::program()?));
+    let program = restored::program()?;
+    results.extend(container::probe(&scratch.path().join("run"), &program));
+    results.extend(capture::probe(&program).into_iter().map(|found| ProbeResult {
+        name: found.name.to_owned(),
+        works: found.works,
+        detail: found.detail,
+        remedy: Some(found.remedy).filter(|remedy| !remedy.is_empty()),
+    }));
     Ok(results)
 }
 
