@@ -145,8 +145,10 @@ mod tests {
         silent.silent = true;
         let mut running = execution(6, 0, "f", vec![]);
         running.status = None;
-        let mut session =
-            recording(0, vec![execution(1, 0, "a", vec![]), aborted, magic, silent, execution(5, 0, "e", vec![]), running]);
+        let mut session = recording(
+            0,
+            vec![execution(1, 0, "a", vec![]), aborted, magic, silent, execution(5, 0, "e", vec![]), running],
+        );
         session.info.exit_status = None;
         let comm = |at: i64, after| CommMessage {
             at,

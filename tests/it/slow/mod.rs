@@ -4,3 +4,4 @@ mod browser;
 mod colleague;
 mod engines;
 mod kills;
+mod replay;
