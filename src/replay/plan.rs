@@ -44,13 +44,6 @@ pub(super) struct Request {
     pub(super) dies: bool,
 }
 
-impl Request {
-    /// Whether it cannot run without a person at the terminal.
-    pub(super) fn asks_for_secret(&self) -> bool {
-        self.answers.contains(&Answer::Masked)
-    }
-}
-
 /// What is sent next.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Step<'a> {
@@ -180,7 +173,6 @@ mod tests {
         assert_eq!(request.content, json!({"silent": false, "store_history": true, "allow_stdin": true, "code": "x"}));
         assert_eq!(request.timeout, Duration::from_secs(200));
         assert_eq!(request.answers, [Answer::Recorded("yes".into()), Answer::Masked]);
-        assert!(request.asks_for_secret());
     }
 
     #[test]

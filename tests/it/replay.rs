@@ -56,8 +56,5 @@ fn why_names_the_cells_behind_an_output_and_report_writes_one_page() {
     assert_eq!(env.nbpack(&["why", "a.ipynb", "9"]).status.code(), Some(2));
     env.nbpack_ok(&["report", "a.ipynb", "-o", "r.html"]);
     let page = std::fs::read_to_string(env.work().join("r.html")).unwrap();
-    assert!(
-        page.contains("Content-Security-Policy") && !page.contains("<script") && !page.contains("://"),
-        "one page"
-    );
+    assert!(page.contains("Content-Security-Policy") && !page.contains("<script") && !page.contains("://"), "one page");
 }
