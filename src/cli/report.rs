@@ -6,10 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use super::{Context, subject};
+use super::{Context, replay as replaying, restored::resolve, subject};
 use crate::{
     files,
-    replay::compare::Subject,
+    replay::{self, compare::Subject},
     report::html::{Page, page},
 };
 
@@ -23,20 +23,42 @@ pub(super) struct Args {
     /// The page's file; without it `NAME.html` in the working directory.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replay the bundle first and show then and now side by side.
+    #[arg(long)]
+    replay: bool,
+    /// With --replay: replay twice, to tell what varies by itself.
+    #[arg(long, requires = "replay")]
+    twice: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let subject = subject::load(context, &args.subject)?;
     let output = args.output.map_or_else(|| context.cwd.join(file_name(&args.subject)), |path| context.cwd.join(path));
-    write(&subject, &output)?;
+    if args.replay {
+        write_replayed(context, &args.subject, args.twice, &output)?;
+    } else {
+        write(&subject::load(context, &args.subject)?, &output)?;
+    }
     writeln!(std::io::stdout().lock(), "{}", output.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn write(subject: &Subject, output: &Path) -> anyhow::Result<()> {
     let name = title(subject);
-    let html = page(&Page { name: &name, recording: &subject.recording, replay: None, components: &subject.components });
+    let html =
+        page(&Page { name: &name, recording: &subject.recording, replay: None, components: &subject.components });
     Ok(files::publish_bytes(output, 0o644, html.as_bytes())?)
+}
+
+fn write_replayed(context: &Context, name: &str, twice: bool, output: &Path) -> anyhow::Result<()> {
+    let rules = subject::rules(context)?;
+    let restored = resolve(name, context)?;
+    let recorded = subject::of_restored(&context.store()?, &restored)?;
+    let first = replaying::once(&restored, &recorded, None, context)?;
+    let second = if twice { Some(replaying::once(&restored, &recorded, None, context)?) } else { None };
+    let again = second.as_ref().map(|second| &second.recording);
+    let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
+    verdicts.notes = first.notes;
+    replaying::write_page(&recorded, &first.recording, &verdicts, output)
 }
 
 /// What a page about this is called: the notebook's file name, else as the user named it.

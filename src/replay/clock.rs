@@ -22,8 +22,16 @@ impl Window {
         Self { start: start as f64 / 1e9, end: end as f64 / 1e9 }
     }
 
+    /// A notebook file may not say when it was run: then no time in it is known to be one of its own.
+    fn is_known(self) -> bool {
+        self.start > 0.0
+    }
+
     /// A bare number that is an epoch time in seconds, milliseconds, microseconds or nanoseconds.
     pub(super) fn holds_epoch(&self, number: f64) -> bool {
+        if !self.is_known() {
+            return false;
+        }
         [1.0, 1e3, 1e6, 1e9].iter().any(|unit| {
             let seconds = number / unit;
             seconds >= self.start - SLACK && seconds <= self.end + SLACK
@@ -32,7 +40,7 @@ impl Window {
 
     /// A date, a time of day or both, in any zone.
     pub(super) fn holds(&self, text: &str) -> bool {
-        match read(text) {
+        match read(text).filter(|_| self.is_known()) {
             Some(Reading { day: Some(day), second: None, .. }) => {
                 let seconds = day as f64 * 86_400.0;
                 seconds >= self.start - 86_400.0 - ZONE_MAX && seconds <= self.end + ZONE_MAX
@@ -174,6 +182,12 @@ mod tests {
         }
         assert!(window().holds_epoch(window().start + 12.5));
         assert!(window().holds_epoch((window().start + 12.5) * 1e3));
+    }
+
+    #[test]
+    fn without_times_nothing_is_a_clock() {
+        let unknown = Window { start: 0.0, end: 0.0 };
+        assert!(!unknown.holds_epoch(1.5) && !unknown.holds("00:00:01") && !unknown.holds("1970-01-01"));
     }
 
     #[test]

@@ -88,8 +88,10 @@ impl Comparison {
 
 /// Compares two sessions.
 pub fn compare(first: &Subject, second: &Subject, rules: &Rules) -> Comparison {
-    let time =
-        |subject: &Subject| judged_of(&subject.recording).iter().filter_map(|execution| seconds(execution)).sum();
+    let time = |subject: &Subject| {
+        let judged = judged_of(&subject.recording);
+        judged.iter().filter_map(|execution| seconds(execution)).fold(0.0, |sum, seconds| sum + seconds)
+    };
     Comparison {
         code: code(&judged_of(&first.recording), &judged_of(&second.recording)),
         libraries: libraries(first, second),

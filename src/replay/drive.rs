@@ -177,7 +177,8 @@ async fn obeys(client: &mut Client, second: &mut Client) -> bool {
     if second.interrupt().await.is_err() {
         return false;
     }
-    let content = json!({"code": "", "silent": true, "store_history": false, "user_expressions": {}, "allow_stdin": false});
+    let content =
+        json!({"code": "", "silent": true, "store_history": false, "user_expressions": {}, "allow_stdin": false});
     let nothing = client.execute(content, json!({}), |_, _| None, OBEY).await;
     nothing.is_ok_and(|outcome| !outcome.timed_out)
 }

@@ -269,7 +269,10 @@ mod tests {
         let code = "import numpy as np, os.path; k = 1\nfrom a import (b, c)\nx, y = f(1)\ndf['k'] = x\nitems.append(z)\n\
                     for i, j in pairs:\n    total += i\nwith open(p) as fh: pass\ndef g(q): return q\n# w = 1\ns = 'v = 2'";
         let (defines, uses) = names(code);
-        assert_eq!(defines, set(&["np", "os", "k", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"]));
+        assert_eq!(
+            defines,
+            set(&["np", "os", "k", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"])
+        );
         assert!(uses.is_superset(&set(&["f", "x", "z", "pairs", "p"])));
         assert!(!uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
     }

@@ -60,7 +60,7 @@ pub fn reason(judged: &Judged) -> String {
 pub fn execution(judged: &Judged) -> String {
     let code = line(&judged.code, CODE);
     let text =
-        format!("cell {:>3}  {:<16} {code:<CODE$}  {}", judged.number, judged.verdict.to_string(), reason(judged));
+        format!("cell {:>3}  {:<17}{code:<CODE$}  {}", judged.number, judged.verdict.to_string(), reason(judged));
     text.trim_end().to_owned()
 }
 

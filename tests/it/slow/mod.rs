@@ -5,3 +5,4 @@ mod colleague;
 mod engines;
 mod inventory;
 mod kills;
+mod replay;
