@@ -37,7 +37,7 @@ pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
         cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
-        return ExitCode::SUCCESS;
+        return ExitCode::from(128 + 13); // as if SIGPIPE had ended us
     }
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
