@@ -13,11 +13,11 @@ use super::{Context, failure::Failure};
 use crate::files::{self, FileError};
 use crate::jupyter::kernelspec::{self, Kernelspec, KernelspecError, SearchPath};
 
-const TEMPLATE: &str = include_str!("../../kernelspec/kernel.json");
+const TEMPLATE: &str = include_str!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/kernel.json");
 const LOGOS: [(&str, &[u8]); 3] = [
-    ("logo-svg.svg", include_bytes!("../../kernelspec/logo-svg.svg")),
-    ("logo-32x32.png", include_bytes!("../../kernelspec/logo-32x32.png")),
-    ("logo-64x64.png", include_bytes!("../../kernelspec/logo-64x64.png")),
+    ("logo-svg.svg", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-svg.svg")),
+    ("logo-32x32.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-64x64.png")),
 ];
 
 /// Add a recording kernel beside one that is there, for Jupyter's launcher

@@ -22,9 +22,9 @@ use crate::{
 };
 
 const LOGOS: [(&str, &[u8]); 3] = [
-    ("logo-svg.svg", include_bytes!("../../kernelspec/logo-svg.svg")),
-    ("logo-32x32.png", include_bytes!("../../kernelspec/logo-32x32.png")),
-    ("logo-64x64.png", include_bytes!("../../kernelspec/logo-64x64.png")),
+    ("logo-svg.svg", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-svg.svg")),
+    ("logo-32x32.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-64x64.png")),
 ];
 
 /// Bring a bundle back to life on this machine: its layers, its notebook, its kernel
