@@ -95,6 +95,8 @@ impl TestEnv {
         let notebook = self.work().join(name);
         let output = self
             .command(python)
+            // A kernel of the same name that somebody installed into that environment is not meant.
+            .env("JUPYTER_PREFER_ENV_PATH", "0")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/record.py"))
             .arg(&notebook)
             .arg(KERNEL)
