@@ -173,10 +173,6 @@ mod tests {
         assert_eq!(request.content, json!({"silent": false, "store_history": true, "allow_stdin": true, "code": "x"}));
         assert_eq!(request.timeout, Duration::from_secs(200));
         assert_eq!(request.answers, [Answer::Recorded("yes".into()), Answer::Masked]);
-<<<<<<< HEAD
-        assert!(request.answers.contains(&Answer::Masked));
-=======
->>>>>>> part-V
     }
 
     #[test]
