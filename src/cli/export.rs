@@ -242,7 +242,10 @@ fn redact(
     if !context.quiet {
         let texts = in_record.changed + in_files.changed;
         let count = findings.len();
-        writeln!(std::io::stderr().lock(), "note: {count} secret(s) were replaced in {texts} text(s); the record says so")?;
+        writeln!(
+            std::io::stderr().lock(),
+            "note: {count} secret(s) were replaced in {texts} text(s); the record says so"
+        )?;
     }
     Ok(())
 }
