@@ -215,6 +215,9 @@ impl Demo {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(prepared.env.iter().cloned()).current_dir("/").stdin(Stdio::null());
         if let Some(id) = unprivileged {
+            // It is to be read by that user, and nobody else.
+            let spec = run_dir.join(container::SPEC_FILE);
+            std::os::unix::fs::chown(&spec, Some(id), Some(id)).map_err(files::FileError::new("give away", &spec))?;
             command.uid(id).gid(id);
         }
         let status = command.status().context("cannot start the other machine's root")?;
