@@ -216,7 +216,7 @@ impl Demo {
         command.args(arguments).env_clear().envs(prepared.env.iter().cloned()).current_dir("/").stdin(Stdio::null());
         if let Some(id) = unprivileged {
             // It is to be read by that user, and nobody else.
-            let spec = run_dir.join(container::SPEC_FILE);
+            let spec = self.path("colleague-run").join(container::SPEC_FILE);
             std::os::unix::fs::chown(&spec, Some(id), Some(id)).map_err(files::FileError::new("give away", &spec))?;
             command.uid(id).gid(id);
         }
