@@ -386,7 +386,8 @@ fn clean_cells_raise_at_most_one_alarm_in_a_hundred() {
         &mut inventory,
         "/n/shell.sh",
         Class::LocalModule,
-        "test \"\\$PWD\" = \"\\$_SAVED_PWD\"\nPWD='/home/u/2024/run1'\n{\"pwd\": \"OSMagics\", \"ls\": \"OSMagics\"}\n".into(),
+        "test \"\\$PWD\" = \"\\$_SAVED_PWD\"\nPWD='/home/u/2024/run1'\n{\"pwd\": \"OSMagics\", \"ls\": \"OSMagics\"}\n"
+            .into(),
     );
     let found = scan(&recording, &inventory, &store);
     assert!(found.iter().all(|one| one.place != "file:/n/shell.sh"), "{found:?}");
