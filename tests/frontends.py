@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -73,8 +74,11 @@ def server():
         while process.poll() is None:
             for path in runtime.glob("jpserver-*.json"):
                 try:
-                    return json.loads(path.read_text())["url"]
-                except ValueError:
+                    url = json.loads(path.read_text())["url"]
+                    # The file is there a moment before the port is served.
+                    urllib.request.urlopen(url + "api", timeout=60).close()
+                    return url
+                except (ValueError, urllib.error.URLError):
                     pass
             time.sleep(0.1)
         raise SystemExit("jupyter server did not start")

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -258,8 +258,9 @@ async fn accept(shared: Arc<Shared>, socket: Socket, listener: Listener, open: m
 /// Decides where the kernel's sockets are, writes its connection file, and gives the same as this process sees it.
 fn write_inner(config: &Config) -> Result<Connection, ProxyError> {
     let front = &config.front;
-    let transport =
-        config.inner_transport.unwrap_or_else(|| if knows_ipc(&config.argv) { Transport::Ipc } else { Transport::Tcp });
+    let transport = config.inner_transport.unwrap_or_else(|| {
+        if knows_ipc(&config.argv, &config.inner_dir_inside) { Transport::Ipc } else { Transport::Tcp }
+    });
     let scheme = &front.signature_scheme;
     let mut inside = Connection::ipc(&config.inner_dir_inside, "k", front.key.clone(), scheme);
     inside.kernel_name.clone_from(&front.kernel_name);
@@ -277,12 +278,23 @@ fn write_inner(config: &Config) -> Result<Connection, ProxyError> {
     Ok(here)
 }
 
-/// Kernels on the Java machine speak ZeroMQ by JeroMQ, whose `ipc` is TCP under another name.
-fn knows_ipc(argv: &[OsString]) -> bool {
-    !argv.iter().any(|arg| {
+/// Kernels on the Java machine speak ZeroMQ by JeroMQ, whose `ipc` is TCP under another name. Those built on xeus read
+/// their endpoints back into 32 bytes, and end with "Invalid argument" when one is longer (seen with xeus-python 0.19).
+fn knows_ipc(argv: &[OsString], dir: &Path) -> bool {
+    const XEUS: [&str; 6] = ["xpython", "xeus", "xcpp", "xr", "xsqlite", "xlua"];
+    let endpoint = "ipc://".len() + dir.as_os_str().len() + "/k-1".len();
+    // Only what is run counts: the program, and the module behind `python -m`.
+    let xeus = argv.iter().take(3).any(|arg| {
+        let arg = arg.to_string_lossy();
+        let name = arg.rsplit('/').next().unwrap_or_default();
+        XEUS.iter()
+            .any(|xeus| name == *xeus || name.starts_with(&format!("{xeus}_")) || name.starts_with(&format!("{xeus}-")))
+    });
+    let java = argv.iter().any(|arg| {
         let arg = arg.to_string_lossy();
         arg.rsplit('/').next() == Some("java") || arg.ends_with(".jar")
-    })
+    });
+    !java && !(xeus && endpoint > 31)
 }
 
 fn use_free_ports(connection: &mut Connection) -> io::Result<()> {
@@ -400,6 +412,26 @@ fn clean(inner: &Connection, config: &Config) {
     for socket in Socket::ALL {
         if let Some(Endpoint::Ipc(path)) = inner.endpoint(socket) {
             std::fs::remove_file(path).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_that_cannot_use_long_ipc_paths_get_ports() {
+        let knows = |argv: &[&str], dir: &str| {
+            let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
+            knows_ipc(&argv, Path::new(dir))
+        };
+        let (short, long) = ("/run/nbpack", "/run/user/1000/nbpack-1000-abcdef");
+        assert!(knows(&["/env/bin/python", "-m", "ipykernel_launcher"], long));
+        assert!(knows(&["/usr/bin/R", "--slave", "-e", "IRkernel::main()"], long));
+        assert!(!knows(&["/usr/bin/java", "-jar", "kernel.jar"], short));
+        for argv in [&["python", "-m", "xpython_launcher"][..], &["/env/bin/xr"], &["/env/bin/xeus-octave"]] {
+            assert!(knows(argv, short) && !knows(argv, long), "{argv:?}");
         }
     }
 }

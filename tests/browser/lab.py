@@ -14,6 +14,8 @@ import secrets
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 import nbformat
 from playwright.sync_api import expect, sync_playwright
@@ -47,8 +49,11 @@ def server_url():
     while time.monotonic() < deadline and server.poll() is None:
         for path in (work / ".runtime").glob("jpserver-*.json"):
             try:
-                return json.loads(path.read_text())["url"]
-            except (ValueError, KeyError):
+                url = json.loads(path.read_text())["url"]
+                # The file is there a moment before the port is served.
+                urllib.request.urlopen(url + "api", timeout=60).close()
+                return url
+            except (ValueError, KeyError, urllib.error.URLError):
                 pass
         time.sleep(0.1)
     raise SystemExit("jupyter lab did not start: " + (shots / "server.log").read_text()[-2000:])

@@ -63,6 +63,8 @@ impl TestEnv {
             .env("XDG_DATA_HOME", self.path().join("data"))
             .env("XDG_RUNTIME_DIR", self.path().join("run"))
             .env("LANG", "C.UTF-8")
+            // Before a recording kernel that somebody has installed into the test environment itself.
+            .env("JUPYTER_PREFER_ENV_PATH", "0")
             .current_dir(self.work());
         command
     }
