@@ -169,7 +169,8 @@ fn a_dataset_that_cannot_be_read_any_more_keeps_its_digest_or_is_named() {
     env.record(&python, "nb.ipynb", &[cell, "print(2)"]);
     let shown: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["show", "nb.ipynb", "--json"])).unwrap();
     let datasets = shown["datasets"].as_array().unwrap();
-    let kept = datasets.iter().any(|one| one["path"].as_str().unwrap().ends_with("/a.csv") && one["digest"].is_string());
+    let kept =
+        datasets.iter().any(|one| one["path"].as_str().unwrap().ends_with("/a.csv") && one["digest"].is_string());
     let output = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack", "--dry-run"]);
     let words = said(&output);
     assert!(output.status.success() && !words.contains("panicked"), "{words}");
