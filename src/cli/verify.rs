@@ -130,8 +130,10 @@ fn restored(args: &Args, found: &Restored, store: &Store, context: &Context) -> 
         .context("cannot write to stdout")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text: String = problems.iter().map(|problem| format!("  {problem}\n")).collect();
-    std::io::stderr().lock().write_all(text.as_bytes()).context("cannot write to stderr")?;
+    let mut err = std::io::stderr().lock();
+    for problem in problems {
+        writeln!(err, "  {problem}").context("cannot write to stderr")?;
+    }
     Err(Failure::no(format!("`{name}` is not what was restored: {} layers are altered", altered.len()))
         .hint(format!("nbpack rm {name} && nbpack gc, then restore it again from its file"))
         .into())

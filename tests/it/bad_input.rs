@@ -33,7 +33,7 @@ fn a_broken_connection_file_is_named() {
     let broken = [
         ("missing.json", None, "missing.json"),
         ("empty.json", Some(String::new()), "empty.json"),
-        ("cut.json", Some(whole[..whole.len() / 2].to_owned()), "cut.json"),
+        ("cut.json", whole.split_once("control_port").map(|(begin, _)| begin.to_owned()), "cut.json"),
         ("list.json", Some("[1, 2]".to_owned()), "list.json"),
         ("port.json", Some(whole.replace("\"hb_port\": 5", "\"hb_port\": 70000")), "port.json"),
         ("scheme.json", Some(whole.replace("hmac-sha256", "rot13")), "rot13"),
@@ -125,7 +125,7 @@ fn a_full_disk_leaves_no_half_bundle_and_no_half_layer() {
     let export = nbpack(&["export", "nb.ipynb", "-o", target.to_str().unwrap()]);
     let Some((output, left)) = on_small_disk(&env, export, &small, "3m") else { return };
     assert_refused(&output, "No space left on device");
-    assert_eq!(left, [PathBuf::new(); 0], "the export left something");
+    assert!(left.is_empty(), "the export left {left:?}");
 
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
     let data = env.path().join("data");
