@@ -10,13 +10,13 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    lineage::{Lineage, without_strings},
+    lineage::{Lineage, is_kernels_own, without_strings},
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
 use crate::{
     digest::Digest,
     files::display_bytes,
-    session::model::{Execution, Recording, Role, Use},
+    session::model::{Execution, FileUse, Recording, Role, Use},
 };
 
 /// Variables that differ between any two starts of a kernel and explain nothing.
@@ -71,8 +71,10 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
     let lineage = Lineage::of(recorded);
     let numbers: BTreeMap<i64, usize> = verdicts.executions.iter().map(|j| (j.recorded, j.number)).collect();
     let inputs = changed_inputs(recorded, replayed, &verdicts.executions);
-    let mut everywhere = libraries(recorded, replayed);
-    everywhere.extend(environment(recorded, replayed));
+    let (mut everywhere, mut left_behind) = (libraries(recorded, replayed), Vec::new());
+    for cause in environment(recorded, replayed) {
+        if is_left_behind(&cause, recorded) { left_behind.push(cause) } else { everywhere.push(cause) }
+    }
     everywhere.extend(machine(recorded, replayed));
     let codes = |recording: &Recording| -> BTreeMap<i64, String> {
         recording.executions.iter().map(|execution| (execution.id, execution.code.clone())).collect()
@@ -107,11 +109,38 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
         if !causes.iter().any(|cause| matches!(cause, Cause::Data { .. } | Cause::Downstream { .. } | Cause::Code)) {
             causes.splice(0..0, everywhere.iter().take(MOST).cloned());
         }
+        if causes.is_empty() {
+            causes.extend(random_function(recorded, &ancestors));
+        }
+        if causes.is_empty() {
+            causes.extend(left_behind.iter().take(MOST).cloned());
+        }
         if matches!(judged.verdict, Verdict::Changed | Verdict::Error | Verdict::Nondeterministic) {
             differing.insert(judged.recorded);
         }
         judged.causes = causes;
     }
+}
+
+/// A variable that only the recorded kernel had and that no code of the session names. A container starts without most
+/// of its maker's variables; that is the cause of a difference only where nothing else can be.
+fn is_left_behind(cause: &Cause, recorded: &Recording) -> bool {
+    let Cause::Environment { name, replayed: None, .. } = cause else { return false };
+    let steers = ["PYTHON", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "LC_", "R_"];
+    let named = |execution: &Execution| memchr::memmem::find(execution.code.as_bytes(), name.as_bytes()).is_some();
+    !matches!(name.as_str(), "TZ" | "LANG" | "PATH" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
+        && !steers.iter().any(|prefix| name.starts_with(prefix))
+        && !recorded.executions.iter().any(named)
+}
+
+/// Random numbers drawn in a function that an earlier execution defined.
+fn random_function(recorded: &Recording, ancestors: &BTreeSet<i64>) -> Option<Cause> {
+    let functions = recorded.executions.iter().rev().filter(|execution| ancestors.contains(&execution.id));
+    functions.map(|execution| without_strings(&execution.code)).find_map(|code| {
+        let defines = ["def ", "lambda", "function("].iter().any(|word| code.contains(word));
+        let found = RANDOM.as_ref().filter(|_| defines)?.find(&code)?;
+        Some(Cause::Random { evidence: found.as_str().to_owned() })
+    })
 }
 
 /// An input whose content is not what it was.
@@ -160,7 +189,8 @@ fn changed_inputs(recorded: &Recording, replayed: &Recording, judged: &[Judged])
         .filter(|file| matches!(file.usage, Use::Read | Use::Update) && !file.created_here)
         .map(|file| relative(recorded, &file.path))
         .collect();
-    for file in replayed.files.iter().filter(|file| file.usage == Use::Absent) {
+    let gone = |file: &&FileUse| file.usage == Use::Absent && !is_kernels_own(&file.path);
+    for file in replayed.files.iter().filter(gone) {
         let Some(execution) = file.execution.and_then(|id| counterpart.get(&id)) else { continue };
         if read_then.contains(&relative(replayed, &file.path)) {
             let input = ChangedInput { path: file.path.clone(), recorded: None, replayed: None, missing: true };

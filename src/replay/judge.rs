@@ -9,6 +9,7 @@ use super::{
     clock::Window,
     noise::{Pair, Side},
     outputs::{self, Tally},
+    spread::{self, Spread},
     text,
     verdict::{Difference, Judged, Place, Verdict, Verdicts},
 };
@@ -43,19 +44,24 @@ pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recordi
     let twice_pairs = twice.as_ref().map(|(_, again)| align(&now, again));
     let tolerance = if same_cpu(recorded, replayed) { rules.same_cpu } else { rules.other_cpu };
     let mut verdicts = Verdicts { tolerance, twice: second.is_some(), ..Verdicts::default() };
+    let mut noises: Vec<Vec<Difference>> = Vec::new();
     for (index, (execution, pair)) in then.iter().zip(&pairs).enumerate() {
         let other = pair.and_then(|j| now.get(j).copied());
-        let mut judged =
+        let judged =
             judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
+        let mut noise = Vec::new();
         if let (Some(j), Some(other), Some((second, again))) = (pair, other, &twice) {
             let third =
                 twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
             if let Some(third) = third {
-                let noise = differences((replayed, other), (second, third), rules, tolerance);
-                excuse(&mut judged, &noise);
+                noise = differences((replayed, other), (second, third), rules, tolerance);
             }
         }
         verdicts.executions.push(judged);
+        noises.push(noise);
+    }
+    if second.is_some() {
+        excuse_all(&mut verdicts, &noises, &then);
     }
     let used: BTreeSet<usize> = pairs.into_iter().flatten().collect();
     verdicts.extra = now.iter().enumerate().filter(|(j, _)| !used.contains(j)).map(|(_, e)| e.id).collect();
@@ -131,11 +137,28 @@ fn differences(recorded: Ran, replayed: Ran, rules: &Rules, tolerance: f64) -> V
     tally(recorded, replayed, rules, tolerance).differences
 }
 
-/// A difference where the two replays differ as well is noise. A replay that fails where the recording does not is
+/// Excuses every execution by its own noise, and by what is learnt from those that call the same functions.
+fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Execution]) {
+    let functions = spread::functions(then.iter().map(|execution| execution.code.as_str()));
+    for (at, judged) in verdicts.executions.iter_mut().enumerate() {
+        let mut spread = Spread::default();
+        let own = functions.get(at);
+        for (other, noise) in noises.iter().enumerate() {
+            let called = own.zip(functions.get(other)).is_some_and(|(own, other)| !own.is_disjoint(other));
+            if called || other == at {
+                spread.learn(noise);
+            }
+        }
+        excuse(judged, noises.get(at).map_or(&[], Vec::as_slice), &spread);
+    }
+}
+
+/// A difference where the two replays differ as well is noise, and so is a number of a kind that varies as far. A replay that fails where the recording does not is
 /// never excused: it may fail every second time, and the person must know.
-fn excuse(judged: &mut Judged, noise: &[Difference]) {
+fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread) {
     let excused = |difference: &Difference| {
-        difference.place.part != "status" && noise.iter().any(|noise| noise.place.covers(&difference.place))
+        !is_error(&difference.place) && spread.holds(difference)
+            || difference.place.part != "status" && noise.iter().any(|noise| noise.place.covers(&difference.place))
     };
     let differs = matches!(judged.verdict, Verdict::Changed | Verdict::Error);
     if differs && judged.differences.iter().all(excused) {

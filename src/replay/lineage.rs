@@ -158,7 +158,7 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// What the kernel itself reads and writes in every execution: its history, caches, pseudo-files.
-fn is_kernels_own(path: &[u8]) -> bool {
+pub(super) fn is_kernels_own(path: &[u8]) -> bool {
     let within = |part: &str| path.windows(part.len()).any(|window| window == part.as_bytes());
     ["/.ipython/", "/.cache/", "/__pycache__/", "/.config/matplotlib/"].into_iter().any(within)
         || ["/proc/", "/dev/", "/sys/"].iter().any(|place| path.starts_with(place.as_bytes()))

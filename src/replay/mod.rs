@@ -17,6 +17,7 @@ mod outputs;
 mod plan;
 mod rules;
 mod run;
+mod spread;
 mod text;
 #[cfg(test)]
 pub(crate) mod truth;

@@ -30,6 +30,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("ansi", "colours"),
     ("execution_count", "the number in `In [3]`"),
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
+    ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
     ("interrupt_point", "the line at which an interrupt struck"),
 ];
 
@@ -49,6 +50,7 @@ pub(super) enum Shape {
     Bar,
     Counter,
     Pid,
+    Resolver,
     Number,
 }
 
@@ -87,6 +89,11 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::Bar, r"\d+%\|[^|\n]*\||[━╸╺█▏▎▍▌▋▊▉░▒▓]{3,}[━╸╺█▏▎▍▌▋▊▉░▒▓ ]*|\[[=>.#-]{8,}\]"),
     (Shape::Counter, r"\b(?:Cell In|Input In|In|Out) ?\[\d+\]|<ipython-input-\d+-[0-9a-f]+>"),
     (Shape::Pid, r"\b(?:[Pp][Ii][Dd]|[Pp]rocess) ?[=:]? ?\d+\b"),
+    // glibc's words for EAI_NONAME, EAI_AGAIN, EAI_FAIL and EAI_NODATA (gai_strerror(3)).
+    (
+        Shape::Resolver,
+        r"(?:\[Errno -\d\] )?(?:Name or service not known|Temporary failure in name resolution|Non-recoverable failure in name resolution|No address associated with hostname)",
+    ),
     (Shape::Number, NUMBER),
 ];
 
@@ -213,6 +220,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Bar => (percentage(a.text) == percentage(b.text)).then_some("progress_bar"),
         Shape::Counter => Some("execution_count"),
         Shape::Pid => Some("pid"),
+        Shape::Resolver => Some("name_resolution"),
         Shape::Number => return settle_number(pair, line, a.text, b.text, tally),
     };
     if let Some(name) = name.filter(|name| pair.rules.on(name)) {
@@ -357,6 +365,7 @@ mod tests {
 
     #[test]
     fn a_text_is_taken_apart_by_shape() {
+        assert_eq!(shaped("[Errno -2] Name or service not known").tokens.len(), 1);
         let text = "<f at 0x7f00aa11> 3.5 -1e5 2026-11-22 10:00:00 1min 3s /tmp/ipykernel_12/3.py 5%|#| a1b2";
         let shapes: Vec<Shape> = shaped(text).tokens.iter().map(|token| token.shape).collect();
         use Shape::{Bar, Clock, Duration, KernelFile, Number, PlacedAddress};

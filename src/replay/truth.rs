@@ -194,6 +194,12 @@ fn known_same() -> Vec<Case> {
             out("<environment: 0x55d0c8a1b2c8>"),
             out("<environment: 0x560f12345678>"),
         ),
+        same(
+            "a name looked up without a network",
+            "get(host)",
+            out("failed: [Errno -2] Name or service not known\n"),
+            out("failed: [Errno -3] Temporary failure in name resolution\n"),
+        ),
         same("what id() gives", "id(x)", value("140234567890384"), value("139901122334416")),
         same("ctime", "print(time.ctime())", out("Sun Nov 22 18:12:55 2026\n"), out("Sun Nov 29 09:30:11 2026\n")),
         same("time()", "time.time()", value("1795371175.1234567"), value("1795944611.9")),
@@ -923,6 +929,22 @@ fn the_changed_file_is_named_and_the_rest_is_downstream() {
         third.causes
     );
     assert_eq!(verdicts.first_divergence().map(|judged| judged.number), Some(2));
+}
+
+#[test]
+fn a_variable_that_only_the_recorders_machine_had_is_no_cause_before_random_numbers() {
+    let session = |at: Nanos, number: &str, variable: bool| {
+        let code = "def draw():\n    return random.gauss(0, 1)";
+        let mut session =
+            recording(at, vec![execution(1, at, code, vec![]), execution(2, at, "draw()", vec![value(number)])]);
+        if variable {
+            session.environment.insert("VENDOR_BUNDLE".to_owned(), Some("/etc/vendor".to_owned()));
+        }
+        session
+    };
+    let verdicts = judge(&session(THEN, "0.1234", true), &session(NOW, "0.4321", false), None, &Rules::default());
+    let causes = &verdicts.executions[1].causes;
+    assert!(matches!(causes.as_slice(), [Cause::Random { .. }]), "{causes:?}");
 }
 
 #[test]

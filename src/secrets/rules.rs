@@ -78,8 +78,11 @@ const GUARDED: &[(&str, Guard, &str)] = &[
     ("url-password", Guard::Real, r#"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@'"<>]{0,64}:([^\s/@'"<>]{3,128})@[A-Za-z0-9_.\[-]"#),
     ("authorization", Guard::Real, r#"(?i)authorization\\?["']?\s*[\]:=,]\s*[fbr]?\\?["']?(?:bearer|token|basic|apikey|digest)\s+([A-Za-z0-9._~+/=-]{12,})"#),
     ("authorization", Guard::Random, r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"),
-    ("password", Guard::Real, r#"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
-    ("password", Guard::Real, r"(?i)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass|\bpass)[\]'\x22]{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}'([^'\n]{5,200})'"),
+    ("password", Guard::Real, r#"(?i)(?:password|passwd|passphrase|passwort|_pwd|_pass|\bpass)[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
+    ("password", Guard::Real, r"(?i)(?:password|passwd|passphrase|passwort|_pwd|_pass|\bpass)[\]'\x22]{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}'([^'\n]{5,200})'"),
+    // `pwd` alone is also the working directory, and a command.
+    ("password", Guard::Mixed, r#"(?i)\bpwd[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
+    ("password", Guard::Mixed, r"(?i)\bpwd[\]'\x22]{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}'([^'\n]{5,200})'"),
     ("password", Guard::Mixed, r#"(?i)(?:password|passwd|passphrase|passwort|pwd)["']\s*,\s*["']([^"'\n\s]{6,128})["']"#),
     ("password", Guard::Mixed, r#"(?im)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass)[ \t]*(?:=|:|is)[ \t]*([^\s"'(){},;<>]{6,128})(?:[\s,;"'<>)}\]&]|$)"#),
     ("password-option", Guard::Real, r#"(?i)(?:^|\s)--?(?:password|passwd|passphrase|db-pass)[= ]["']?([^\s"']{5,128})"#),
@@ -138,6 +141,7 @@ impl Guard {
                     && value.chars().any(|c| !c.is_alphabetic() && !matches!(c, '.' | '_' | '-' | '/'))
                     && !value.contains("://")
                     && !value.contains(['[', '<', '|'])
+                    && !(value.starts_with('/') && value.matches('/').count() >= 2)
             }
         }
     }
@@ -232,7 +236,7 @@ fn is_real(value: &str) -> bool {
     !one_letter
         && !exact.contains(&lower.trim_matches(|c: char| !c.is_alphanumeric()))
         && !words.iter().any(|word| lower.contains(word))
-        && !value.starts_with(['$', '%', '@', '[', '('])
+        && !value.trim_start_matches('\\').starts_with(['$', '%', '@', '[', '('])
         && !is_identifier_path(value)
         && !is_sentence(value)
 }
@@ -377,6 +381,7 @@ mod tests {
             "<password>",
             "{password}",
             "${DB_PASS}",
+            r"\$_SAVED_PWD",
             "xxxxxxxx",
             "args.password",
             "password",

@@ -382,7 +382,15 @@ fn clean_cells_raise_at_most_one_alarm_in_a_hundred() {
         Class::Dataset,
         "<input type=\"password\" name=\"password\" placeholder=\"Password\">".into(),
     );
+    file(
+        &mut inventory,
+        "/n/shell.sh",
+        Class::LocalModule,
+        "test \"\\$PWD\" = \"\\$_SAVED_PWD\"\nPWD='/home/u/2024/run1'\n{\"pwd\": \"OSMagics\", \"ls\": \"OSMagics\"}\n"
+            .into(),
+    );
     let found = scan(&recording, &inventory, &store);
+    assert!(found.iter().all(|one| one.place != "file:/n/shell.sh"), "{found:?}");
     println!("{cells} clean cells, {} false alarms", found.len());
     for one in &found {
         println!("{one:?}: {}", one.plain);
