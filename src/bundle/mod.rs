@@ -4,6 +4,7 @@
 //! `docs/FORMAT.md` says what every byte is; [`read`] refuses what this writer would not have written.
 
 pub mod config;
+pub mod derive;
 pub mod plan;
 pub mod pyc;
 pub mod read;

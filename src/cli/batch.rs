@@ -107,8 +107,8 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     bytes.push(b'\n');
     files::publish_bytes(&context.cwd.join(&output), 0o644, &bytes)?;
     if let Some((cell, why)) = outcome.failed {
-        let notes: String = ran.notes.iter().map(|note| format!("; {note}")).collect();
-        let message = format!("cell {cell} of {} failed: {why}{notes}", outcome.of);
+        let said: Vec<&str> = std::iter::once(why.as_str()).chain(ran.notes.iter().map(String::as_str)).collect();
+        let message = format!("cell {cell} of {} failed: {}", outcome.of, said.join("; "));
         return Err(Failure::no(message).hint(format!("what ran is in `{}`", output.display())).into());
     }
     if !context.quiet {

@@ -125,6 +125,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let plan = bundle::plan::plan(&inventory, &run_config, session_files)?;
     if args.dry_run {
         progress.clear();
+        if !args.json {
+            say_warnings(&inventory, context)?;
+        }
         return show_plan(&plan, &store, args.compression.into(), args.json);
     }
     let mut output = output(&args, context, &recording)?;
@@ -365,6 +368,15 @@ fn show_plan(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a person should know about the files that go in.
+fn say_warnings(inventory: &inventory::model::Inventory, context: &Context) -> std::io::Result<()> {
+    let mut err = std::io::stderr().lock();
+    for warning in inventory.warnings.iter().filter(|_| !context.quiet) {
+        writeln!(err, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
 fn say_what_was_written(
     args: &Args,
     context: &Context,
@@ -391,10 +403,8 @@ fn say_what_was_written(
         writeln!(std::io::stdout().lock(), "{value:#}")?;
     }
     if !context.quiet {
+        say_warnings(inventory, context)?;
         let mut err = std::io::stderr().lock();
-        for warning in &inventory.warnings {
-            writeln!(err, "warning: {warning}")?;
-        }
         for (path, why) in &plan.left_out {
             writeln!(err, "warning: `{}` is not in the bundle: {why}", crate::files::display_bytes(path))?;
         }

@@ -83,8 +83,10 @@ pub(super) fn work_dir(run: &RunConfig, context: &Context) -> PathBuf {
 }
 
 /// A directory for what this process keeps while it runs, removed with it: an image may run as a user without a home.
+///
+/// Where programs look for a temporary directory, and nowhere else: without one the kernel would not start either.
 pub(super) fn scratch(context: &Context) -> anyhow::Result<tempfile::TempDir> {
-    let places = [context.runtime_dir.as_path(), Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm")];
+    let places = [context.runtime_dir.as_path(), Path::new("/tmp"), Path::new("/var/tmp")];
     let made = places.iter().find_map(|place| tempfile::Builder::new().prefix("nbpack-").tempdir_in(place).ok());
     made.ok_or_else(|| {
         Failure::unable("no directory can be written here")

@@ -4,16 +4,22 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, progress::Progress};
-use crate::bundle::verify::{self, Report};
+use super::{Context, failure::Failure, progress::Progress, restored::Bar};
+use crate::{
+    bundle::verify::{self, Report},
+    files,
+    restore::{self, model::Restored},
+    store::Store,
+};
 
-/// Read every byte of a bundle and prove it.
+/// Read every byte of a bundle, or of what was restored from it, and prove it.
 ///
 /// Exit code 0: every byte is as it should be. 1: something is damaged; every damaged blob is named. 2: it could not
 /// be told.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The bundle: a file, or an OCI image layout directory.
+    /// The bundle: a file, an OCI image layout directory, or the name of a restored one.
+    #[arg(value_name = "FILE|NAME")]
     bundle: PathBuf,
     /// Say it as JSON.
     #[arg(long)]
@@ -21,6 +27,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(name) = args.bundle.to_str().filter(|_| !args.bundle.exists())
+        && let Ok(store) = context.store()
+        && let Some(found) = restore::find(&store, name)?
+    {
+        return restored(&args, &found, &store, context);
+    }
     let name = args.bundle.display();
     let progress = Progress::new(context.fancy);
     let size = std::fs::metadata(&args.bundle).map_or(0, |metadata| metadata.len());
@@ -81,6 +93,50 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         Failure::unable(format!("cannot read all of `{name}`")).into()
     })
+}
+
+/// Proves the unpacked layers of a restored bundle.
+fn restored(args: &Args, found: &Restored, store: &Store, context: &Context) -> anyhow::Result<ExitCode> {
+    let name = &found.name;
+    let bar = Bar::new(context);
+    let altered = restore::prove(found, store, &bar);
+    bar.clear();
+    let altered = altered.with_context(|| Failure::unable(format!("cannot read all of `{name}`")))?;
+    let mut problems = Vec::new();
+    for layer in &altered {
+        let place = format!("layer {} (`{}`)", layer.index, layer.title);
+        problems.extend(layer.changed.iter().map(|path| {
+            let path = files::display_bytes(path.as_os_str().as_encoded_bytes());
+            format!("{place}: `{path}` was changed after it was unpacked")
+        }));
+        if layer.changed.is_empty() {
+            problems.push(format!("{place}: its files are not what was unpacked (a fault of the disk?)"));
+        }
+    }
+    if args.json {
+        print(&serde_json::json!({
+            "sound": altered.is_empty(), "damaged": !altered.is_empty(), "manifest": found.manifest,
+            "layers": found.layers.len(), "problems": problems,
+        }))?;
+        return Ok(ExitCode::from(u8::from(!altered.is_empty())));
+    }
+    if altered.is_empty() {
+        writeln!(
+            std::io::stdout().lock(),
+            "{name}: sound\n{} unpacked layers, every file read again\nmanifest {}",
+            found.layers.len(),
+            found.manifest
+        )
+        .context("cannot write to stdout")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut err = std::io::stderr().lock();
+    for problem in problems {
+        writeln!(err, "  {problem}").context("cannot write to stderr")?;
+    }
+    Err(Failure::no(format!("`{name}` is not what was restored: {} layers are altered", altered.len()))
+        .hint(format!("nbpack rm {name} && nbpack gc, then restore it again from its file"))
+        .into())
 }
 
 fn as_json(report: &Report) -> serde_json::Value {

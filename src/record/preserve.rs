@@ -21,7 +21,7 @@ use super::{
     touched::born_since,
 };
 use crate::{
-    event::{Event, FileAccess, FileOp, Gap, Nanos, Preserved, now},
+    event::{Event, FileAccess, FileOp, Nanos, Preserved},
     files::{FileError, Signature},
 };
 
@@ -173,21 +173,12 @@ impl Preserver {
             Change::Unnamed => self.link(host).or_else(|_| self.copy(host, metadata.len())),
             Change::Appended | Change::Rewritten => self.copy(host, metadata.len()),
         };
-        match outcome {
-            Ok(kept) => {
-                Event::Preserved(Preserved { at: access.at, path: path.to_vec(), signature, outcome: Ok(kept) })
-            }
-            Err(error) => Event::Gap(Gap {
-                at: now(),
-                reason: "preserve".to_owned(),
-                detail: format!(
-                    "{}: its content before this session changed it could not be kept: {}",
-                    crate::files::display_bytes(path),
-                    error.source
-                ),
-                count: 1,
-            }),
-        }
+        let outcome = outcome.map_err(|error| {
+            let why = error.source;
+            let path = crate::files::display_bytes(path);
+            format!("{path}: its content before this session changed it could not be kept: {why}")
+        });
+        Event::Preserved(Preserved { at: access.at, path: path.to_vec(), signature, outcome })
     }
 
     fn place(&self) -> Result<PathBuf, FileError> {
@@ -378,7 +369,7 @@ mod tests {
         let path = f.file("big", b"four");
         f.standings.read(path.as_os_str().as_bytes());
         match f.change(&path, TRUNCATE, None) {
-            Some(Event::Gap(gap)) => assert!(gap.detail.contains("big") && gap.reason == "preserve", "{gap:?}"),
+            Some(Event::Preserved(Preserved { outcome: Err(why), .. })) => assert!(why.contains("big"), "{why}"),
             // A file system that shares bytes has no limit.
             other => assert_eq!(kept(other), b"four"),
         }

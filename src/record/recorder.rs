@@ -28,7 +28,7 @@ use super::{
 use crate::{
     capture::target::host_path,
     digest::Digest,
-    event::{BeforeChange, Event, EventSink, FileAccess, FileOp, Gap, Nanos, now},
+    event::{BeforeChange, Event, EventSink, FileAccess, FileOp, Gap, Nanos, Preserved, now},
     files::{self, FileError},
     session::{
         self, DbError,
@@ -311,8 +311,10 @@ impl EventSink for Recorder {
 impl BeforeChange for Recorder {
     fn before_change(&self, access: &FileAccess, host_path: &Path) {
         if let Some(event) = self.preserver.before_change(access, host_path) {
-            if let Event::Gap(gap) = &event {
-                (self.shared.warn)(&gap.detail);
+            if let Event::Preserved(Preserved { at, outcome: Err(why), .. }) = &event {
+                (self.shared.warn)(why);
+                let (reason, detail) = ("preserve".to_owned(), why.clone());
+                self.append(&Event::Gap(Gap { at: *at, reason, detail, count: 1 }), false);
             }
             self.append(&event, false);
         }

@@ -18,7 +18,7 @@ use crate::{
         DbError,
         db::Db,
         journal::Position,
-        model::{ConnectionUse, FileUse, Process, Role, Use},
+        model::{ConnectionUse, FileUse, FileVersion, Process, Role, Use},
     },
 };
 
@@ -472,8 +472,26 @@ impl Touched {
         };
         state.read_in = ReadIn::Execution(execution);
         state.asked = Some((preserved.signature.size, preserved.signature.mtime_ns));
-        let Ok(host) = preserved.outcome else { return Ok(()) };
         self.reads.retain(|job| job.path != path);
+        let host = match preserved.outcome {
+            Ok(host) => host,
+            Err(note) => {
+                // What lies there now is not what was read: an export must not take it for that.
+                let version = FileVersion {
+                    path,
+                    execution,
+                    role: Role::Read,
+                    digest: None,
+                    signature: preserved.signature,
+                    mode: 0,
+                    kept: false,
+                    unstable: false,
+                    seen: preserved.at,
+                    note: Some(note),
+                };
+                return db.put_version_if_unknown(state.id, &version);
+            }
+        };
         let in_place = host == as_path(&self.host(&preserved.path));
         self.reads.push(Job {
             path,

@@ -9,6 +9,7 @@ mod house;
 mod look;
 pub mod model;
 mod names;
+mod prove;
 mod run;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use ensure::ensure;
 pub use house::{Collected, Usage, collect, usage};
 pub use look::{file_path, notebook_path};
 pub use names::{find, list, remove, resolve, save, valid_name};
+pub use prove::{Altered, prove};
 pub use run::{INNER_DIR, KernelSetup, SpecOptions, environment_bin, kernel_setup, spec};
 
 /// A bundle could not be restored, or was not found.

@@ -502,9 +502,26 @@ impl Db {
 
     /// Writes what content a path had.
     pub fn put_version(&self, path: i64, version: &FileVersion) -> Row<()> {
+        self.version(
+            "INSERT OR REPLACE INTO file_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+            path,
+            version,
+        )
+    }
+
+    /// The same, unless something is known already.
+    pub fn put_version_if_unknown(&self, path: i64, version: &FileVersion) -> Row<()> {
+        self.version(
+            "INSERT OR IGNORE INTO file_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+            path,
+            version,
+        )
+    }
+
+    fn version(&self, statement: &str, path: i64, version: &FileVersion) -> Row<()> {
         let Signature { dev, ino, size, mtime_ns, ctime_ns } = version.signature;
         self.put(
-            "INSERT OR REPLACE INTO file_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+            statement,
             params![
                 path,
                 version.execution.unwrap_or(0),

@@ -33,7 +33,7 @@ fn a_broken_connection_file_is_named() {
     let broken = [
         ("missing.json", None, "missing.json"),
         ("empty.json", Some(String::new()), "empty.json"),
-        ("cut.json", Some(whole[..whole.len() / 2].to_owned()), "cut.json"),
+        ("cut.json", whole.split_once("control_port").map(|(begin, _)| begin.to_owned()), "cut.json"),
         ("list.json", Some("[1, 2]".to_owned()), "list.json"),
         ("port.json", Some(whole.replace("\"hb_port\": 5", "\"hb_port\": 70000")), "port.json"),
         ("scheme.json", Some(whole.replace("hmac-sha256", "rot13")), "rot13"),
@@ -125,7 +125,7 @@ fn a_full_disk_leaves_no_half_bundle_and_no_half_layer() {
     let export = nbpack(&["export", "nb.ipynb", "-o", target.to_str().unwrap()]);
     let Some((output, left)) = on_small_disk(&env, export, &small, "3m") else { return };
     assert_refused(&output, "No space left on device");
-    assert_eq!(left, [PathBuf::new(); 0], "the export left something");
+    assert!(left.is_empty(), "the export left {left:?}");
 
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
     let data = env.path().join("data");
@@ -169,7 +169,8 @@ fn a_dataset_that_cannot_be_read_any_more_keeps_its_digest_or_is_named() {
     env.record(&python, "nb.ipynb", &[cell, "print(2)"]);
     let shown: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["show", "nb.ipynb", "--json"])).unwrap();
     let datasets = shown["datasets"].as_array().unwrap();
-    let kept = datasets.iter().any(|one| one["path"].as_str().unwrap().ends_with("/a.csv") && one["digest"].is_string());
+    let kept =
+        datasets.iter().any(|one| one["path"].as_str().unwrap().ends_with("/a.csv") && one["digest"].is_string());
     let output = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack", "--dry-run"]);
     let words = said(&output);
     assert!(output.status.success() && !words.contains("panicked"), "{words}");

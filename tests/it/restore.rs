@@ -281,3 +281,35 @@ fn a_hostile_record_cannot_name_a_file_of_this_machine() {
     ok(&env.nbpack(&["restore", "a.nbpack", "--no-kernel"]));
     assert_eq!(std::fs::read_to_string(env.work().join("analysis.ipynb")).unwrap(), "{\"cells\": [], \"ran\": 1}");
 }
+
+#[test]
+fn verify_names_every_file_that_changed_after_it_was_restored() {
+    let env = TestEnv::new();
+    bundle_in(&env);
+    env.nbpack_ok(&["restore", "a.nbpack", "--no-kernel", "--name", "kept"]);
+    let said = env.nbpack_ok(&["verify", "kept"]);
+    assert!(said.starts_with("kept: sound\n"), "{said}");
+
+    let layers = env.path().join("data/nbpack/v1/layers/sha256");
+    let roots = std::fs::read_dir(layers).unwrap().map(|layer| layer.unwrap().path().join("root"));
+    let root = roots.into_iter().find(|root| root.join("home/ann/work/in.csv").exists()).unwrap();
+    let file = root.join("home/ann/work/in.csv");
+    let before = std::fs::metadata(&file).unwrap();
+    // The same size and time: only the bytes tell.
+    std::fs::write(&file, "a,b\n1,3\n").unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(before.modified().unwrap()).unwrap();
+    let output = env.nbpack(&["verify", "kept"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("`/home/ann/work/in.csv` was changed after it was unpacked"), "{said}");
+    assert_eq!(said.matches("was changed after").count(), 1, "{said}");
+    assert!(said.contains("hint: nbpack rm kept"), "{said}");
+
+    std::fs::write(&file, "a,b\n1,2\n").unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(before.modified().unwrap()).unwrap();
+    env.nbpack_ok(&["verify", "kept"]);
+    std::fs::write(root.join("home/ann/work/more"), "").unwrap();
+    let output = env.nbpack(&["verify", "kept"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("`/home/ann/work/more` was changed"), "{}", text(&output.stderr));
+}
