@@ -212,7 +212,14 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        for text in ["", "sha256:", "sha512:00", &EMPTY.to_uppercase(), &EMPTY[..70], "sha256:../../../etc/passwd"] {
+        for text in [
+            "",
+            "sha256:",
+            "sha512:00",
+            &EMPTY.to_uppercase(),
+            EMPTY.trim_end_matches('5'),
+            "sha256:../../../etc/passwd",
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

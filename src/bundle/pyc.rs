@@ -353,7 +353,7 @@ mod tests {
         magic[0] = 1;
         assert_eq!(normalise(&magic, b"n", 0, None), Err(Unsure::Magic));
         // The name is also a constant's reference.
-        let shared = good.iter().copied().collect::<Vec<_>>();
+        let shared = good.clone();
         let at = shared.windows(5).position(|window| window == b"r\x03\x00\x00\x00").unwrap();
         let mut shared = shared;
         shared[at + 1] = 2;

@@ -1,13 +1,152 @@
 //! `nbpack batch`.
 
-use std::process::ExitCode;
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::Context;
+use anyhow::Context as _;
+use serde_json::Value;
 
-/// TO BE WRITTEN
+use super::{Context, failure::Failure, inside, replay as replaying, restored, run::GivenArgs};
+use crate::{
+    bundle::config::{self, RunConfig},
+    files,
+    replay::{self, Place, Replay, batch, compare::Subject},
+    restore::{self, SpecOptions},
+    store::Store,
+};
+
+/// Longer than any job: nothing is stopped unless it was asked for.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86400);
+const LONGEST_NOTEBOOK: u64 = 1 << 30;
+
+/// Run a bundle's notebook as a job, with other parameters, and write the executed notebook
+///
+/// Parameters go into a cell after the one tagged `parameters`, as papermill does it; without such a cell, before all
+/// others. The job ends at the first cell that fails. Exit code: 0 all cells ran, 1 one failed, 2 it could not be run.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  nbpack batch analysis.nbpack -p year=2026 -p region=north -o north.ipynb
+  nbpack batch analysis -v $PWD/data:/app/data -o today.ipynb")]
+pub(super) struct Args {
+    /// A bundle's file, or the name of a restored one. In an image that an engine runs: none
+    #[arg(value_name = "FILE|NAME")]
+    bundle: Option<String>,
+    /// Give a parameter; a number, True, False and None are that, all else is text
+    #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// Where the executed notebook goes [default: NAME-executed.ipynb]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Seconds that one cell may take [default: no limit]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    given: GivenArgs,
+}
 
-pub(super) fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built")
+/// The notebook to run, and where it lies in the image.
+struct Job {
+    run: RunConfig,
+    notebook: Value,
+    subject: Subject,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let given = args.given.resolve(context)?;
+    let parameters = parameters(&args.parameters)?;
+    let timeout = args.timeout.map_or(NEVER, Duration::from_secs);
+    let (mut job, ran, scratch) = match &args.bundle {
+        Some(name) => {
+            let store = context.store()?;
+            let found = restored::resolve(name, context)?;
+            restored::say_machine(&found, context);
+            let path = restore::notebook_path(&found, &store);
+            let job = job(&found.run, path.as_deref(), &parameters)?;
+            let options = SpecOptions {
+                binds: given.binds,
+                network: given.network,
+                env: given.env,
+                cwd: given.cwd,
+                ..SpecOptions::default()
+            };
+            let place = Place::Container { restored: &found, given: options };
+            let ran = drive(&place, &job, timeout, &store, context)?;
+            (job, ran, None)
+        }
+        None => {
+            let config = inside::config()?;
+            if given.network || !given.binds.is_empty() {
+                return Err(inside::engine_gives().into());
+            }
+            if let Some(ended) = inside::below_first()? {
+                return Ok(ended);
+            }
+            let own = config.notebook.clone().filter(|path| path.is_file());
+            let path = own.unwrap_or_else(|| PathBuf::from(config::SESSION_NOTEBOOK));
+            let job = job(&config, Some(&path), &parameters)?;
+            let scratch = inside::scratch(context)?;
+            let store = Store::open(&scratch.path().join("v1"))?;
+            let context = Context { runtime_dir: scratch.path().to_owned(), ..context.clone() };
+            let mut env = inside::environment(&job.run, &context);
+            env.extend(given.env.into_iter().map(|(name, value)| (name.into(), value.into())));
+            let cwd = given.cwd.unwrap_or_else(|| inside::work_dir(&job.run, &context));
+            let place = Place::Here { run: &job.run, env: env.into_iter().collect(), cwd };
+            let ran = drive(&place, &job, timeout, &store, &context)?;
+            (job, ran, Some(scratch))
+        }
+    };
+    drop(scratch);
+    let outcome = batch::fill(&mut job.notebook, &job.subject.recording, &ran.recording);
+    let output = args.output.unwrap_or_else(|| PathBuf::from(format!("{}-executed.ipynb", job.run.name)));
+    let mut bytes = serde_json::to_vec_pretty(&job.notebook)?;
+    bytes.push(b'\n');
+    files::publish_bytes(&context.cwd.join(&output), 0o644, &bytes)?;
+    if let Some((cell, why)) = outcome.failed {
+        let notes: String = ran.notes.iter().map(|note| format!("; {note}")).collect();
+        let message = format!("cell {cell} of {} failed: {why}{notes}", outcome.of);
+        return Err(Failure::no(message).hint(format!("what ran is in `{}`", output.display())).into());
+    }
+    if !context.quiet {
+        writeln!(std::io::stdout().lock(), "{} cells ran; {}", outcome.ok, output.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `NAME=VALUE` each; the last one of a name counts.
+fn parameters(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    let pair = |text: &String| {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| Failure::unable(format!("`{text}` is not NAME=VALUE")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    given.iter().map(pair).collect()
+}
+
+fn job(run: &RunConfig, path: Option<&Path>, parameters: &BTreeMap<String, String>) -> anyhow::Result<Job> {
+    let path = path.ok_or_else(|| Failure::unable(format!("`{}` holds no notebook", run.name)))?;
+    let unusable = || Failure::unable(format!("cannot run the notebook of `{}`", run.name));
+    let bytes = files::read_bounded(path, LONGEST_NOTEBOOK).with_context(unusable)?;
+    let mut notebook: Value = serde_json::from_slice(&bytes).with_context(unusable)?;
+    batch::inject(&mut notebook, &run.language, parameters).with_context(unusable)?;
+    let inside = run.notebook.as_deref().unwrap_or(Path::new(config::SESSION_NOTEBOOK));
+    let recording = batch::plan(inside, &notebook).with_context(unusable)?;
+    let subject = Subject { name: run.name.clone(), recording, components: Vec::new(), datasets: BTreeMap::new() };
+    Ok(Job { run: run.clone(), notebook, subject })
+}
+
+fn drive(place: &Place<'_>, job: &Job, timeout: Duration, store: &Store, context: &Context) -> anyhow::Result<Replay> {
+    let program = restored::program()?;
+    let options = replay::Options {
+        stop_at_error: true,
+        timeout: Some(timeout),
+        program: &program,
+        store,
+        runtime_dir: &context.runtime_dir,
+    };
+    replaying::drive(place, &job.subject, &options, context)
 }

@@ -56,13 +56,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     })?;
     demo.step("writing the notebook and its data", || demo.data())?;
     demo.step("nbpack install", || {
-        demo.quietly(demo.nbpack().args(["install", "--kernel", "python3", "--prefix"]).arg(demo.path("venv")))
+        Demo::quietly(demo.nbpack().args(["install", "--kernel", "python3", "--prefix"]).arg(demo.path("venv")))
     })?;
     demo.step("recording: a Jupyter client runs the notebook with the nbpack kernel", || {
-        demo.quietly(demo.python().arg("drive.py").arg("analysis.ipynb").arg("python3-nbpack"))
+        Demo::quietly(demo.python().arg("drive.py").arg("analysis.ipynb").arg("python3-nbpack"))
     })?;
     demo.step("nbpack export analysis.ipynb", || {
-        demo.quietly(demo.nbpack().args(["export", "--force", "analysis.ipynb", "-o"]).arg(demo.bundle()))
+        Demo::quietly(demo.nbpack().args(["export", "--force", "analysis.ipynb", "-o"]).arg(demo.bundle()))
     })?;
     demo.say("nbpack replay, in a root with nothing but nbpack and the bundle, as another user, no network:\n");
     let code = demo.colleague()?;
@@ -147,7 +147,7 @@ impl Demo {
     }
 
     /// Runs a command to its end; its output is shown only when it fails.
-    fn quietly(&self, command: &mut Command) -> anyhow::Result<()> {
+    fn quietly(command: &mut Command) -> anyhow::Result<()> {
         let output = command.output().with_context(|| format!("cannot start `{}`", command.get_program().display()))?;
         if output.status.success() {
             return Ok(());
@@ -170,8 +170,8 @@ impl Demo {
         if done.exists() {
             return Ok(());
         }
-        self.quietly(self.command(python.as_os_str()).args(["-m", "venv", "--clear"]).arg(self.path("venv")))?;
-        self.quietly(
+        Self::quietly(self.command(python.as_os_str()).args(["-m", "venv", "--clear"]).arg(self.path("venv")))?;
+        Self::quietly(
             self.python().args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(DISTRIBUTIONS),
         )?;
         Ok(files::publish_bytes(&done, 0o644, b"")?)
@@ -181,7 +181,7 @@ impl Demo {
         for (name, text) in FILES {
             files::publish_bytes(&self.path("work").join(name), 0o644, text.as_bytes())?;
         }
-        self.quietly(self.python().args(["make_data.py", "data"]))
+        Self::quietly(self.python().args(["make_data.py", "data"]))
     }
 
     /// Another machine: a root with the program and the bundle in it and nothing else.

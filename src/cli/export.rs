@@ -104,6 +104,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let options = options(&args, context, &recording, program)?;
     let mut inventory = inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?;
     let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, &store), &args.allow);
+    // Nobody typed the arguments of processes (a debugger's access token), and nothing is lost without them.
+    let (of_processes, findings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.place.starts_with("argv:"));
+    if !of_processes.is_empty() {
+        secrets::redact(&mut recording, &of_processes);
+    }
     if !findings.is_empty() {
         if !args.redact {
             progress.clear();

@@ -32,6 +32,13 @@ impl Failure {
 
 /// Prints the chain of causes and the hint; the exit code is the failure's own, else 2.
 pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
+    // `nbpack … | head`: who read has seen enough.
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::from(128 + 13); // as if SIGPIPE had ended us
+    }
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));

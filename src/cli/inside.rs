@@ -25,32 +25,72 @@ pub(super) fn config() -> anyhow::Result<RunConfig> {
     Ok(serde_json::from_slice(&files::read_bounded(path, 16 << 20)?)?)
 }
 
+/// Why `--network` and `--volume` are refused here.
+pub(super) fn engine_gives() -> Failure {
+    Failure::unable("inside an image, network and volumes are given by the engine")
+        .hint("use the engine's own -v and --network")
+}
+
 /// Runs `command` with the recorded environment below the one the engine set.
 pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyhow::Result<ExitCode> {
     let run = config()?;
     if given.network || !given.binds.is_empty() {
-        return Err(Failure::unable("inside an image, network and volumes are given by the engine")
-            .hint("use the engine's own -v and --network")
-            .into());
+        return Err(engine_gives().into());
     }
-    let mut env: BTreeMap<OsString, OsString> =
-        run.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    // What the engine and its user set wins.
-    env.extend(context.env.clone());
+    let mut env = environment(&run, context);
     env.insert("PATH".into(), search_path(&run, &env));
-    env.insert("HOME".into(), usable_home(&run.home, context).into());
     env.extend(given.env.into_iter().map(|(name, value)| (name.into(), value.into())));
-    let cwd =
-        given.cwd.unwrap_or_else(|| if context.cwd == Path::new("/") { run.cwd.clone() } else { context.cwd.clone() });
+    let cwd = given.cwd.unwrap_or_else(|| work_dir(&run, context));
     let mut words = command.into_iter();
     let program = words.next().unwrap_or_else(|| "/bin/sh".to_owned());
     let mut process = Command::new(find(&program, &env));
     process.args(words).env_clear().envs(env).current_dir(cwd);
-    let ended = init::run_as_first(&mut process, || {}).map_err(|error| {
+    run_to_end(&mut process, &program)
+}
+
+fn run_to_end(process: &mut Command, program: &str) -> anyhow::Result<ExitCode> {
+    let ended = init::run_as_first(process, || {}).map_err(|error| {
         anyhow::Error::from(error).context(Failure::unable(format!("cannot run `{program}` in this image")))
     })?;
     init::unblock_signals();
     Ok(ExitCode::from(kernel::die_as(ended.status)))
+}
+
+/// The first process of a container gets no signal that it did not ask for, and every orphan: then this program runs
+/// once more as its child. `None` elsewhere.
+pub(super) fn below_first() -> anyhow::Result<Option<ExitCode>> {
+    if std::process::id() != 1 {
+        return Ok(None);
+    }
+    let program = super::restored::program()?;
+    let mut process = Command::new(&program);
+    process.args(std::env::args_os().skip(1));
+    run_to_end(&mut process, &program.to_string_lossy()).map(Some)
+}
+
+/// The recorded environment below the one that the engine and its user set, which wins.
+pub(super) fn environment(run: &RunConfig, context: &Context) -> BTreeMap<OsString, OsString> {
+    let mut env: BTreeMap<OsString, OsString> =
+        run.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    env.extend(context.env.clone());
+    env.insert("HOME".into(), usable_home(&run.home, context).into());
+    env
+}
+
+/// Where the engine put us, else where the recorded session worked.
+pub(super) fn work_dir(run: &RunConfig, context: &Context) -> PathBuf {
+    if context.cwd == Path::new("/") { run.cwd.clone() } else { context.cwd.clone() }
+}
+
+/// A directory for what this process keeps while it runs, removed with it: an image may run as a user without a home.
+pub(super) fn scratch(context: &Context) -> anyhow::Result<tempfile::TempDir> {
+    let places = [context.runtime_dir.as_path(), Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm")];
+    let made = places.iter().find_map(|place| tempfile::Builder::new().prefix("nbpack-").tempdir_in(place).ok());
+    made.ok_or_else(|| {
+        Failure::unable("no directory can be written here")
+            .hint("give the container a writable /tmp (docker run --tmpfs /tmp)")
+            .into()
+    })
 }
 
 fn search_path(run: &RunConfig, env: &BTreeMap<OsString, OsString>) -> OsString {

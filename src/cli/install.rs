@@ -13,11 +13,11 @@ use super::{Context, failure::Failure};
 use crate::files::{self, FileError};
 use crate::jupyter::kernelspec::{self, Kernelspec, KernelspecError, SearchPath};
 
-const TEMPLATE: &str = include_str!("../../kernelspec/kernel.json");
+const TEMPLATE: &str = include_str!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/kernel.json");
 const LOGOS: [(&str, &[u8]); 3] = [
-    ("logo-svg.svg", include_bytes!("../../kernelspec/logo-svg.svg")),
-    ("logo-32x32.png", include_bytes!("../../kernelspec/logo-32x32.png")),
-    ("logo-64x64.png", include_bytes!("../../kernelspec/logo-64x64.png")),
+    ("logo-svg.svg", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-svg.svg")),
+    ("logo-32x32.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-64x64.png")),
 ];
 
 /// Add a recording kernel beside one that is there, for Jupyter's launcher
@@ -201,7 +201,7 @@ fn describe(
             argv.extend([flag.to_owned(), value]);
         }
     }
-    let display_name = args.display_name.clone().unwrap_or_else(|| derive_display_name(&wrapped.display_name));
+    let display_name = args.display_name.clone().unwrap_or_else(|| titled(&wrapped.display_name, "nbpack"));
     spec.insert("argv".to_owned(), argv.into());
     spec.insert("display_name".to_owned(), display_name.into());
     spec.insert("language".to_owned(), wrapped.language.as_str().into());
@@ -223,14 +223,14 @@ fn text(path: &Path) -> anyhow::Result<String> {
     Ok(path.to_str().ok_or_else(message)?.to_owned())
 }
 
-/// "Python 3 (ipykernel)" becomes "Python 3 (nbpack)".
-fn derive_display_name(wrapped: &str) -> String {
+/// "Python 3 (ipykernel)" becomes "Python 3 (MARK)".
+pub(super) fn titled(wrapped: &str, mark: &str) -> String {
     let wrapped = wrapped.trim();
     let stem = match wrapped.rsplit_once('(') {
         Some((stem, rest)) if rest.ends_with(')') && !stem.trim().is_empty() => stem.trim(),
         _ => wrapped,
     };
-    format!("{stem} (nbpack)")
+    format!("{stem} ({mark})")
 }
 
 /// Puts the kernelspec's directory in place in one step, over an older one of ours.
@@ -282,7 +282,7 @@ mod tests {
             ("(odd)", "(odd) (nbpack)"),
             ("a (b) c", "a (b) c (nbpack)"),
         ] {
-            assert_eq!(derive_display_name(wrapped), ours);
+            assert_eq!(titled(wrapped, "nbpack"), ours);
         }
     }
 }

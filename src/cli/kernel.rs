@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     io::Write as _,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -125,7 +126,8 @@ fn wrapped(
 ) -> anyhow::Result<Setup> {
     let spec = find_spec(args, context)?;
     let prefix = spec.prefix().and_then(Path::to_str);
-    let mut argv = spec.command(args.python.as_deref().and_then(Path::to_str), prefix);
+    let python = args.python.clone().or_else(|| neighbour(&spec));
+    let mut argv = spec.command(python.as_deref().and_then(Path::to_str), prefix);
     if let Some(program) = argv.first_mut() {
         *program = resolve(program, context);
     }
@@ -241,12 +243,34 @@ fn find_spec(args: &Args, context: &Context) -> anyhow::Result<Kernelspec> {
                 "HOME" => Some(context.home.clone().into()),
                 _ => context.env.get(OsStr::new(name)).cloned(),
             };
-            let path = SearchPath::from_env(&env, kernelspec::guess_prefix(&env).as_deref());
+            let own = own_prefix();
+            let prefix = own.clone().or_else(|| kernelspec::guess_prefix(&env));
+            let path = SearchPath::from_env(&env, prefix.as_deref());
+            // The wheel's kernelspec names no directory: it means the kernel beside itself.
+            let path = own.into_iter().fold(path, |path, own| path.preferring(&own));
             kernelspec::find(&path, name).with_context(missing)?
         }
     };
     spec.check_wrappable()?;
     Ok(Kernelspec { name: name.to_owned(), ..spec })
+}
+
+/// The environment that this program was installed into by `pip`: it has kernels.
+fn own_prefix() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let bin = program.parent().filter(|dir| dir.ends_with("bin"))?;
+    bin.parent().filter(|prefix| prefix.join("share/jupyter/kernels").is_dir()).map(Path::to_owned)
+}
+
+/// The interpreter beside the kernelspec, or beside us, that a bare `python` in it means.
+fn neighbour(spec: &Kernelspec) -> Option<PathBuf> {
+    if !spec.has_bare_python() {
+        return None;
+    }
+    let names = [spec.argv.first()?.as_str(), "python3", "python"];
+    let prefixes = [spec.prefix().map(Path::to_owned), own_prefix()];
+    let of_prefix = |prefix: PathBuf| names.map(|name| prefix.join("bin").join(name));
+    prefixes.into_iter().flatten().flat_map(of_prefix).find(|file| file.is_file())
 }
 
 /// The program as an absolute path, where PATH has it.
@@ -324,7 +348,24 @@ fn notebook(front: &Connection, context: &Context) -> (Option<PathBuf>, Option<S
             return (Some(path), Some(source.to_owned()));
         }
     }
-    (None, None)
+    notebook_of_runner(context).map_or((None, None), |(path, source)| (Some(path), Some(source)))
+}
+
+/// The notebook that papermill or nbconvert was called with: they tell the kernel nothing, but it is in their command line.
+fn notebook_of_runner(context: &Context) -> Option<(PathBuf, String)> {
+    let manager = Path::new("/proc").join(context.var("JPY_PARENT_PID")?);
+    let line = files::read_bounded(&manager.join("cmdline"), 1 << 20).ok()?;
+    let args: Vec<&Path> = line.split(|byte| *byte == 0).map(|arg| Path::new(OsStr::from_bytes(arg))).collect();
+    let runner = ["papermill", "nbconvert", "jupyter-nbconvert", "jupyter-execute", "execute"]
+        .into_iter()
+        .find(|name| args.iter().take(4).any(|arg| arg.file_name() == Some(OsStr::new(name))))?;
+    let cwd = std::fs::read_link(manager.join("cwd")).ok()?;
+    let is_notebook = |arg: &&&Path| arg.extension().is_some_and(|extension| extension == "ipynb");
+    let mut notebooks = args.iter().filter(is_notebook).map(|arg| cwd.join(arg)).filter(|path| path.is_file());
+    let first = notebooks.next()?;
+    // papermill names its result second; with several notebooks for the others it is unknown which of them runs.
+    let sure = runner == "papermill" || notebooks.next().is_none();
+    sure.then(|| (first, runner.trim_start_matches("jupyter-").to_owned()))
 }
 
 fn user_name(uid: u32) -> Option<String> {

@@ -13,16 +13,19 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use super::{
     Context,
     failure::Failure,
+    inside,
     progress::Progress,
-    restored::{program, resolve, say_machine},
+    restored::{program, resolve, say_machine, say_machine_of},
+    run::GivenArgs,
     subject,
 };
 use crate::{
     files,
-    replay::{self, Replay, Verdicts, compare::Subject},
+    replay::{self, Place, Replay, Verdicts, compare::Subject},
     report::{html, json, junit, text},
-    restore::model::Restored,
+    restore::SpecOptions,
     session,
+    store::Store,
 };
 
 /// Run a recorded session again in its container and judge every cell
@@ -33,11 +36,15 @@ use crate::{
 #[command(after_help = "Examples:
   nbpack replay analysis.nbpack
   nbpack replay --twice analysis.nbpack            learn what varies by itself
+  nbpack replay -v new.csv:/data/in.csv:ro a.nbpack   with other data in the place of the recorded
   nbpack replay analysis --report analysis.html    then and now, side by side")]
 pub(super) struct Args {
-    /// A bundle's file, or the name of a restored one.
+    /// A bundle's file, or the name of a restored one. In an image that an engine runs: none, it is the image's own.
     #[arg(value_name = "FILE|NAME")]
-    bundle: String,
+    bundle: Option<String>,
+    /// Show a directory or file inside, such as newer data in the place of the recorded; `:ro` at the end: read-only.
+    #[arg(long = "volume", short = 'v', value_name = "HOST:TARGET[:ro]", requires = "bundle")]
+    volumes: Vec<String>,
     /// Replay twice: what differs between the two replays is not held against the first.
     #[arg(long)]
     twice: bool,
@@ -60,12 +67,39 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let rules = subject::rules(context)?;
-    let restored = resolve(&args.bundle, context)?;
-    say_machine(&restored, context);
-    let recorded = subject::of_restored(&context.store()?, &restored)?;
+    let given = GivenArgs::of_volumes(args.volumes).resolve(context)?;
     let timeout = args.timeout.map(Duration::from_secs);
-    let first = once(&restored, &recorded, timeout, context)?;
-    let second = if args.twice { Some(once(&restored, &recorded, timeout, context)?) } else { None };
+    let (recorded, first, second) = match &args.bundle {
+        Some(bundle) => {
+            let restored = resolve(bundle, context)?;
+            say_machine(&restored, context);
+            let recorded = subject::of_restored(&context.store()?, &restored)?;
+            // The recorded conditions: what is given is laid over them, and nothing else changes.
+            let given = SpecOptions { binds: given.binds, ..SpecOptions::default() };
+            let place = Place::Container { restored: &restored, given };
+            let again = || once(&place, &recorded, timeout, &context.store()?, context);
+            let first = again()?;
+            let second = if args.twice { Some(again()?) } else { None };
+            (recorded, first, second)
+        }
+        None => {
+            let run = inside::config()?;
+            if let Some(ended) = inside::below_first()? {
+                return Ok(ended);
+            }
+            say_machine_of(&run, context);
+            let recorded = subject::of_image(&run.name)?;
+            let scratch = inside::scratch(context)?;
+            let store = Store::open(&scratch.path().join("v1"))?;
+            let context = Context { runtime_dir: scratch.path().to_owned(), ..context.clone() };
+            let env = inside::environment(&run, &context).into_iter().collect();
+            let place = Place::Here { run: &run, env, cwd: inside::work_dir(&run, &context) };
+            let again = || once(&place, &recorded, timeout, &store, &context);
+            let first = again()?;
+            let second = if args.twice { Some(again()?) } else { None };
+            (recorded, first, second)
+        }
+    };
     let again = second.as_ref().map(|second| &second.recording);
     let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
     verdicts.notes = first.notes;
@@ -111,14 +145,25 @@ pub(super) fn write_page(
 
 /// One replay, with a progress line.
 pub(super) fn once(
-    restored: &Restored,
+    place: &Place<'_>,
     recorded: &Subject,
     timeout: Option<Duration>,
+    store: &Store,
     context: &Context,
 ) -> anyhow::Result<Replay> {
-    let store = context.store()?;
     let program = program()?;
-    let options = replay::Options { timeout, program: &program, store: &store, runtime_dir: &context.runtime_dir };
+    let options =
+        replay::Options { stop_at_error: false, timeout, program: &program, store, runtime_dir: &context.runtime_dir };
+    drive(place, recorded, &options, context)
+}
+
+/// Runs the executions of `recorded`, with a progress line.
+pub(super) fn drive(
+    place: &Place<'_>,
+    recorded: &Subject,
+    options: &replay::Options<'_>,
+    context: &Context,
+) -> anyhow::Result<Replay> {
     let line = Progress::new(context.fancy);
     let mut progress = |step: replay::Progress<'_>| match step {
         replay::Progress::Starting => line.stage("starting the kernel"),
@@ -130,11 +175,11 @@ pub(super) fn once(
     };
     let mut ask = |prompt: &str| ask_on_terminal(prompt).ok().flatten();
     let quiet = Quiet::new().context("cannot put the kernel's own words aside")?;
-    let result = replay::run(restored, &recorded.recording, &options, &mut ask, &mut progress);
+    let result = replay::run(place, &recorded.recording, options, &mut ask, &mut progress);
     drop(quiet);
     line.clear();
     result.map_err(|error| {
-        let failure = Failure::unable(format!("cannot replay `{}`", recorded.name))
+        let failure = Failure::unable(format!("cannot run the cells of `{}`", recorded.name))
             .hint("`nbpack doctor` says what this machine allows; `nbpack verify` whether the bundle is whole");
         anyhow::Error::from(error).context(failure)
     })

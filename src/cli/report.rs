@@ -9,8 +9,9 @@ use std::{
 use super::{Context, replay as replaying, restored::resolve, subject};
 use crate::{
     files,
-    replay::{self, compare::Subject},
+    replay::{self, Place, compare::Subject},
     report::html::{Page, page},
+    restore::SpecOptions,
 };
 
 /// Write one self-contained page about a session: cells, outputs, data, software, lineage
@@ -53,8 +54,10 @@ fn write_replayed(context: &Context, name: &str, twice: bool, output: &Path) -> 
     let rules = subject::rules(context)?;
     let restored = resolve(name, context)?;
     let recorded = subject::of_restored(&context.store()?, &restored)?;
-    let first = replaying::once(&restored, &recorded, None, context)?;
-    let second = if twice { Some(replaying::once(&restored, &recorded, None, context)?) } else { None };
+    let place = Place::Container { restored: &restored, given: SpecOptions::default() };
+    let store = context.store()?;
+    let first = replaying::once(&place, &recorded, None, &store, context)?;
+    let second = if twice { Some(replaying::once(&place, &recorded, None, &store, context)?) } else { None };
     let again = second.as_ref().map(|second| &second.recording);
     let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
     verdicts.notes = first.notes;

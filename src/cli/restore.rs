@@ -22,9 +22,9 @@ use crate::{
 };
 
 const LOGOS: [(&str, &[u8]); 3] = [
-    ("logo-svg.svg", include_bytes!("../../kernelspec/logo-svg.svg")),
-    ("logo-32x32.png", include_bytes!("../../kernelspec/logo-32x32.png")),
-    ("logo-64x64.png", include_bytes!("../../kernelspec/logo-64x64.png")),
+    ("logo-svg.svg", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-svg.svg")),
+    ("logo-32x32.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../../kernelspec/data/share/jupyter/kernels/python3-nbpack/logo-64x64.png")),
 ];
 
 /// Bring a bundle back to life on this machine: its layers, its notebook, its kernel
@@ -152,10 +152,15 @@ fn register(args: &Args, found: &Restored, context: &Context) -> anyhow::Result<
     Ok(Some(dir))
 }
 
+/// What the launcher shows: "Python 3 (nbpack 0123456789ab)".
+fn title(found: &Restored) -> String {
+    super::install::titled(&found.run.display_name, &format!("nbpack {}", found.manifest.short()))
+}
+
 /// `kernel.json` of the restored kernel.
 fn kernelspec(found: &Restored, program: &str) -> Value {
     let run = &found.run;
-    let display_name = format!("{} (nbpack {})", run.display_name, found.manifest.short());
+    let display_name = title(found);
     json!({
         "argv": [program, "kernel", "-f", "{connection_file}", "--restored", found.name],
         "display_name": display_name,
@@ -191,7 +196,7 @@ fn report(args: &Args, found: &Restored, kernelspec: Option<&Path>, context: &Co
         writeln!(out, "notebook {}", path.display())?;
     }
     if let Some(dir) = kernelspec {
-        let title = format!("{} (nbpack {})", found.run.display_name, found.manifest.short());
+        let title = title(found);
         writeln!(out, "kernel \"{title}\" in {}", dir.display())?;
     }
     if context.quiet {
@@ -218,7 +223,7 @@ mod tests {
         let json = include_str!("../../tests/fixtures/restored.json");
         let found: Restored = serde_json::from_str(json).unwrap();
         let spec = kernelspec(&found, "/bin/nbpack");
-        assert_eq!(spec["display_name"], "Python 3 (ipykernel) (nbpack 000000000000)");
+        assert_eq!(spec["display_name"], "Python 3 (nbpack 000000000000)");
         assert_eq!(spec["argv"], json!(["/bin/nbpack", "kernel", "-f", "{connection_file}", "--restored", "analysis"]));
         assert_eq!(spec["metadata"]["debugger"], true);
     }

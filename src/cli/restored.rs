@@ -10,7 +10,7 @@ use std::{
 
 use super::{Context, failure::Failure, progress};
 use crate::{
-    bundle,
+    bundle::{self, config::RunConfig},
     container::{
         engine::{self, Engine},
         forward::Forwarder,
@@ -121,10 +121,15 @@ fn damaged_hint(name: &str) -> String {
 
 /// Says before anything runs what of the recorded machine this one does not have.
 pub(super) fn say_machine(restored: &Restored, context: &Context) {
+    say_machine_of(&restored.run, context);
+}
+
+/// The same for the image that this process runs in.
+pub(super) fn say_machine_of(run: &RunConfig, context: &Context) {
     if context.quiet {
         return;
     }
-    let missing = missing_cpu_features(restored);
+    let missing = missing_cpu_features(run);
     if !missing.is_empty() {
         let list = missing.join(" ");
         // Nobody can be told when stderr is closed.
@@ -137,8 +142,8 @@ pub(super) fn say_machine(restored: &Restored, context: &Context) {
 const NUMERIC_FEATURES: [&str; 9] =
     ["avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl", "sse4_2"];
 
-fn missing_cpu_features(restored: &Restored) -> Vec<&'static str> {
-    let recorded = restored.run.machine.get("cpu.flags").map(words).unwrap_or_default();
+fn missing_cpu_features(run: &RunConfig) -> Vec<&'static str> {
+    let recorded = run.machine.get("cpu.flags").map(words).unwrap_or_default();
     let Ok(text) = files::read_bounded(Path::new("/proc/cpuinfo"), 16 << 20) else { return Vec::new() };
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();

@@ -51,6 +51,11 @@ pub(super) struct GivenArgs {
 }
 
 impl GivenArgs {
+    /// Volumes and nothing else.
+    pub(super) fn of_volumes(volumes: Vec<String>) -> Self {
+        Self { volumes, ..Self::default() }
+    }
+
     /// Checked, with paths of this machine made absolute.
     pub(super) fn resolve(&self, context: &Context) -> anyhow::Result<Given> {
         let mut given = Given { network: self.network, cwd: self.workdir.clone(), ..Given::default() };

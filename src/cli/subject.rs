@@ -81,6 +81,11 @@ pub(super) fn of_restored(store: &Store, restored: &Restored) -> anyhow::Result<
     session_layer(&restored.name, &store.layer_path(layer).join("root"))
 }
 
+/// The recording of the image that this process runs in.
+pub(super) fn of_image(name: &str) -> anyhow::Result<Subject> {
+    session_layer(name, Path::new("/"))
+}
+
 /// Reads the session layer that lies unpacked below `root`.
 fn session_layer(name: &str, root: &Path) -> anyhow::Result<Subject> {
     #[derive(serde::Deserialize)]

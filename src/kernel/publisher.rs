@@ -28,7 +28,13 @@ const STOPPED_BYTES: u64 = 64 << 20;
 const READING_BYTES: u64 = 256 << 20;
 /// A client that took nothing for so long has stopped reading. (libzmq reads on only when half of the 1,000 messages
 /// it holds were taken.)
-const STOPPED_AFTER: Duration = Duration::from_millis(500);
+///
+/// Not shorter: on a busy machine a client that wants to read may have to wait for its turn.
+const STOPPED_AFTER: Duration = Duration::from_secs(3);
+/// Messages of up to so many bytes (`status`, `execute_input`, `error` …) may use [`RESERVE`] beyond the bound.
+const SMALL: u64 = 16 << 10;
+/// See [`SMALL`].
+const RESERVE: u64 = 16 << 20;
 
 /// One thing to be written to a client.
 enum Outgoing {
@@ -259,18 +265,32 @@ impl Client {
         }
         let bound = if self.progress.1.elapsed() < STOPPED_AFTER { READING_BYTES } else { STOPPED_BYTES };
         if self.waiting > bound {
-            // The newest go, so that what is left comes in order. A client that reads loses this message alone.
-            while self.waiting > bound && bound == STOPPED_BYTES {
-                if let Some(Outgoing::Message(last)) = self.queue.pop_back() {
-                    self.waiting -= size(&last);
-                    self.lose();
-                }
+            if bound == STOPPED_BYTES {
+                self.trim(bound);
             }
-            return self.lose();
+            // A frontend that misses `idle` waits for ever: what is small goes last.
+            if size(message) > SMALL || self.waiting > bound + RESERVE {
+                return self.lose();
+            }
         }
         self.waiting += size(message);
         self.queue.push_back(Outgoing::Message(message.clone()));
         self.more.notify_one();
+    }
+
+    /// Loses large messages, the newest first, until no more than `bound` bytes wait.
+    fn trim(&mut self, bound: u64) {
+        let mut index = self.queue.len();
+        while self.waiting > bound && index > 0 {
+            index -= 1;
+            if let Some(Outgoing::Message(message)) = self.queue.get(index)
+                && size(message) > SMALL
+            {
+                self.waiting -= size(message);
+                self.queue.remove(index);
+                self.lose();
+            }
+        }
     }
 
     fn lose(&mut self) {

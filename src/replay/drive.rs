@@ -52,12 +52,19 @@ pub(super) struct Driven {
 /// Where the ids of widgets in the replay are looked up: (`msg_id` of a request, its outputs so far).
 pub(super) type OutputsOf<'a> = dyn Fn(&str) -> Vec<Output> + 'a;
 
+/// How to drive.
+pub(super) struct How<'a> {
+    /// Send nothing more after an execution that ended in an error.
+    pub(super) stop_at_error: bool,
+    pub(super) outputs_of: &'a OutputsOf<'a>,
+}
+
 /// Sends all steps; the kernel is asked to end at the end.
 pub(super) async fn drive(
     front: &Connection,
     recording: &Recording,
     steps: &[Step<'_>],
-    outputs_of: &OutputsOf<'_>,
+    how: &How<'_>,
     ask: &mut Ask<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Driven, ClientError> {
@@ -104,7 +111,11 @@ pub(super) async fn drive(
             }
             Ok(outcome) => {
                 if !recording.comms.is_empty() {
-                    learn_ids(recording, request.id, &outputs_of(&outcome.msg_id), &mut comm_ids);
+                    learn_ids(recording, request.id, &(how.outputs_of)(&outcome.msg_id), &mut comm_ids);
+                }
+                let ok = outcome.reply.as_ref().and_then(|reply| reply.get("status")).is_some_and(|s| s == "ok");
+                if how.stop_at_error && !ok {
+                    break;
                 }
             }
             Err(ClientError::Ended) => {

@@ -20,17 +20,35 @@ pub struct NotANotebook {
 /// Reads the text of an `.ipynb` file. Cells that were not executed are left out.
 pub fn recording_of(path: &Path, text: &str) -> Result<Recording, NotANotebook> {
     let json: Value = serde_json::from_str(text).map_err(|_| NotANotebook { missing: "no JSON" })?;
+    read(path, &json, |count, outputs| count.is_some() || !outputs.is_empty())
+}
+
+/// The same with every code cell that holds something, executed or not.
+pub(super) fn recording_of_all(path: &Path, notebook: &Value) -> Result<Recording, NotANotebook> {
+    read(path, notebook, |_, _| true)
+}
+
+/// Whether a cell is a code cell.
+pub(super) fn is_code(cell: &Value) -> bool {
+    cell.get("cell_type").and_then(Value::as_str) == Some("code")
+}
+
+/// Whether a cell holds more than space.
+pub(super) fn has_code(cell: &Value) -> bool {
+    !joined(cell.get("source")).trim().is_empty()
+}
+
+fn read(path: &Path, json: &Value, keep: fn(Option<i64>, &[Output]) -> bool) -> Result<Recording, NotANotebook> {
     let cells = json.get("cells").and_then(Value::as_array).ok_or(NotANotebook { missing: "no `cells`" })?;
     let mut executions = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.get("cell_type").and_then(Value::as_str) == Some("code")) {
+    for cell in cells.iter().filter(|cell| is_code(cell) && has_code(cell)) {
         let outputs: Vec<Output> =
             cell.get("outputs").and_then(Value::as_array).into_iter().flatten().filter_map(output).collect();
         let count = cell.get("execution_count").and_then(Value::as_i64);
-        let code = joined(cell.get("source"));
-        if count.is_none() && outputs.is_empty() || code.trim().is_empty() {
-            continue;
+        if keep(count, &outputs) {
+            let id = executions.len() as i64 + 1;
+            executions.push(execution(id, cell, joined(cell.get("source")), count, outputs));
         }
-        executions.push(execution(executions.len() as i64 + 1, cell, code, count, outputs));
     }
     let times: Vec<Nanos> = executions.iter().map(|execution| execution.sent).filter(|at| *at > 0).collect();
     let spec = |name: &str| {

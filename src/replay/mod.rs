@@ -2,6 +2,7 @@
 //! looks for causes. Judging is pure: two recordings in, verdicts out. It prints nothing.
 
 mod align;
+pub mod batch;
 pub mod cause;
 mod clock;
 pub mod compare;
@@ -30,6 +31,6 @@ pub use drive::{Ask, Progress};
 pub use judge::{is_judged, judge};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
-pub use run::{Options, Replay, RunError, run};
+pub use run::{Options, Place, Replay, RunError, run};
 pub(crate) use text::on_screen;
 pub use verdict::{Judged, Verdict, Verdicts};

@@ -1,6 +1,7 @@
 //! Runs a recorded session once more in its restored container, recorded by the same recorder.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,10 +11,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    drive::{Ask, Driven, Progress, drive},
+    drive::{Ask, Driven, How, Progress, drive},
     plan::plan,
 };
 use crate::{
+    bundle::config::RunConfig,
     capture, event,
     files::{self, FileError},
     jupyter::{
@@ -25,7 +27,7 @@ use crate::{
         ProxyError, SignalMode,
         client::{Client, ClientError},
     },
-    record::{self, Limits, SessionSeed},
+    record::{self, Limits, SessionSeed, kernel::Contain},
     restore::{self, RestoreError, SpecOptions, model::Restored},
     session::{
         self, DbError,
@@ -42,9 +44,41 @@ const FINISH: Duration = Duration::from_secs(60);
 /// What a kernel said last may still be on its way when it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Where the kernel of a replay runs.
+#[derive(Debug)]
+pub enum Place<'a> {
+    /// In a container of a restored bundle.
+    Container {
+        /// The bundle.
+        restored: &'a Restored,
+        /// What a person gives to it or changes.
+        given: SpecOptions,
+    },
+    /// Where this process runs: in the image itself, which an engine started.
+    Here {
+        /// How the image is run.
+        run: &'a RunConfig,
+        /// The kernel's whole environment.
+        env: Vec<(OsString, OsString)>,
+        /// Its working directory.
+        cwd: PathBuf,
+    },
+}
+
+impl Place<'_> {
+    fn run_config(&self) -> &RunConfig {
+        match self {
+            Self::Container { restored, .. } => &restored.run,
+            Self::Here { run, .. } => run,
+        }
+    }
+}
+
 /// How to replay.
 #[derive(Debug)]
 pub struct Options<'a> {
+    /// Send nothing more after an execution that ended in an error.
+    pub stop_at_error: bool,
     /// For each execution, instead of ten times what it took in the recording (at least a minute).
     pub timeout: Option<Duration>,
     /// This program, for the container and the capture.
@@ -113,12 +147,12 @@ pub enum RunError {
     Stuck,
 }
 
-/// Replays `recording` in the container of `restored`, without network, and gives the replay as a recording.
+/// Replays `recording` at `place` and gives the replay as a recording.
 ///
 /// Blocks until the kernel has ended. What could not be sent is in the notes; an error means that there is nothing to
 /// judge.
 pub fn run(
-    restored: &Restored,
+    place: &Place<'_>,
     recording: &Recording,
     options: &Options<'_>,
     ask: &mut Ask<'_>,
@@ -133,7 +167,7 @@ pub fn run(
     let inner_dir = sockets.path().join("k");
     files::create_private_dir(&inner_dir)?;
     let told = Told::default();
-    let setup = setup(restored, options, &store, front.clone(), inner_dir, &told)?;
+    let setup = setup(place, options, &store, front.clone(), inner_dir, &told)?;
     let (sender, ended) = oneshot::channel();
     // Not waited for without a limit: its end is told over the channel.
     std::thread::spawn(move || drop(sender.send(record::kernel::run(setup))));
@@ -142,7 +176,8 @@ pub fn run(
     let steps = plan(recording, options.timeout);
     let driven = runtime.block_on(async {
         listening(&front).await;
-        let driving = drive(&front, recording, &steps, &outputs_of, ask, progress);
+        let how = How { stop_at_error: options.stop_at_error, outputs_of: &outputs_of };
+        let driving = drive(&front, recording, &steps, &how, ask, progress);
         tokio::select! {
             driven = beside(ended, driving) => driven,
             _ = tokio::signal::ctrl_c() => {
@@ -230,17 +265,60 @@ impl Told {
     }
 }
 
-/// What the recorder needs to run the restored kernel: the recorded conditions, no network.
+/// How the kernel is started.
+struct Start {
+    argv: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    cwd: PathBuf,
+    inner_dir_inside: PathBuf,
+    signal_mode: SignalMode,
+    contain: Option<Contain>,
+}
+
+fn start(place: &Place<'_>, options: &Options<'_>, inner_dir: &Path) -> Result<Start, RunError> {
+    match place {
+        Place::Container { restored, given } => {
+            let kernel = restore::kernel_setup(restored, options.store, given.clone())?;
+            let (inner, program) = (inner_dir.to_owned(), options.program.to_owned());
+            Ok(Start {
+                argv: kernel.argv.clone(),
+                env: kernel.env.clone(),
+                cwd: kernel.cwd.clone(),
+                inner_dir_inside: kernel.inner_dir_inside.clone(),
+                signal_mode: SignalMode::Container,
+                contain: Some(Box::new(move |launch| {
+                    let (launch, guard) = kernel.contain(launch, &inner, &program).map_err(io::Error::other)?;
+                    Ok((launch, Box::new(guard)))
+                })),
+            })
+        }
+        Place::Here { run, env, cwd } => Ok(Start {
+            argv: run.argv.iter().map(OsString::from).collect(),
+            env: env.clone(),
+            cwd: cwd.clone(),
+            inner_dir_inside: inner_dir.to_owned(),
+            signal_mode: SignalMode::Host,
+            contain: None,
+        }),
+    }
+}
+
+/// What the recorder needs to run the restored kernel under the recorded conditions.
 fn setup(
-    restored: &Restored,
+    place: &Place<'_>,
     options: &Options<'_>,
     store: &Store,
     front: Connection,
     inner_dir: PathBuf,
     told: &Told,
 ) -> Result<record::kernel::Setup, RunError> {
-    let kernel = restore::kernel_setup(restored, options.store, SpecOptions::default())?;
-    let run = &restored.run;
+    let start = start(place, options, &inner_dir)?;
+    let run = place.run_config();
+    let (parent, foreign_root) = match place {
+        Place::Container { restored, .. } => (Some(restored.manifest), true),
+        // The image does not know its own name.
+        Place::Here { .. } => (None, false),
+    };
     let seed = SessionSeed {
         started: event::now(),
         kernel: run.kernel.clone(),
@@ -249,7 +327,7 @@ fn setup(
         argv: run.argv.clone(),
         interrupt_mode: run.interrupt_mode.clone(),
         kernel_env: std::collections::BTreeMap::new(),
-        cwd: run.cwd.clone(),
+        cwd: start.cwd.clone(),
         notebook: run.notebook.clone(),
         notebook_source: None,
         user: run.user.clone(),
@@ -257,32 +335,27 @@ fn setup(
         gid: run.gid,
         home: run.home.clone(),
         host: run.host.clone(),
-        parent: Some(restored.manifest),
-        environment: kernel.env.iter().cloned().collect(),
+        parent,
+        environment: start.env.iter().cloned().collect(),
         facts: record::facts::collect(None),
         own_dirs: vec![options.store.root().to_owned(), store.root().to_owned()],
-        foreign_root: true,
+        foreign_root,
         limits: Limits::default(),
     };
     let (session, warning) = (told.clone(), told.clone());
-    let program = options.program.to_owned();
-    let (inner, around) = (inner_dir.clone(), program.clone());
     Ok(record::kernel::Setup {
         store: Some(store.clone()),
         front,
         seed,
-        argv: kernel.argv.clone(),
-        env: kernel.env.clone(),
-        cwd: kernel.cwd.clone(),
+        argv: start.argv,
+        env: start.env,
+        cwd: start.cwd,
         inner_dir,
-        inner_dir_inside: kernel.inner_dir_inside.clone(),
-        signal_mode: SignalMode::Container,
+        inner_dir_inside: start.inner_dir_inside,
+        signal_mode: start.signal_mode,
         interrupt_mode: if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal },
-        capture: capture::Options::new(program),
-        contain: Some(Box::new(move |launch| {
-            let (launch, guard) = kernel.contain(launch, &inner, &around).map_err(io::Error::other)?;
-            Ok((launch, Box::new(guard)))
-        })),
+        capture: capture::Options::new(options.program.to_owned()),
+        contain: start.contain,
         on_session: Box::new(move |id| session.lock().session = Some(id.clone())),
         warn: Box::new(move |text| warning.lock().warning = Some(text.to_owned())),
     })

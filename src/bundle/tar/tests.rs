@@ -77,7 +77,7 @@ fn pax(records: &[u8], next: &[u8]) -> Vec<u8> {
 
 fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
-    let length = (rest..).find(|length| *length == rest + length.to_string().len()).unwrap();
+    let length = (rest..rest + 8).find(|length| *length == rest + length.to_string().len()).unwrap();
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
@@ -270,11 +270,11 @@ fn component() -> impl Strategy<Value = Vec<u8>> {
         "[a-z]{90,120}".prop_map(String::into_bytes),
         "\\PC{1,20}".prop_map(|text| text.replace(['/', '\0'], "_").into_bytes()),
         proptest::collection::vec(1_u8.., 1..10).prop_map(|mut bytes| {
-            bytes.iter_mut().for_each(|byte| {
+            for byte in &mut bytes {
                 if *byte == b'/' {
-                    *byte = b'_'
+                    *byte = b'_';
                 }
-            });
+            }
             bytes
         }),
     ]

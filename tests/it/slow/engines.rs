@@ -23,7 +23,7 @@ impl Docker {
             mount --rbind "$1" "$1"; mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount --rbind /sys "$1/sys"
             mount -t tmpfs tmpfs "$1/run"; mount --bind "$2" "$1/share"
             cd "$1"; pivot_root . .old; cd /; umount -l /.old"#;
-        let here = r#"mkdir -p /share 2>/dev/null || true; mount -t tmpfs tmpfs /run"#;
+        let here = r"mkdir -p /share 2>/dev/null || true; mount -t tmpfs tmpfs /run";
         let daemon = "exec dockerd --iptables=false --ip6tables=false --bridge=none --data-root \"$3/data\" \
                       --exec-root /run/docker-exec --pidfile /run/docker.pid -H \"unix://$3/docker.sock\"";
         let (script, inside) = match root {

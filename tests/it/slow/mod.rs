@@ -3,6 +3,8 @@
 mod browser;
 mod colleague;
 mod engines;
+mod frontends;
 mod inventory;
+mod kernels;
 mod kills;
 mod replay;

@@ -6,14 +6,14 @@ use std::{
 };
 
 /// The built program.
-pub fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_nbpack"))
 }
 
 /// The Python of the test environment: `$NBPACK_TEST_PYTHON`, prepared by README's test command.
 ///
 /// Without it a test prints `SKIPPED: …` and CI fails.
-pub fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests read their one variable here")]
     let python = std::env::var("NBPACK_TEST_PYTHON").ok().map(PathBuf::from).filter(|path| path.exists());
     if python.is_none() {
@@ -23,19 +23,19 @@ pub fn python() -> Option<PathBuf> {
 }
 
 /// Says that a test did not run. `NBPACK_TEST_NO_SKIP` turns it into a failure.
-pub fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
     assert!(std::env::var_os("NBPACK_TEST_NO_SKIP").is_none(), "skipped where nothing may be: {why}");
 }
 
 /// A directory with a home, a data home and a runtime directory of its own, removed at the end.
-pub struct TestEnv {
+pub(crate) struct TestEnv {
     dir: tempfile::TempDir,
 }
 
 impl TestEnv {
     /// A fresh one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("nbp").tempdir_in("/tmp").unwrap();
         for name in ["home", "data", "run", "work"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
@@ -44,17 +44,17 @@ impl TestEnv {
     }
 
     /// The directory itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Where notebooks and data of the test lie.
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.dir.path().join("work")
     }
 
     /// A command with a cleared environment and the private directories.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -68,17 +68,17 @@ impl TestEnv {
     }
 
     /// Runs the program under test to its end.
-    pub fn nbpack(&self, args: &[&str]) -> Output {
+    pub(crate) fn nbpack(&self, args: &[&str]) -> Output {
         self.command(program()).args(args).output().unwrap()
     }
 }
 
 /// The kernelspec that `nbpack install` writes for `python3`.
-pub const KERNEL: &str = "python3-nbpack";
+pub(crate) const KERNEL: &str = "python3-nbpack";
 
 impl TestEnv {
     /// Puts the nbpack kernel into this environment's own Jupyter directory.
-    pub fn install_kernel(&self, python: &Path) {
+    pub(crate) fn install_kernel(&self, python: &Path) {
         let bin = python.parent().unwrap();
         let output = self
             .command(program())
@@ -91,10 +91,12 @@ impl TestEnv {
     }
 
     /// Runs `cells` as `work/NAME` through a real Jupyter client with the nbpack kernel; gives the notebook.
-    pub fn record(&self, python: &Path, name: &str, cells: &[&str]) -> PathBuf {
+    pub(crate) fn record(&self, python: &Path, name: &str, cells: &[&str]) -> PathBuf {
         let notebook = self.work().join(name);
         let output = self
             .command(python)
+            // A kernel of the same name that somebody installed into that environment is not meant.
+            .env("JUPYTER_PREFER_ENV_PATH", "0")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/record.py"))
             .arg(&notebook)
             .arg(KERNEL)
@@ -106,7 +108,7 @@ impl TestEnv {
     }
 
     /// Runs the program under test and expects success; gives what it printed on stdout.
-    pub fn nbpack_ok(&self, args: &[&str]) -> String {
+    pub(crate) fn nbpack_ok(&self, args: &[&str]) -> String {
         let output = self.nbpack(args);
         assert!(
             output.status.success(),
@@ -120,7 +122,7 @@ impl TestEnv {
 }
 
 /// The root of another distribution (Debian trixie with Docker), prepared by README's test command; needs root.
-pub fn other_root() -> Option<PathBuf> {
+pub(crate) fn other_root() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-roots/trixie");
     if !rustix::process::geteuid().is_root() {
         skipped("not root: another distribution's root cannot be entered");
