@@ -210,7 +210,7 @@ fn used(part: &str, local: &BTreeSet<String>, bound: &BTreeSet<String>) -> BTree
         !before.ends_with('.')
             && !KEYWORDS.contains(&found.as_str())
             && !bound.contains(found.as_str())
-            && !(local.contains(found.as_str()) && bracket_depth(before) > 0)
+            && (!local.contains(found.as_str()) || bracket_depth(before) == 0)
     });
     taken.map(|found| found.as_str().to_owned()).collect()
 }
