@@ -106,6 +106,11 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
         if let Some(execution) = recorded.executions.iter().find(|e| e.id == judged.recorded) {
             causes.extend(sources(recorded, execution, judged));
         }
+        if judged.verdict == Verdict::NotRun {
+            // Nothing came out that a library or a variable could have changed.
+            judged.causes = causes;
+            continue;
+        }
         if !causes.iter().any(|cause| matches!(cause, Cause::Data { .. } | Cause::Downstream { .. } | Cause::Code)) {
             causes.splice(0..0, everywhere.iter().take(MOST).cloned());
         }

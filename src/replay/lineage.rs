@@ -60,6 +60,12 @@ static MUTATES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^[ \t]*([A-Za-z_]\w*)(?:\.\w+|\[[^\]\n]*\])+ *\(").ok());
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
 
+/// What a statement at the cell's own level binds anew, whatever it was before: `a, b = …`.
+static TARGETS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^([A-Za-z_]\w*(?: *, *[A-Za-z_]\w*)*) *=[^=]").ok());
+static COMPREHENSION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\s(?:async +)?for\s+(\(?[\w, ]+\)?)\s+in\b").ok());
+
 const KEYWORDS: &[&str] = &[
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
     "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
@@ -147,14 +153,66 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
     defines.extend(imported.iter().cloned());
     defines.retain(|name| !KEYWORDS.contains(&name.as_str()) && !name.is_empty());
-    let mut uses = BTreeSet::new();
-    for found in NAME.as_ref().into_iter().flat_map(|regex| regex.find_iter(&code)) {
-        let attribute = code.get(..found.start()).is_some_and(|before| before.ends_with('.'));
-        if !attribute && !KEYWORDS.contains(&found.as_str()) {
-            uses.insert(found.as_str().to_owned());
-        }
+    let local = comprehended(&code);
+    let (mut uses, mut bound) = (BTreeSet::new(), BTreeSet::new());
+    for statement in statements(&code) {
+        let targets = TARGETS.as_ref().and_then(|regex| regex.captures(statement)?.get(1));
+        let names = targets.map_or("", |targets| targets.as_str());
+        // The right side is read before the left one is bound.
+        uses.extend(used(statement.get(names.len()..).unwrap_or_default(), &local, &bound));
+        bound.extend(names.split(',').map(|name| name.trim().to_owned()));
     }
     (defines, uses)
+}
+
+/// The logical lines: a line with open brackets goes on in the next one.
+fn statements(code: &str) -> Vec<&str> {
+    let (mut found, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, c) in code.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '\n' if depth == 0 => {
+                found.extend(code.get(start..at));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.extend(code.get(start..));
+    found
+}
+
+/// Names that a comprehension binds (`[p.name for p in files]`): they live in its brackets only.
+fn comprehended(code: &str) -> BTreeSet<String> {
+    let found = COMPREHENSION.as_ref().into_iter().flat_map(|regex| regex.captures_iter(code));
+    let targets = found.filter(|found| {
+        let before = found.get(0).and_then(|found| code.get(..=found.start())).unwrap_or_default();
+        bracket_depth(before) > 0
+    });
+    let targets = targets.filter_map(|found| Some(found.get(1)?.as_str().trim_matches(['(', ')'])));
+    targets.flat_map(|targets| targets.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+fn bracket_depth(code: &str) -> usize {
+    code.chars().fold(0, |depth: usize, c| match c {
+        '(' | '[' | '{' => depth + 1,
+        ')' | ']' | '}' => depth.saturating_sub(1),
+        _ => depth,
+    })
+}
+
+/// The names that a part of a statement takes from before: neither bound above nor, in brackets, by a comprehension.
+fn used(part: &str, local: &BTreeSet<String>, bound: &BTreeSet<String>) -> BTreeSet<String> {
+    let found = NAME.as_ref().into_iter().flat_map(|regex| regex.find_iter(part));
+    let taken = found.filter(|found| {
+        let before = part.get(..found.start()).unwrap_or_default();
+        !before.ends_with('.')
+            && !KEYWORDS.contains(&found.as_str())
+            && !bound.contains(found.as_str())
+            && (!local.contains(found.as_str()) || bracket_depth(before) == 0)
+    });
+    taken.map(|found| found.as_str().to_owned()).collect()
 }
 
 /// What the kernel itself reads and writes in every execution: its history, caches, pseudo-files.
@@ -273,8 +331,16 @@ mod tests {
             defines,
             set(&["np", "os", "k", "b", "c", "x", "y", "df", "items", "i", "j", "total", "fh", "g", "s"])
         );
-        assert!(uses.is_superset(&set(&["f", "x", "z", "pairs", "p"])));
-        assert!(!uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
+        assert!(uses.is_superset(&set(&["f", "z", "pairs", "p"])));
+        assert!(!uses.contains("x") && !uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
+    }
+
+    #[test]
+    fn names_of_a_comprehension_and_names_bound_anew_are_not_taken_from_before() {
+        let (_, uses) = names("df = load(path)\ndf.head()\nsorted(p.name for p in files)\n{k: v\n for k, v in old}");
+        assert_eq!(uses, set(&["load", "path", "sorted", "files", "old"]));
+        let (_, uses) = names("df = df.dropna()\ntotal += n\nif flag:\n    x = 1\nprint(x, p)");
+        assert_eq!(uses, set(&["df", "total", "n", "flag", "x", "p"]), "perhaps bound, perhaps not");
     }
 
     #[test]
