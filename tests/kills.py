@@ -6,6 +6,7 @@ Who dies changes from round to round: proxy, kernel, or the whole tree; the mome
 Afterwards no process of the tree may be left.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -61,7 +62,9 @@ for number in range(rounds):
     tree = children(manager.provisioner.process.pid)
     victims = [tree[:1], tree[-1:], tree][number % 3]
     for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+        # A child may have gone with its parent, which was killed just before.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     client.stop_channels()
     deadline = time.monotonic() + 15
     while any(map(alive, tree)) and time.monotonic() < deadline:

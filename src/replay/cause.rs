@@ -132,7 +132,8 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
 fn is_left_behind(cause: &Cause, recorded: &Recording) -> bool {
     let Cause::Environment { name, replayed: None, .. } = cause else { return false };
     let steers = ["PYTHON", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "LC_", "R_"];
-    let named = |execution: &Execution| memchr::memmem::find(execution.code.as_bytes(), name.as_bytes()).is_some();
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let named = |execution: &Execution| execution.code.split(|c| !word(c)).any(|found| found == name);
     !matches!(name.as_str(), "TZ" | "LANG" | "PATH" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
         && !steers.iter().any(|prefix| name.starts_with(prefix))
         && !recorded.executions.iter().any(named)
