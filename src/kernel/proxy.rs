@@ -294,11 +294,7 @@ fn knows_ipc(argv: &[OsString], dir: &Path) -> bool {
         let arg = arg.to_string_lossy();
         arg.rsplit('/').next() == Some("java") || arg.ends_with(".jar")
     });
-<<<<<<< HEAD
-    !(java || xeus && endpoint > 31)
-=======
     !java && (!xeus || endpoint <= 31)
->>>>>>> part-K
 }
 
 fn use_free_ports(connection: &mut Connection) -> io::Result<()> {
