@@ -258,6 +258,10 @@ fn make_exact(prefix: &Path, canonical: &Path) -> Result<(), Failed> {
     if !fs::symlink_metadata(prefix).is_ok_and(|metadata| metadata.is_symlink()) {
         return Ok(());
     }
+    // An environment of which nothing was needed has a link and no content.
+    if !canonical.exists() {
+        return Ok(());
+    }
     let what = || format!("make `{}` a directory", prefix.display());
     let tree = detached(canonical)?;
     fs::remove_file(prefix).map_err(Failed::at(Step::Files, what()))?;
