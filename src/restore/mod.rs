@@ -1,6 +1,6 @@
 //! How a bundle becomes a kernel on this machine.
 //!
-//! [`ensure`] proves and unpacks what the store does not have yet; [`resolve`] finds a restored bundle by the name or
+//! [`ensure()`] proves and unpacks what the store does not have yet; [`resolve`] finds a restored bundle by the name or
 //! file that a person gives; [`spec`] and [`KernelSetup`] say how to run something in it. Nothing is written outside
 //! the store.
 

@@ -1,7 +1,7 @@
 //! Finds what must not leave: keys, tokens and passwords in everything that a bundle would hold.
 //!
 //! Text is searched as it is and decoded (terminal colours removed, JSON, URL and HTML escapes undone, base64 opened),
-//! with named rules first and guarded guesses after. A finding carries the secret only for [`redact`]; it is in no
+//! with named rules first and guarded guesses after. A finding carries the secret only for [`redact()`]; it is in no
 //! `Debug`, no message, no serialised form.
 
 mod decode;
@@ -45,7 +45,7 @@ impl Finding {
         Self { rule, place: place.to_owned(), masked, raw: raw.to_owned(), plain: plain.to_owned() }
     }
 
-    /// It lies in a file, which [`redact`] does not reach.
+    /// It lies in a file, which [`redact()`] does not reach.
     pub fn is_in_file(&self) -> bool {
         self.place.starts_with("file:")
     }

@@ -81,7 +81,7 @@ pub fn redact(recording: &mut Recording, findings: &[Finding]) -> Redaction {
 }
 
 /// Replaces found values in the notebook, configuration, code and text data of an inventory: their entries hold the
-/// changed text from then on. Files longer than what [`super::scan`] reads keep their finding.
+/// changed text from then on. Files longer than what [`super::scan()`] reads keep their finding.
 pub fn redact_files(inventory: &mut Inventory, store: &Store, findings: &[Finding]) -> Redaction {
     let mut redactor = Redactor::new(findings);
     for entry in inventory.entries.values_mut() {

@@ -18,7 +18,7 @@ pub const LARGEST_INLINE: usize = 64 << 10;
 
 /// Writes the recording to a new database at `to`; gives the large outputs, each once, by digest.
 ///
-/// Who packs it puts each of them into `blobs/<64 hex digits>` beside the database, where [`super::read`] looks.
+/// Who packs it puts each of them into `blobs/<64 hex digits>` beside the database, where [`super::read()`] looks.
 /// What only means something on this machine is made neutral: device and inode numbers and ctimes are 0, processes
 /// are numbered from 1 in the order of their start.
 pub fn export(recording: &Recording, to: &Path) -> Result<Vec<(Digest, Vec<u8>)>, DbError> {
