@@ -165,6 +165,10 @@ pub(super) fn read_number(tid: u32, address: u64, size: usize) -> Option<u64> {
 /// Makes `path` absolute as the caller sees it: relative ones begin at its working directory or at descriptor `dir`.
 pub(super) fn make_absolute(tid: u32, thread: &Thread, dir: i32, path: &mut Vec<u8>) -> io::Result<()> {
     if path.first() == Some(&b'/') {
+        // Now, while the caller waits: it may be gone when its event is looked at.
+        if let Some(file) = behind_descriptor(tid, path) {
+            *path = thread.root.as_deref().and_then(|root| file.strip_prefix(root)).unwrap_or(&file).to_vec();
+        }
         return Ok(());
     }
     let mut base = if dir == libc::AT_FDCWD {
@@ -183,6 +187,14 @@ pub(super) fn make_absolute(tid: u32, thread: &Thread, dir: i32, path: &mut Vec<
     }
     *path = base;
     Ok(())
+}
+
+/// The file behind `/proc/self/fd/N` or `/dev/fd/N`, where it is one with a name.
+fn behind_descriptor(tid: u32, path: &[u8]) -> Option<Vec<u8>> {
+    let prefixes = [&b"/proc/self/fd/"[..], b"/proc/thread-self/fd/", b"/dev/fd/"];
+    let number = prefixes.iter().find_map(|prefix| path.strip_prefix(*prefix))?;
+    let number = std::str::from_utf8(number).ok()?.parse::<u32>().ok()?;
+    link(&format!("/proc/{tid}/fd/{number}")).ok().filter(|file| file.first() == Some(&b'/'))
 }
 
 #[cfg(test)]
