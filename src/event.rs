@@ -183,13 +183,13 @@ pub enum Event {
     Process(ProcessStart),
     /// Something is missing.
     Gap(Gap),
-    /// How much the capture sees: `full`, `python-only`, `none`.
+    /// How much the capture sees: `full` or `none`.
     Coverage {
         /// When this began to hold.
         at: Nanos,
         /// The word.
         coverage: String,
-        /// The mechanism: `notify`, `ptrace`, `audit`, `none`.
+        /// The mechanism: `notify` or `none`.
         mechanism: String,
     },
     /// A fact about the machine or the session, by name (see `record::facts`).

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEXT")]
     display_name: Option<String>,
     /// How file accesses are watched
-    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "ptrace", "audit", "none"])]
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "none"])]
     capture: Option<String>,
     /// Print what was done as JSON
     #[arg(long)]

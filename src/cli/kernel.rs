@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "wrap")]
     restored: Option<String>,
     /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
-    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "ptrace", "audit", "none"])]
+    #[arg(long, value_name = "MODE")]
     capture: Option<String>,
     /// Handed to the kernel
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]

@@ -56,7 +56,7 @@ pub struct SessionInfo {
     pub host: String,
     /// The recorder's version.
     pub nbpack_version: String,
-    /// `full`, `full-with-gaps: …`, `python-only`, `none`.
+    /// `full`, `full-with-gaps: …`, `none`.
     pub coverage: String,
     /// The kernel's wait status.
     pub exit_status: Option<i32>,
