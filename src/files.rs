@@ -168,9 +168,33 @@ pub fn display_bytes(path: &[u8]) -> impl fmt::Display + '_ {
     Escaped(path)
 }
 
+/// The source that a file of bytecode was compiled from, by its place (PEP 3147): `d/x.py` for
+/// `d/__pycache__/x.cpython-311.pyc`. Python opens the bytecode alone where it is valid; the source it only looks at.
+pub fn source_of_bytecode(path: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = path.rsplitn(3, |&byte| byte == b'/');
+    let (name, cache, dir) = (parts.next()?, parts.next()?, parts.next()?);
+    let stem = compiled_stem(name)?;
+    (cache == b"__pycache__").then(|| [dir, b"/", stem, b".py"].concat())
+}
+
+/// `x` of `x.cpython-311.pyc` and `x.cpython-311.opt-1.pyc`.
+pub fn compiled_stem(name: &[u8]) -> Option<&[u8]> {
+    let rest = name.strip_suffix(b".pyc")?;
+    let at = memchr::memmem::rfind(rest, b".cpython-").or_else(|| memchr::memmem::rfind(rest, b".pypy"))?;
+    rest.get(..at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytecode_names_its_source_by_its_place() {
+        assert_eq!(source_of_bytecode(b"/a/__pycache__/x.cpython-311.pyc").as_deref(), Some(&b"/a/x.py"[..]));
+        assert_eq!(source_of_bytecode(b"/a/__pycache__/x.y.cpython-311.opt-1.pyc").as_deref(), Some(&b"/a/x.y.py"[..]));
+        assert_eq!(source_of_bytecode(b"/a/x.cpython-311.pyc"), None);
+        assert_eq!(source_of_bytecode(b"/a/__pycache__/x.py"), None);
+    }
 
     #[test]
     fn a_failed_publish_leaves_the_old_content_and_no_temporary() {

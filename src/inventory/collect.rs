@@ -400,7 +400,7 @@ pub(crate) fn add_compiled(
     let Ok(listing) = fs::read_dir(paths::as_path(&cache)) else { return };
     for entry in listing.filter_map(Result::ok) {
         let name = entry.file_name().into_vec();
-        let Some(stem) = compiled_stem(&name).filter(|_| builder.keeps(&name)) else { continue };
+        let Some(stem) = files::compiled_stem(&name).filter(|_| builder.keeps(&name)) else { continue };
         let source_name = [stem, b".py"].concat();
         let Some(source) = sources.get(&source_name) else { continue };
         let path = paths::join(&cache, &name);
@@ -428,13 +428,6 @@ impl Builder<'_> {
     }
 }
 
-/// `x` of `x.cpython-311.pyc` and `x.cpython-311.opt-1.pyc`.
-fn compiled_stem(name: &[u8]) -> Option<&[u8]> {
-    let rest = name.strip_suffix(b".pyc")?;
-    let at = memchr::memmem::rfind(rest, b".cpython-").or_else(|| memchr::memmem::rfind(rest, b".pypy"))?;
-    rest.get(..at)
-}
-
 /// The header's flags are 0 and time and size are the source's, or it is checked by hash and not by time.
 fn is_current(path: &[u8], source: &Meta) -> bool {
     let Ok(file) = files::open(paths::as_path(path)) else { return false };
@@ -459,10 +452,10 @@ mod tests {
 
     #[test]
     fn the_source_of_bytecode_is_found_by_name() {
-        assert_eq!(compiled_stem(b"a.b.cpython-311.opt-1.pyc"), Some(&b"a.b"[..]));
-        assert_eq!(compiled_stem(b"x.cpython-312.pyc"), Some(&b"x"[..]));
-        assert_eq!(compiled_stem(b"x.py"), None);
-        assert_eq!(compiled_stem(b"x.cpython-312.pyc.1234"), None);
+        assert_eq!(files::compiled_stem(b"a.b.cpython-311.opt-1.pyc"), Some(&b"a.b"[..]));
+        assert_eq!(files::compiled_stem(b"x.cpython-312.pyc"), Some(&b"x"[..]));
+        assert_eq!(files::compiled_stem(b"x.py"), None);
+        assert_eq!(files::compiled_stem(b"x.cpython-312.pyc.1234"), None);
     }
 
     #[test]

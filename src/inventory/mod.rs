@@ -39,7 +39,11 @@ pub use run::{RunConfig, run_config};
 use system::System;
 use tree::{Node, Tag, Tree};
 
-use crate::{files::display_bytes, session::model::Recording, store::Store};
+use crate::{
+    files::{display_bytes, source_of_bytecode},
+    session::model::Recording,
+    store::Store,
+};
 
 /// Where canonical roots lie in the image.
 const CANONICAL: &str = "/opt/nbpack/env";
@@ -275,7 +279,8 @@ fn add_environments(builder: &mut Builder<'_>) -> (Vec<Environment>, Vec<Environ
         .files
         .iter()
         .filter(|file| !user::is_pseudo(&file.path))
-        .filter_map(|file| Some(builder.tree.resolve(&file.path)?.path))
+        .flat_map(|file| [Some(file.path.clone()), source_of_bytecode(&file.path)])
+        .filter_map(|path| Some(builder.tree.resolve(&path?)?.path))
         .collect();
     for environment in &environments {
         // The links on the way to the prefix, as the session wrote it.
@@ -289,8 +294,10 @@ fn add_environments(builder: &mut Builder<'_>) -> (Vec<Environment>, Vec<Environ
     (environments, roots)
 }
 
-/// Takes the package of a touched file, and marks it.
+/// Takes the package of a touched file, and marks it. No package lists bytecode: its owner is its source's.
 fn take_owner(builder: &mut Builder<'_>, system: &mut System, path: &[u8]) {
+    let source = source_of_bytecode(path).filter(|source| paths::as_path(source).is_file());
+    let path = source.as_deref().unwrap_or(path);
     let Some(found) = builder.tree.resolve(path) else { return };
     if builder.in_environment(&found.path) {
         return;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{Connection, Event, FileAccess, FileOp, Nanos, Preserved, ProcessStart},
-    files::Signature,
+    files::{Signature, source_of_bytecode},
     session::{
         DbError,
         db::Db,
@@ -353,6 +353,7 @@ impl Touched {
         if flags & libc::O_DIRECTORY != 0 {
             return self.count(db, execution, access, path, Use::List);
         }
+        self.source_of_bytecode(db, execution, access, &path)?;
         let known_regular = self.paths.get(&path).is_some_and(|state| state.regular);
         if known_regular && access.signature.is_some() {
             return self.count(db, execution, access, path, Use::Read);
@@ -370,6 +371,24 @@ impl Touched {
             }
             Err(_) => self.count(db, execution, access, path, Use::Absent),
         }
+    }
+
+    /// The source of local bytecode counts as read: a module that was compiled in an earlier session is only looked
+    /// at, and its bytecode opened. Without its source, which replaces it everywhere else, the module is lost.
+    fn source_of_bytecode(
+        &mut self,
+        db: &Db,
+        execution: Option<i64>,
+        access: &FileAccess,
+        path: &[u8],
+    ) -> Result<(), DbError> {
+        let Some(source) = source_of_bytecode(path).filter(|source| self.known.is_data(source)) else { return Ok(()) };
+        let Ok(metadata) = std::fs::metadata(as_path(&self.host(&source))) else { return Ok(()) };
+        if !metadata.is_file() {
+            return Ok(());
+        }
+        let access = FileAccess { path: source.clone(), signature: Some(Signature::of(&metadata)), ..access.clone() };
+        self.count(db, execution, &access, source, Use::Read)
     }
 
     /// Counts one use and asks for hashes where that is due.

@@ -266,7 +266,11 @@ fn a_user_site_gives_what_was_loaded_and_what_that_needs() {
     let Some(python) = system_venv(&env.work().join("v"), &[]) else { return };
     let store = Store::open(&env.path().join("data")).unwrap();
     let mut recording = recording(&python, &env.work(), &home);
-    used(&mut recording, &site.join("alpha.py"), Use::Read);
+    // Of a module that is compiled already, Python opens the bytecode alone.
+    fs::create_dir(site.join("__pycache__")).unwrap();
+    let compiled = site.join("__pycache__/alpha.cpython-311.pyc");
+    fs::write(&compiled, "stale").unwrap();
+    used(&mut recording, &compiled, Use::Read);
     let names = |inventory: &Inventory| -> BTreeSet<String> {
         inventory
             .components

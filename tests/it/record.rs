@@ -59,15 +59,20 @@ impl Recorded {
             std::fs::write(env.work().join(name), content).unwrap();
         }
         let recorded = Self { env };
-        let mut command = recorded.env.command(python);
+        recorded.again(python, how, cells);
+        recorded
+    }
+
+    /// Another session of the same notebook.
+    fn again(&self, python: &Path, how: &str, cells: &[&str]) {
+        let mut command = self.env.command(python);
         command
-            .env("JUPYTER_PATH", recorded.env.path().join("jupyter"))
-            .env("JPY_SESSION_NAME", recorded.notebook())
+            .env("JUPYTER_PATH", self.env.path().join("jupyter"))
+            .env("JPY_SESSION_NAME", self.notebook())
             .args(["-c", DRIVER, how])
             .args(cells);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        recorded
     }
 
     fn notebook(&self) -> PathBuf {
@@ -133,6 +138,17 @@ fn inputs_are_recorded_as_first_read_and_belong_to_their_cells() {
     assert!(shown["datasets"].as_array().unwrap().iter().all(|file| file["kept"] == true), "{shown:#}");
     let why = recorded.show(&["--why", "a.csv"]);
     assert!(why.contains("class  dataset") && why.contains("#1"), "{why}");
+}
+
+#[test]
+fn a_module_that_an_earlier_session_compiled_is_recorded_as_source() {
+    let Some(python) = python() else { return };
+    let recorded = Recorded::run(&python, &[("local_module.py", "K = 7\n")], "--end", &["import local_module"]);
+    assert!(recorded.env.work().join("__pycache__").is_dir());
+    recorded.again(&python, "--end", &["import local_module; local_module.K"]);
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    let digest = nbpack::digest::Digest::of(b"K = 7\n").short();
+    assert_eq!(files(&shown["datasets"]), [("local_module.py".to_owned(), Some(1), digest)], "{shown:#}");
 }
 
 #[test]
