@@ -9,6 +9,7 @@ pub mod files;
 // floor 1
 pub mod event;
 pub mod jupyter;
+pub mod signature;
 pub mod store;
 // floor 2
 pub mod capture;

@@ -34,6 +34,8 @@ pub(super) struct Archive {
     pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
     pub(super) length: u64,
+    /// Where the two zero blocks at the end begin.
+    end: u64,
     /// Place and size of each member's data, by name.
     members: BTreeMap<Vec<u8>, (u64, u64)>,
     first: Vec<u8>,
@@ -139,7 +141,8 @@ impl Archive {
     pub(super) fn scan(path: &Path) -> Result<Self, ReadError> {
         let file = Arc::new(files::open(path)?);
         let length = file.metadata().map_err(FileError::new("read", path))?.len();
-        let mut archive = Self { file, path: path.to_owned(), length, members: BTreeMap::new(), first: Vec::new() };
+        let mut archive =
+            Self { file, path: path.to_owned(), length, end: 0, members: BTreeMap::new(), first: Vec::new() };
         let mut at = 0;
         let mut pax: Option<(Option<Vec<u8>>, Option<u64>)> = None;
         loop {
@@ -154,6 +157,7 @@ impl Archive {
             let block = archive.bytes(at, BLOCK as u64)?;
             let block: &[u8; BLOCK] = block.first_chunk().ok_or_else(|| damaged("the file shrank".to_owned()))?;
             if *block == [0; BLOCK] {
+                archive.end = at;
                 return Ok(archive);
             }
             let header = match RawHeader::parse(block) {
@@ -207,6 +211,16 @@ impl Archive {
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         self.file.read_exact_at(&mut bytes, at).map_err(FileError::new("read", &self.path))?;
         Ok(bytes)
+    }
+
+    /// Where the members end when one named `name` is left out; it must be the last of them.
+    pub(super) fn end_without(&self, name: &[u8]) -> Result<u64, ReadError> {
+        let Some((at, size)) = self.members.get(name) else { return Ok(self.end) };
+        if at + size + padding(*size) as u64 != self.end {
+            let what = format!("`{}` is not its last member", display_bytes(name));
+            return Err(ReadError::Archive { offset: *at, what });
+        }
+        Ok(at - BLOCK as u64)
     }
 
     /// Whether this archive claims to be as nbpack writes it, so that every byte must follow from the documents.

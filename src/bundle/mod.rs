@@ -8,6 +8,7 @@ pub mod derive;
 pub mod plan;
 pub mod pyc;
 pub mod read;
+pub mod signatures;
 pub mod tar;
 pub mod unpack;
 pub mod verify;

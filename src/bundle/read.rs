@@ -11,9 +11,11 @@ use super::{
     config::RunConfig,
     image::{self, Descriptor, ImageConfig, Index, Manifest, Platform},
     json::{self, JsonError},
+    signatures,
 };
 use crate::digest::{DiffId, Digest};
 use crate::files::{FileError, display_bytes};
+use crate::signature::Signature;
 
 /// More layers than Linux can stack in one overlay.
 const MAX_LAYERS: usize = 500;
@@ -146,6 +148,7 @@ pub struct Bundle {
     config: ImageConfig,
     run: RunConfig,
     layers: Vec<Layer>,
+    pub(super) signatures: Vec<Signature>,
 }
 
 impl Bundle {
@@ -185,7 +188,8 @@ impl Bundle {
         }
         let platform = Platform { architecture: config.architecture.clone(), os: config.os.clone() };
         let manifest_digest = manifest_descriptor.digest;
-        Ok(Self { access, manifest, manifest_bytes, manifest_digest, platform, config, run, layers })
+        let signatures = signatures::read(&access)?;
+        Ok(Self { access, manifest, manifest_bytes, manifest_digest, platform, config, run, layers, signatures })
     }
 
     /// The manifest's digest: what the bundle is called by.

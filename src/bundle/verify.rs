@@ -18,11 +18,13 @@ use super::{
     access::{Access, Archive},
     image::{self, Member},
     read::{Bundle, Layer, ReadError},
+    signatures,
     tar::{self, Body},
     unpack::{self, LayerError},
 };
 use crate::digest::Digest;
 use crate::files::{FileError, display_bytes};
+use crate::signature::{PublicKey, SignatureError};
 
 /// What was found out about a bundle.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Report {
     /// Another program wrote the archive around the blobs (`skopeo copy`): that could not be derived, only the blobs
     /// and documents were proved.
     pub repacked: bool,
+    /// The keys whose signatures came with it and hold. Anybody can make a key: whom to believe is not said here.
+    pub signed_by: Vec<PublicKey>,
     /// What is wrong, layers first, bottom first.
     pub problems: Vec<Problem>,
 }
@@ -75,6 +79,14 @@ pub enum Problem {
         /// `index.json`, `the header of blob …`.
         within: String,
     },
+    /// A signature that came with it.
+    #[error("signature {index}")]
+    Signature {
+        /// Counted from 0.
+        index: usize,
+        /// Why it does not hold.
+        source: SignatureError,
+    },
     /// The file could not be read to its end.
     #[error("cannot read on")]
     Read(#[source] FileError),
@@ -90,6 +102,7 @@ impl Report {
     pub fn is_damaged(&self) -> bool {
         self.problems.iter().any(|problem| match problem {
             Problem::Layer { source, .. } => source.is_damage(),
+            Problem::Signature { source, .. } => !matches!(source, SignatureError::Unknown { .. }),
             Problem::Across { .. } | Problem::Derived { .. } => true,
             Problem::Read(_) => false,
         })
@@ -137,7 +150,15 @@ impl Bundle {
                 }),
             }
         }
-        let members = image::members(&self.manifest, &self.manifest_bytes, &self.platform);
+        let mut signed_by = Vec::new();
+        for (index, signature) in self.signatures.iter().enumerate() {
+            match signature.check(&self.manifest_digest()) {
+                Ok(key) => signed_by.push(key),
+                Err(source) => problems.push(Problem::Signature { index, source }),
+            }
+        }
+        let mut members = image::members(&self.manifest, &self.manifest_bytes, &self.platform);
+        members.extend(signatures::member(&self.signatures));
         let derived = match &self.access {
             Access::Archive(archive) => compare_archive(archive, &members),
             Access::Directory(_) => self.compare_directory(&members),
@@ -162,6 +183,7 @@ impl Bundle {
                 + self.manifest.config.size
                 + self.manifest_bytes.len() as u64,
             repacked,
+            signed_by,
             problems,
         }
     }

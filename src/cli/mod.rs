@@ -26,8 +26,10 @@ mod rm;
 mod run;
 mod sessions;
 mod show;
+mod sign;
 mod subject;
 mod tap;
+mod terminal;
 mod uninstall;
 mod verify;
 mod welcome;
@@ -73,6 +75,7 @@ enum Verb {
     Sessions(sessions::Args),
     Show(show::Args),
     Export(export::Args),
+    Sign(sign::Args),
     Verify(verify::Args),
     Restore(restore::Args),
     Run(run::Args),
@@ -108,6 +111,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Sessions(args)) => sessions::run(args, &context),
         Some(Verb::Show(args)) => show::run(args, &context),
         Some(Verb::Export(args)) => export::run(args, &context),
+        Some(Verb::Sign(args)) => sign::run(args, &context),
         Some(Verb::Verify(args)) => verify::run(args, &context),
         Some(Verb::Restore(args)) => restore::run(args, &context),
         Some(Verb::Run(args)) => run::run(args, &context),

@@ -1,14 +1,8 @@
 //! `nbpack replay`.
 
-use std::{
-    io::{BufRead as _, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::{
     Context,
@@ -17,7 +11,7 @@ use super::{
     progress::Progress,
     restored::{program, resolve, say_machine, say_machine_of},
     run::GivenArgs,
-    subject,
+    subject, terminal,
 };
 use crate::{
     files,
@@ -173,7 +167,7 @@ pub(super) fn drive(
         }
         replay::Progress::Ending => line.stage("ending"),
     };
-    let mut ask = |prompt: &str| ask_on_terminal(prompt).ok().flatten();
+    let mut ask = |prompt: &str| terminal::ask_hidden(prompt).ok().flatten();
     let quiet = Quiet::new().context("cannot put the kernel's own words aside")?;
     let result = replay::run(place, &recorded.recording, options, &mut ask, &mut progress);
     drop(quiet);
@@ -202,24 +196,4 @@ impl Drop for Quiet {
         // The descriptor was valid a moment ago and is ours.
         rustix::stdio::dup2_stdout(&self.0).unwrap_or_default();
     }
-}
-
-/// Asks for a password on the terminal, which does not show it. `None` when there is no terminal.
-fn ask_on_terminal(prompt: &str) -> anyhow::Result<Option<String>> {
-    let Ok(mut terminal) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty") else {
-        return Ok(None);
-    };
-    let before = tcgetattr(&terminal).context("cannot ask on the terminal")?;
-    let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &hidden).context("cannot hide what is typed")?;
-    let read = write!(terminal, "{prompt}").and_then(|()| {
-        let mut line = String::new();
-        let count = std::io::BufReader::new(&terminal).read_line(&mut line)?;
-        Ok((count > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
-    });
-    // Shown again whatever happened.
-    tcsetattr(&terminal, OptionalActions::Flush, &before).context("cannot show again what is typed")?;
-    writeln!(terminal)?;
-    Ok(read?)
 }

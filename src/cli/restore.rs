@@ -13,6 +13,7 @@ use super::{
     failure::Failure,
     install::Place,
     restored::{self, Bar},
+    sign,
 };
 use crate::{
     bundle::read::Bundle,
@@ -51,6 +52,9 @@ pub(super) struct Args {
     /// Write over a different notebook of this name
     #[arg(long)]
     force: bool,
+    /// Restore it only if one of these keys signed it: an `allowed_signers` file, an SSH public key, or `cosign.pub`
+    #[arg(long, value_name = "FILE")]
+    signed_by: Option<PathBuf>,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -81,6 +85,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Restored> {
     let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
     if !path.exists() {
+        if args.signed_by.is_some() {
+            return Err(Failure::unable("signatures lie in the bundle's file, not in what was restored from it")
+                .hint("give the file")
+                .into());
+        }
         let found = restored::resolve(&args.bundle, context)?;
         if args.name.as_deref().is_some_and(|name| name != found.name) {
             return Err(Failure::unable(format!("`{}` is restored already, under that name", args.bundle))
@@ -89,11 +98,26 @@ fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Resto
         }
         return Ok(found);
     }
+    let bundle = Bundle::open(&path)
+        .map_err(|source| restored::explain(RestoreError::Bundle { path, source: Box::new(source) }, &args.bundle))?;
+    check_signatures(args, &bundle, context)?;
     let bar = Bar::new(context);
-    let opened = Bundle::open(&path).map_err(|source| RestoreError::Bundle { path, source: Box::new(source) });
-    let found = opened.and_then(|bundle| restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar));
+    let found = restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar);
     bar.clear();
     found.map_err(|error| restored::explain(error, &args.bundle))
+}
+
+/// Says who signed, before anything is unpacked; whoever is demanded must be among them.
+fn check_signatures(args: &Args, bundle: &Bundle, context: &Context) -> anyhow::Result<()> {
+    let trust = args.signed_by.as_deref().map(|path| sign::trust(path, context)).transpose()?;
+    let signed_by = sign::signers(bundle, &args.bundle)?;
+    sign::demand(&args.bundle, &signed_by, trust.as_ref())?;
+    if !context.quiet && !args.json {
+        for line in sign::lines(&signed_by, trust.as_ref()) {
+            writeln!(std::io::stderr().lock(), "{line}")?;
+        }
+    }
+    Ok(())
 }
 
 fn read_notebook(found: &Restored, store: &Store) -> anyhow::Result<Vec<u8>> {

@@ -4,11 +4,12 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, progress::Progress, restored::Bar};
+use super::{Context, failure::Failure, progress::Progress, restored::Bar, sign};
 use crate::{
     bundle::verify::{self, Report},
     files,
     restore::{self, model::Restored},
+    signature::{PublicKey, Trust},
     store::Store,
 };
 
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Say it as JSON.
     #[arg(long)]
     json: bool,
+    /// Demand that one of these keys signed it: an `allowed_signers` file, an SSH public key, or `cosign.pub`.
+    #[arg(long, value_name = "FILE")]
+    signed_by: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -31,8 +35,14 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         && let Ok(store) = context.store()
         && let Some(found) = restore::find(&store, name)?
     {
+        if args.signed_by.is_some() {
+            return Err(Failure::unable("signatures lie in the bundle's file, not in what was restored from it")
+                .hint("give the file")
+                .into());
+        }
         return restored(&args, &found, &store, context);
     }
+    let trust = args.signed_by.as_deref().map(|path| sign::trust(path, context)).transpose()?;
     let name = args.bundle.display();
     let progress = Progress::new(context.fancy);
     let size = std::fs::metadata(&args.bundle).map_or(0, |metadata| metadata.len());
@@ -60,19 +70,21 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     if args.json {
-        print(&as_json(&report))?;
+        print(&as_json(&report, trust.as_ref()))?;
     } else if report.is_sound() {
         let repacked = if report.repacked { " (the archive around them was written by another program)" } else { "" };
         writeln!(
             std::io::stdout().lock(),
-            "{name}: sound\n{} blobs, {} bytes, all proved{repacked}\nmanifest {}",
+            "{name}: sound\n{} blobs, {} bytes, all proved{repacked}\nmanifest {}\n{}",
             report.blobs,
             report.bytes,
-            report.manifest
+            report.manifest,
+            sign::lines(&report.signed_by, trust.as_ref()).join("\n")
         )
         .context("cannot write to stdout")?;
     }
     if report.is_sound() {
+        sign::demand(&name.to_string(), &report.signed_by, trust.as_ref())?;
         return Ok(ExitCode::SUCCESS);
     }
     let code = if report.is_damaged() { 1 } else { 2 };
@@ -139,8 +151,13 @@ fn restored(args: &Args, found: &Restored, store: &Store, context: &Context) -> 
         .into())
 }
 
-fn as_json(report: &Report) -> serde_json::Value {
+fn as_json(report: &Report, trust: Option<&Trust>) -> serde_json::Value {
+    let signer = |key: &PublicKey| {
+        let known = trust.map(|trust| trust.knows(key));
+        serde_json::json!({ "key": key.to_string(), "believed": known.map(|known| known.is_some()), "name": known.flatten() })
+    };
     serde_json::json!({
+        "signed_by": report.signed_by.iter().map(signer).collect::<Vec<_>>(),
         "sound": report.is_sound(),
         "damaged": report.is_damaged(),
         "manifest": report.manifest,

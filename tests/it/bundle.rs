@@ -117,7 +117,7 @@ pub(crate) fn inventory_of(tree: &Path, below: &str) -> Inventory {
     inventory
 }
 
-fn plan_of(inventory: &Inventory, run: &RunConfig) -> Plan {
+pub(crate) fn plan_of(inventory: &Inventory, run: &RunConfig) -> Plan {
     let run_json = serde_json::to_vec(run).unwrap();
     let files = BTreeMap::from([
         (bundle::config::RUN_CONFIG.as_bytes().to_vec(), SessionFile::Bytes(Arc::from(run_json))),

@@ -16,5 +16,6 @@ mod kernel;
 mod record;
 mod replay;
 mod restore;
+mod sign;
 mod slow;
 mod support;
