@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [restore] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [bundle] [restore] [replay] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -248,10 +248,32 @@ def restore():
     compare("second start: CPU seconds", ("bare python", lambda: run(python, "-c", "1")), [("nbpack run", again)])
 
 
+WORK = """
+import numpy, pandas
+frame = pandas.DataFrame(numpy.random.default_rng(1).random((200_000, 8)))
+for _ in range(60):
+    result = frame.groupby(frame[0].round(2)).agg(["mean", "std"])
+print(result.shape)
+"""
+
+
+def replay():
+    """A notebook that computes for some seconds: run again with the bare kernel, and replayed from its restored bundle."""
+    cells = [WORK, "print(round(float(result.iloc[0, 0]), 12))", WORK]
+    os.environ["JPY_SESSION_NAME"] = str(scratch / "work.ipynb")
+    session("python3-nbpack", cells)
+    ident = json.loads(subprocess.check_output([program, "sessions", "--json"]))[0]["id"]
+    run(program, "export", "--quiet", "--force", ident, "-o", str(scratch / "work.nbpack"))
+    again = lambda: run(program, "replay", "--quiet", str(scratch / "work.nbpack"))
+    again()
+    compare("replay of a restored bundle, start to verdict: CPU seconds", ("bare kernel", lambda: session("python3", cells)),
+            [("nbpack replay", again)])
+
+
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
-    for part in arguments.parts or ["capture", "kernel", "bundle", "restore"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "restore": restore}[part]()
+    for part in arguments.parts or ["capture", "kernel", "bundle", "restore", "replay"]:
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "restore": restore, "replay": replay}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -156,6 +156,7 @@ fn wrapped(
         capture,
         contain: None,
         on_session: Box::new(|_| {}),
+        on_kernel: Box::new(|_| {}),
         warn: warn_once_each(),
     })
 }
@@ -226,6 +227,7 @@ fn restored_setup(
         capture,
         contain: Some(Box::new(contain)),
         on_session: Box::new(|_| {}),
+        on_kernel: Box::new(|_| {}),
         warn: warn_once_each(),
     })
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod batch;
+mod bisect;
 mod completions;
 mod container_init;
 mod context;
@@ -89,6 +90,7 @@ enum Verb {
     Doctor(doctor::Args),
     Replay(replay::Args),
     Diff(diff::Args),
+    Bisect(bisect::Args),
     Why(why::Args),
     Report(report::Args),
     Demo(demo::Args),
@@ -125,6 +127,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Doctor(args)) => doctor::run(args, &context),
         Some(Verb::Replay(args)) => replay::run(args, &context),
         Some(Verb::Diff(args)) => diff::run(args, &context),
+        Some(Verb::Bisect(args)) => bisect::run(args, &context),
         Some(Verb::Why(args)) => why::run(args, &context),
         Some(Verb::Report(args)) => report::run(args, &context),
         Some(Verb::Demo(args)) => demo::run(args, &context),

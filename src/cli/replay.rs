@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     files,
-    replay::{self, Place, Replay, Verdicts, compare::Subject},
+    replay::{self, Known, Place, Replay, Verdicts, compare::Subject},
     report::{html, json, junit, text},
     restore::SpecOptions,
     session,
@@ -31,6 +31,7 @@ use crate::{
   nbpack replay analysis.nbpack
   nbpack replay --twice analysis.nbpack            learn what varies by itself
   nbpack replay -v new.csv:/data/in.csv:ro a.nbpack   with other data in the place of the recorded
+  nbpack replay -e OMP_NUM_THREADS=1 a.nbpack      under another condition
   nbpack replay analysis --report analysis.html    then and now, side by side")]
 pub(super) struct Args {
     /// A bundle's file, or the name of a restored one. In an image that an engine runs: none, it is the image's own.
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// Show a directory or file inside, such as newer data in the place of the recorded; `:ro` at the end: read-only.
     #[arg(long = "volume", short = 'v', value_name = "HOST:TARGET[:ro]", requires = "bundle")]
     volumes: Vec<String>,
+    /// Set a variable that the recording has otherwise; without `=`, to the value it has here.
+    #[arg(long = "env", short = 'e', value_name = "NAME[=VALUE]", requires = "bundle")]
+    env: Vec<String>,
     /// Replay twice: what differs between the two replays is not held against the first.
     #[arg(long)]
     twice: bool,
@@ -61,15 +65,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let rules = subject::rules(context)?;
-    let given = GivenArgs::of_volumes(args.volumes).resolve(context)?;
+    let given = GivenArgs::of(args.volumes, args.env).resolve(context)?;
     let timeout = args.timeout.map(Duration::from_secs);
+    let replaced: Vec<PathBuf> = given.binds.iter().map(|bind| bind.target.clone()).collect();
     let (recorded, first, second) = match &args.bundle {
         Some(bundle) => {
             let restored = resolve(bundle, context)?;
             say_machine(&restored, context);
             let recorded = subject::of_restored(&context.store()?, &restored)?;
             // The recorded conditions: what is given is laid over them, and nothing else changes.
-            let given = SpecOptions { binds: given.binds, ..SpecOptions::default() };
+            let given = SpecOptions { binds: given.binds, env: given.env, ..SpecOptions::default() };
             let place = Place::Container { restored: &restored, given };
             let again = || once(&place, &recorded, timeout, &context.store()?, context);
             let first = again()?;
@@ -95,7 +100,8 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     let again = second.as_ref().map(|second| &second.recording);
-    let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
+    let known = Known { replaced, ..of_components(&recorded) };
+    let mut verdicts = replay::judge_knowing(&recorded.recording, &first.recording, again, &rules, &known);
     verdicts.notes = first.notes;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -119,6 +125,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         write_page(&recorded, &first.recording, &verdicts, &context.cwd.join(path))?;
     }
     Ok(ExitCode::from(verdicts.exit_code()))
+}
+
+/// What the bundle's software list says.
+pub(super) fn of_components(recorded: &Subject) -> Known {
+    let versions = recorded.components.iter().filter(|component| component.kind != "deb");
+    let versions = versions.map(|component| (component.name.clone(), component.version.clone())).collect();
+    Known { versions, ..Known::default() }
 }
 
 /// Writes the page about a recording and a replay of it.

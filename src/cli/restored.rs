@@ -41,6 +41,7 @@ impl Given {
         }
         SpecOptions {
             binds: self.binds,
+            over: Vec::new(),
             network: self.network,
             env,
             cwd: self.cwd,

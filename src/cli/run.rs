@@ -51,9 +51,9 @@ pub(super) struct GivenArgs {
 }
 
 impl GivenArgs {
-    /// Volumes and nothing else.
-    pub(super) fn of_volumes(volumes: Vec<String>) -> Self {
-        Self { volumes, ..Self::default() }
+    /// Volumes and variables, and nothing else.
+    pub(super) fn of(volumes: Vec<String>, env: Vec<String>) -> Self {
+        Self { volumes, env, ..Self::default() }
     }
 
     /// Checked, with paths of this machine made absolute.

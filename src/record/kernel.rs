@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     capture::{self, CaptureError},
-    event::{self, BeforeChange, Event, EventSink, FileAccess, Gap, Launch, Launcher},
+    event::{self, BeforeChange, Event, EventSink, FileAccess, Gap, KernelProcess, Launch, Launcher},
     jupyter::{connection::Connection, kernelspec::InterruptMode},
     kernel::{self, Config, ProxyError, SignalMode},
     session::model::SessionId,
@@ -18,6 +18,9 @@ use crate::{
 /// Turns the kernel's command into the one that is really started (a container around it), and gives what must live
 /// as long as the kernel.
 pub type Contain = Box<dyn FnOnce(Launch) -> io::Result<(Launch, Box<dyn Send>)> + Send>;
+
+/// Takes the kernel that was started.
+pub type OnKernel = Box<dyn FnOnce(Arc<dyn KernelProcess>) + Send>;
 
 /// A kernel to be run and recorded.
 #[expect(missing_debug_implementations, reason = "it holds closures, and an environment that may hold secrets")]
@@ -48,6 +51,8 @@ pub struct Setup {
     pub contain: Option<Contain>,
     /// Is told the session's name as soon as there is one.
     pub on_session: Box<dyn FnOnce(&SessionId) + Send>,
+    /// Is given the kernel as soon as it runs.
+    pub on_kernel: OnKernel,
     /// Is told, once, when something cannot be recorded.
     pub warn: Warn,
 }
@@ -56,7 +61,7 @@ pub struct Setup {
 ///
 /// Only what keeps the *kernel* from running is an error. What keeps it from being recorded is said by `warn`.
 pub fn run(setup: Setup) -> Result<i32, ProxyError> {
-    let Setup { store, mut seed, warn, on_session, contain, capture, .. } = setup;
+    let Setup { store, mut seed, warn, on_session, on_kernel, contain, capture, .. } = setup;
     let kernel_name = seed.kernel.clone();
     seed.own_dirs.push(setup.inner_dir.clone());
     seed.own_dirs.push(setup.inner_dir_inside.clone());
@@ -92,6 +97,7 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
     };
     let (guard, guarded) = std::sync::mpsc::channel();
     let launcher = launcher(contain, guard, capture, &sink, before);
+    let launcher: Launcher = Box::new(move |launch| launcher(launch).inspect(|kernel| on_kernel(Arc::clone(kernel))));
     let result = kernel::proxy::run(config, launcher, sink);
     if let Some(recorder) = &recorder {
         // A kernel that never ran has the status of a program that was not found.

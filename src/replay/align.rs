@@ -36,6 +36,7 @@ pub(super) fn align(a: &[&Execution], b: &[&Execution]) -> Vec<Option<usize>> {
     for (i, j) in same {
         set(prefix + i, prefix + j);
     }
+    pair_the_moved(a, b, &mut pairs);
     pair_the_rest(a, b, &mut pairs);
     pairs
 }
@@ -84,6 +85,18 @@ fn greedy(a: &[&Execution], b: &[&Execution]) -> Vec<(usize, usize)> {
     pairs
 }
 
+/// Pairs the same code of the same cell where it ran at another place.
+fn pair_the_moved(a: &[&Execution], b: &[&Execution], pairs: &mut [Option<usize>]) {
+    let taken: std::collections::BTreeSet<usize> = pairs.iter().flatten().copied().collect();
+    let mut free: Vec<usize> = (0..b.len()).filter(|j| !taken.contains(j)).collect();
+    for (pair, x) in pairs.iter_mut().zip(a).filter(|(pair, _)| pair.is_none()) {
+        let same = |j: &usize| b.get(*j).is_some_and(|y| y.code == x.code && !x.code.trim().is_empty());
+        if let Some(at) = free.iter().position(same) {
+            *pair = Some(free.remove(at));
+        }
+    }
+}
+
 /// Pairs what lies between two pairs: by cell id, then the n-th with the n-th.
 fn pair_the_rest(a: &[&Execution], b: &[&Execution], pairs: &mut [Option<usize>]) {
     let mut gaps: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
@@ -91,6 +104,8 @@ fn pair_the_rest(a: &[&Execution], b: &[&Execution], pairs: &mut [Option<usize>]
     for (i, pair) in pairs.iter().enumerate() {
         match pair {
             None => open.push(i),
+            // One that moved back lies in no gap.
+            Some(j) if *j < next => {}
             Some(j) => {
                 gaps.push((std::mem::take(&mut open), (next..*j).collect()));
                 next = j + 1;
@@ -98,7 +113,9 @@ fn pair_the_rest(a: &[&Execution], b: &[&Execution], pairs: &mut [Option<usize>]
         }
     }
     gaps.push((open, (next..b.len()).collect()));
+    let taken: std::collections::BTreeSet<usize> = pairs.iter().flatten().copied().collect();
     for (mine, mut theirs) in gaps {
+        theirs.retain(|j| !taken.contains(j));
         let by_cell: BTreeMap<&str, usize> =
             theirs.iter().filter_map(|j| Some((b.get(*j)?.cell_id.as_deref()?, *j))).collect();
         let mut unpaired = Vec::new();

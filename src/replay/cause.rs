@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::LazyLock,
 };
 
@@ -10,6 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
+    library,
     lineage::{Lineage, is_kernels_own, without_strings},
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
@@ -63,37 +65,63 @@ static RANDOM: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\b(?:time\.\w+|perf_counter|monotonic|now|today|utcnow|ctime|strftime|Sys\.time|date|timeit)\b").ok()
 });
+static SEEDED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(?:seed|default_rng|RandomState|manual_seed|PRNGKey)\( *[^) ]|\brandom_state *= *\d|set\.seed\(")
+        .ok()
+});
 static DIST_INFO: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"/([A-Za-z0-9_.]+)-([0-9][^/-]*)\.(?:dist-info|egg-info)(?:/|$)").ok());
 
+/// What is known beside the two recordings.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Libraries that two software lists have in different versions.
+    pub libraries: Vec<Cause>,
+    /// Paths of the bundle in whose place a person put something else for the replay.
+    pub replaced: Vec<PathBuf>,
+    /// The recording's software list: names and versions of libraries.
+    pub versions: BTreeMap<String, String>,
+}
+
 /// Writes into each execution that does not agree why that is, as far as the recordings show.
-pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdicts) {
+///
+/// `order` has the places (in the judged executions) before which other cells ran, or the same in another order.
+pub fn explain(
+    recorded: &Recording,
+    replayed: &Recording,
+    order: &BTreeSet<usize>,
+    known: &Known,
+    verdicts: &mut Verdicts,
+) {
     let lineage = Lineage::of(recorded);
     let numbers: BTreeMap<i64, usize> = verdicts.executions.iter().map(|j| (j.recorded, j.number)).collect();
     let inputs = changed_inputs(recorded, replayed, &verdicts.executions);
-    let (mut everywhere, mut left_behind) = (libraries(recorded, replayed), Vec::new());
-    for cause in environment(recorded, replayed) {
-        if is_left_behind(&cause, recorded) { left_behind.push(cause) } else { everywhere.push(cause) }
-    }
-    everywhere.extend(machine(recorded, replayed));
+    let libraries = library::changed(recorded, replayed, known);
+    let variables = environment(recorded, replayed);
+    let machine = machine(recorded, replayed);
     let codes = |recording: &Recording| -> BTreeMap<i64, String> {
         recording.executions.iter().map(|execution| (execution.id, execution.code.clone())).collect()
     };
     let (then, now) = (codes(recorded), codes(replayed));
     let mut differing: BTreeSet<i64> = BTreeSet::new();
     for judged in &mut verdicts.executions {
+        let other_code = judged.replayed.is_some_and(|id| now.get(&id) != then.get(&judged.recorded));
         if judged.verdict.agrees() && judged.verdict != Verdict::Nondeterministic {
+            if other_code {
+                // It shows the same, and what follows from it may not.
+                differing.insert(judged.recorded);
+            }
             continue;
         }
         let ancestors = lineage.ancestors(judged.recorded);
         let mut causes = Vec::new();
-        if judged.replayed.is_some_and(|id| now.get(&id) != then.get(&judged.recorded)) {
+        if other_code {
             causes.push(Cause::Code);
         }
-        let own = std::iter::once(judged.recorded).chain(ancestors.iter().copied());
-        for id in own {
-            for input in inputs.get(&id).into_iter().flatten() {
-                let read_in = numbers.get(&id).copied().filter(|number| *number != judged.number);
+        let behind: Vec<i64> = std::iter::once(judged.recorded).chain(ancestors.iter().copied()).collect();
+        for id in &behind {
+            for input in inputs.get(id).into_iter().flatten() {
+                let read_in = numbers.get(id).copied().filter(|number| *number != judged.number);
                 causes.push(input.cause(read_in));
             }
         }
@@ -103,22 +131,33 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
             let through = path_from(&lineage, judged.recorded, *of);
             causes.push(Cause::Downstream { of: numbers.get(of).copied().unwrap_or_default(), through });
         }
-        if let Some(execution) = recorded.executions.iter().find(|e| e.id == judged.recorded) {
-            causes.extend(sources(recorded, execution, judged));
-        }
+        let execution = recorded.executions.iter().find(|e| e.id == judged.recorded);
+        let own = execution.map(|execution| sources(recorded, execution, judged)).unwrap_or_default();
         if judged.verdict == Verdict::NotRun {
             // Nothing came out that a library or a variable could have changed.
-            judged.causes = causes;
+            judged.causes = causes.into_iter().chain(own).collect();
             continue;
         }
-        if !causes.iter().any(|cause| matches!(cause, Cause::Data { .. } | Cause::Downstream { .. } | Cause::Code)) {
-            causes.splice(0..0, everywhere.iter().take(MOST).cloned());
-        }
+        let text: String =
+            behind.iter().filter_map(|id| then.get(id)).fold(String::new(), |all, code| all + code + "\n");
         if causes.is_empty() {
-            causes.extend(random_function(recorded, &ancestors));
-        }
-        if causes.is_empty() {
-            causes.extend(left_behind.iter().take(MOST).cloned());
+            causes = conditions(recorded, judged, (&behind, &text), &libraries, &variables, own);
+            if order.contains(&judged.number) {
+                causes.push(Cause::Order);
+            }
+            let late = variables.iter().filter(|cause| !causes.contains(cause)).cloned().collect::<Vec<_>>();
+            if causes.is_empty() {
+                causes.extend(machine.iter().cloned());
+                causes.extend(random_function(recorded, &ancestors));
+            } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. })) {
+                // Seeded numbers are the same again: then the machine comes first.
+                causes.splice(0..0, machine.iter().cloned());
+            }
+            if causes.is_empty() {
+                causes.extend(late.into_iter().take(MOST));
+            }
+        } else {
+            causes.extend(own);
         }
         if matches!(judged.verdict, Verdict::Changed | Verdict::Error | Verdict::Nondeterministic) {
             differing.insert(judged.recorded);
@@ -127,16 +166,46 @@ pub fn explain(recorded: &Recording, replayed: &Recording, verdicts: &mut Verdic
     }
 }
 
-/// A variable that only the recorded kernel had and that no code of the session names. A container starts without most
-/// of its maker's variables; that is the cause of a difference only where nothing else can be.
-fn is_left_behind(cause: &Cause, recorded: &Recording) -> bool {
-    let Cause::Environment { name, replayed: None, .. } = cause else { return false };
-    let steers = ["PYTHON", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "LC_", "R_"];
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let named = |execution: &Execution| execution.code.split(|c| !word(c)).any(|found| found == name);
-    !matches!(name.as_str(), "TZ" | "LANG" | "PATH" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
-        && !steers.iter().any(|prefix| name.starts_with(prefix))
-        && !recorded.executions.iter().any(named)
+/// Causes that lie in the conditions of the run and that the code of an execution, or of those it depends on, shows to
+/// matter to it; then what it reads itself that is never the same twice.
+fn conditions(
+    recorded: &Recording,
+    judged: &Judged,
+    (behind, text): (&[i64], &str),
+    libraries: &[Cause],
+    variables: &[Cause],
+    own: Vec<Cause>,
+) -> Vec<Cause> {
+    if judged.verdict == Verdict::Nondeterministic && !own.is_empty() {
+        return own;
+    }
+    let mut causes = library::behind(recorded, behind, text, libraries);
+    let named = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if names_word(text, name));
+    causes.extend(variables.iter().filter(named).take(MOST).cloned());
+    let steering = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if steers(name));
+    let more: Vec<Cause> =
+        variables.iter().filter(steering).filter(|cause| !causes.contains(cause)).take(MOST).cloned().collect();
+    causes.extend(more);
+    causes.extend(own);
+    causes
+}
+
+/// Whether a text has this as a whole word.
+pub(super) fn names_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
+}
+
+/// Whether libraries are known to obey this variable, whatever the code says.
+fn steers(name: &str) -> bool {
+    ["PYTHON", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_", "NUMBA_", "CUDA_", "LC_", "R_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || matches!(name, "TZ" | "LANG" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
+}
+
+/// Whether code gives its random numbers a seed.
+fn is_seeded(text: &str) -> bool {
+    SEEDED.as_ref().is_some_and(|regex| regex.is_match(text))
 }
 
 /// Random numbers drawn in a function that an earlier execution defined.
@@ -233,6 +302,11 @@ fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec
     let connections = recording.connections.iter().filter(|connection| connection.execution == Some(execution.id));
     let mut addresses: Vec<String> =
         connections.map(|connection| connection.address.clone()).filter(|address| !is_local(address)).collect();
+    if addresses.is_empty() && matches!(judged.verdict, Verdict::Changed | Verdict::Error) {
+        // A server on the recorder's own machine is not on this one.
+        let own = recording.connections.iter().filter(|connection| connection.execution == Some(execution.id));
+        addresses.extend(own.map(|one| one.address.clone()).filter(|address| address.starts_with("tcp:")));
+    }
     addresses.truncate(MOST);
     if !addresses.is_empty() {
         causes.push(Cause::Network { addresses });
@@ -289,7 +363,7 @@ pub fn observed_libraries(recording: &Recording) -> BTreeMap<String, String> {
 }
 
 /// Libraries that both sessions loaded in other versions.
-fn libraries(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
+pub(super) fn libraries(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
     let (then, now) = (observed_libraries(recorded), observed_libraries(replayed));
     then.iter()
         .filter_map(|(name, version)| {
@@ -300,17 +374,19 @@ fn libraries(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
         .collect()
 }
 
+/// Whether a variable differs between any two starts of a kernel and explains nothing.
+pub(super) fn is_idle(name: &str) -> bool {
+    IDLE_VARIABLES.contains(&name)
+        || ["JUPYTER", "NBPACK", "LC_TERMINAL", "SSH_", "VSCODE"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Variables of the kernel's environment that differ and can matter.
 pub fn environment(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
     let names: BTreeSet<&String> = recorded.environment.keys().chain(replayed.environment.keys()).collect();
-    let idle = |name: &str| {
-        IDLE_VARIABLES.contains(&name)
-            || ["JUPYTER", "NBPACK", "LC_TERMINAL", "SSH_", "VSCODE"].iter().any(|prefix| name.starts_with(prefix))
-    };
     let value = |recording: &Recording, name: &str| recording.environment.get(name).cloned().flatten();
     names
         .into_iter()
-        .filter(|name| !idle(name))
+        .filter(|name| !is_idle(name))
         .filter_map(|name| {
             let (recorded, replayed) = (value(recorded, name), value(replayed, name));
             let known = recorded.is_some() || replayed.is_some();

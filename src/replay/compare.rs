@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     Rules,
     align::align,
-    cause::{environment, machine, observed_libraries, relative},
-    judge::{judge, judged_of, seconds},
+    cause::{Known, environment, machine, observed_libraries, relative},
+    judge::{judge_knowing, judged_of, seconds},
     text::clip,
     verdict::{Cause, Verdicts},
 };
@@ -92,13 +92,15 @@ pub fn compare(first: &Subject, second: &Subject, rules: &Rules) -> Comparison {
         let judged = judged_of(&subject.recording);
         judged.iter().filter_map(|execution| seconds(execution)).fold(0.0, |sum, seconds| sum + seconds)
     };
+    let libraries = libraries(first, second);
+    let known = Known { libraries: libraries.clone(), ..Known::default() };
     Comparison {
         code: code(&judged_of(&first.recording), &judged_of(&second.recording)),
-        libraries: libraries(first, second),
+        libraries,
         environment: environment(&first.recording, &second.recording),
         machine: machine(&first.recording, &second.recording),
         data: data(first, second),
-        outputs: judge(&first.recording, &second.recording, None, rules),
+        outputs: judge_knowing(&first.recording, &second.recording, None, rules, &known),
         seconds: (time(first), time(second)),
     }
 }
@@ -110,9 +112,12 @@ fn code(first: &[&Execution], second: &[&Execution]) -> Vec<CodeChange> {
         execution.map(|execution| execution.code.lines().map(clip).collect()).unwrap_or_default()
     };
     let mut changes = Vec::new();
+    let mut last = 0;
     for (i, (a, pair)) in first.iter().zip(&pairs).enumerate() {
         let b = pair.and_then(|j| second.get(j));
-        if b.is_some_and(|b| b.code == a.code) {
+        let moved = pair.is_some_and(|j| j < last);
+        last = last.max(pair.unwrap_or(last));
+        if b.is_some_and(|b| b.code == a.code) && !moved {
             continue;
         }
         let (x, y) = (lines(Some(a)), lines(b));

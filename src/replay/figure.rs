@@ -43,6 +43,30 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
     tally.figures(false, distance);
 }
 
+/// A PNG that shows where two figures differ: the recorded one pale, and in red what is not the same, the redder the
+/// farther apart. `None` where they are not two images of one size.
+pub fn difference(recorded: &str, replayed: &str) -> Option<Vec<u8>> {
+    use image::ImageEncoder as _;
+    let (a, b) = (decode(recorded).ok()?, decode(replayed).ok()?);
+    if a.dimensions() != b.dimensions() {
+        return None;
+    }
+    let mut shown = image::RgbImage::new(a.width(), a.height());
+    for ((p, q), out) in a.pixels().zip(b.pixels()).zip(shown.pixels_mut()) {
+        let distance = pixel_distance(p.0, q.0);
+        let [r, g, b, alpha] = p.0.map(f64::from);
+        let grey = 255.0 - (255.0 - (r + g + b) / 3.0) * alpha / 255.0 * 0.3;
+        // Even the smallest difference must be seen.
+        let red = if distance > 0.0 { 0.35 + 0.65 * distance } else { 0.0 };
+        let mix = |from: f64, to: f64| (from + (to - from) * red).round() as u8;
+        out.0 = [mix(grey, 214.0), mix(grey, 20.0), mix(grey, 20.0)];
+    }
+    let mut png = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut png);
+    encoder.write_image(shown.as_raw(), a.width(), a.height(), image::ExtendedColorType::Rgb8).ok()?;
+    Some(png)
+}
+
 fn decode(base64: &str) -> Result<Pixels, String> {
     let compact: String = base64.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(compact).map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use super::{
     Rules,
     align::align,
-    cause,
+    cause::{self, Known},
     clock::Window,
     noise::{Pair, Side},
     outputs::{self, Tally},
@@ -37,6 +37,17 @@ pub(super) fn died_in(recording: &Recording, execution: &Execution) -> bool {
 /// nondeterministic. Also compares two sessions that were not made from each other; executions are matched by code in
 /// order, then by cell id.
 pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recording>, rules: &Rules) -> Verdicts {
+    judge_knowing(recorded, replayed, second, rules, &Known::default())
+}
+
+/// [`judge`], with what is known of the two sessions beside their recordings.
+pub fn judge_knowing(
+    recorded: &Recording,
+    replayed: &Recording,
+    second: Option<&Recording>,
+    rules: &Rules,
+    known: &Known,
+) -> Verdicts {
     let of = |recording| -> Vec<&Execution> { judged_of(recording) };
     let (then, now) = (of(recorded), of(replayed));
     let pairs = align(&then, &now);
@@ -63,10 +74,27 @@ pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recordi
     if second.is_some() {
         excuse_all(&mut verdicts, &noises, &then);
     }
+    let order = others_before(&pairs, now.len());
     let used: BTreeSet<usize> = pairs.into_iter().flatten().collect();
     verdicts.extra = now.iter().enumerate().filter(|(j, _)| !used.contains(j)).map(|(_, e)| e.id).collect();
-    cause::explain(recorded, replayed, &mut verdicts);
+    cause::explain(recorded, replayed, &order, known, &mut verdicts);
     verdicts
+}
+
+/// The numbers of the executions before which other ones ran in the replay, or the same in another order.
+fn others_before(pairs: &[Option<usize>], replayed: usize) -> BTreeSet<usize> {
+    let mut from: Vec<Option<usize>> = vec![None; replayed];
+    for (i, j) in pairs.iter().enumerate().filter_map(|(i, j)| Some((i, (*j)?))) {
+        if let Some(place) = from.get_mut(j) {
+            *place = Some(i);
+        }
+    }
+    let moved = |(i, j): (usize, Option<usize>)| {
+        let before = from.get(..j?).unwrap_or_default();
+        let same = before.len() == i && before.iter().enumerate().all(|(at, one)| *one == Some(at));
+        (!same).then_some(i + 1)
+    };
+    pairs.iter().copied().enumerate().filter_map(moved).collect()
 }
 
 /// The executions that are judged, in order.

@@ -66,6 +66,15 @@ static TARGETS: LazyLock<Option<Regex>> =
 static COMPREHENSION: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\s(?:async +)?for\s+(\(?[\w, ]+\)?)\s+in\b").ok());
 
+/// Gives a random number generator that a whole session shares its seed.
+static SEEDS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b(?:random\.seed|manual_seed|set\.seed|set_seed) *\(").ok());
+/// Draws from it.
+static DRAWS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\brandom\.\w+|\btorch\.rand\w*|\b(?:rnorm|runif|rexp|rbinom|rpois|sample) *\(").ok());
+/// The state of that generator, as a name that no language has.
+const RANDOM_STATE: &str = "random state";
+
 const KEYWORDS: &[&str] = &[
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
     "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
@@ -161,6 +170,12 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         // The right side is read before the left one is bound.
         uses.extend(used(statement.get(names.len()..).unwrap_or_default(), &local, &bound));
         bound.extend(names.split(',').map(|name| name.trim().to_owned()));
+    }
+    let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(&code));
+    if matches(&SEEDS) {
+        defines.insert(RANDOM_STATE.to_owned());
+    } else if matches(&DRAWS) {
+        uses.insert(RANDOM_STATE.to_owned());
     }
     (defines, uses)
 }
@@ -341,6 +356,14 @@ mod tests {
         assert_eq!(uses, set(&["load", "path", "sorted", "files", "old"]));
         let (_, uses) = names("df = df.dropna()\ntotal += n\nif flag:\n    x = 1\nprint(x, p)");
         assert_eq!(uses, set(&["df", "total", "n", "flag", "x", "p"]), "perhaps bound, perhaps not");
+    }
+
+    #[test]
+    fn numbers_that_are_drawn_come_from_the_cell_that_gave_the_seed() {
+        let (defines, _) = names("import random\nrandom.seed(3); np.random.seed(3)");
+        let (_, uses) = names("x = np.random.rand(3)");
+        assert!(defines.contains(RANDOM_STATE) && uses.contains(RANDOM_STATE), "{defines:?} {uses:?}");
+        assert!(!names("rng.random(3)").1.contains(RANDOM_STATE), "a generator of its own is a name of its own");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod align;
 pub mod batch;
+pub mod bisect;
 pub mod cause;
 mod clock;
 pub mod compare;
@@ -10,6 +11,7 @@ mod drive;
 mod figure;
 pub mod file;
 mod judge;
+mod library;
 pub mod lineage;
 mod markup;
 mod noise;
@@ -21,14 +23,17 @@ mod spread;
 mod text;
 #[cfg(test)]
 pub(crate) mod truth;
+pub mod units;
 mod value;
 pub mod verdict;
 
 pub mod why;
 
+pub use cause::Known;
 pub(crate) use compare::belongs_to_system;
 pub use drive::{Ask, Progress};
-pub use judge::{is_judged, judge};
+pub use figure::difference as figure_difference;
+pub use judge::{is_judged, judge, judge_knowing};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
 pub use run::{Options, Place, Replay, RunError, run};

@@ -30,6 +30,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("ansi", "colours"),
     ("execution_count", "the number in `In [3]`"),
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
+    ("group_write", "whether a file's group may write (`-rw-rw-r--`): in a bundle it may"),
     ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
     ("interrupt_point", "the line at which an interrupt struck"),
 ];
@@ -51,6 +52,7 @@ pub(super) enum Shape {
     Counter,
     Pid,
     Resolver,
+    FileMode,
     Number,
 }
 
@@ -58,7 +60,10 @@ pub(super) enum Shape {
 const SHAPES: &[(Shape, &str)] = &[
     (Shape::Uuid, r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
     (Shape::KernelFile, r"(?:(?:/[\w.+-]+)*/)?ipykernel_\d+"),
-    (Shape::TemporaryPath, r"(?:/[\w.+-]+)*/?\b(?:tmp[a-z0-9_]{8}\b|Rtmp[A-Za-z0-9]{6}\b(?:/file[0-9a-f]+)?)"),
+    (
+        Shape::TemporaryPath,
+        r"(?:/[\w.+-]+)*/?\b(?:tmp[a-z0-9_]{8}\b|tmp\.[A-Za-z0-9]{6,10}\b|Rtmp[A-Za-z0-9]{6}\b(?:/file[0-9a-f]+)?)",
+    ),
     (Shape::PlacedAddress, r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b"),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
     (Shape::Hex, r"[0-9a-f]{32}\b"),
@@ -84,7 +89,7 @@ const SHAPES: &[(Shape, &str)] = &[
     ),
     (
         Shape::Duration,
-        r"(?:\b\d+(?:\.\d+)?(?:e[+-]?\d+)? ?(?:days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|msec|ms|µs|μs|us|ns|s)\b[, ]{0,2})+",
+        r"\b\d+m\d+[.,]\d{3}s\b|(?:\b\d+(?:\.\d+)?(?:e[+-]?\d+)? ?(?:days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|msec|ms|µs|μs|us|ns|s)\b[, ]{0,2})+",
     ),
     (Shape::Bar, r"\d+%\|[^|\n]*\||[━╸╺█▏▎▍▌▋▊▉░▒▓]{3,}[━╸╺█▏▎▍▌▋▊▉░▒▓ ]*|\[[=>.#-]{8,}\]"),
     (Shape::Counter, r"\b(?:Cell In|Input In|In|Out) ?\[\d+\]|<ipython-input-\d+-[0-9a-f]+>"),
@@ -94,11 +99,18 @@ const SHAPES: &[(Shape, &str)] = &[
         Shape::Resolver,
         r"(?:\[Errno -\d\] )?(?:Name or service not known|Temporary failure in name resolution|Non-recoverable failure in name resolution|No address associated with hostname)",
     ),
+    // As `ls -l` and `stat` write it. A bundle's files let their group write, so that it runs under any user id.
+    (Shape::FileMode, r"[-dl](?:[r-][w-][xsS-]){2}[r-][w-][xtT-]"),
     (Shape::Number, NUMBER),
 ];
 
 const NUMBER: &str =
     r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\b(?:nan|NaN|inf|Inf)\b";
+
+/// PID_MAX_LIMIT of 64-bit Linux (`proc(5)`).
+const MOST_PIDS: f64 = 4_194_304.0;
+/// Smaller numbers are more often counts: Linux starts again at 300 when it has used all (RESERVED_PIDS).
+const SMALLEST_PID: f64 = 300.0;
 
 static LEXER: LazyLock<Vec<(Shape, Regex)>> =
     LazyLock::new(|| SHAPES.iter().filter_map(|(shape, pattern)| Some((*shape, Regex::new(pattern).ok()?))).collect());
@@ -109,7 +121,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|user|sys|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
+        r"(?i)\b(?:wall|cpu times?|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });
@@ -119,6 +131,12 @@ static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+
+static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:time|perf_counter|monotonic|process_time|default_timer|now|time_ns)\(\) *-|Sys\.time\(\) *-|difftime|\btime \w").ok()
+});
+static PID_READER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\bps\b|\bfork\(").ok());
 
 /// One token of a known shape in a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,6 +209,16 @@ pub(super) struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    /// Whether the code asks for process ids, as its text shows.
+    fn reads_pid(&self) -> bool {
+        PID_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
+    }
+
+    /// Whether the code takes the difference of two readings of a clock.
+    fn measures(&self) -> bool {
+        MEASURE.as_ref().is_some_and(|regex| regex.is_match(self.code))
+    }
+
     /// Whether the code reads a clock, as its text shows.
     fn reads_clock(&self) -> bool {
         CLOCK_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
@@ -221,6 +249,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Counter => Some("execution_count"),
         Shape::Pid => Some("pid"),
         Shape::Resolver => Some("name_resolution"),
+        Shape::FileMode => (group_may_write(a.text) == group_may_write(b.text)).then_some("group_write"),
         Shape::Number => return settle_number(pair, line, a.text, b.text, tally),
     };
     if let Some(name) = name.filter(|name| pair.rules.on(name)) {
@@ -245,7 +274,9 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
     } else if whole(a) && whole(b) {
         if heap_number(x) && heap_number(y) {
             name = Some("object_id");
-        } else if is_pid(&pair.recorded, x) && (1.0..4_194_304.0).contains(&y) {
+        } else if is_pid(&pair.recorded, x) && (1.0..MOST_PIDS).contains(&y)
+            || pair.reads_pid() && x.max(y) >= SMALLEST_PID && [x, y].iter().all(|n| (1.0..MOST_PIDS).contains(n))
+        {
             name = Some("pid");
         }
     } else if pair.reads_clock() && is_timing(line) && took(&pair.recorded, x) && took(&pair.replayed, y) {
@@ -273,7 +304,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 
 /// A pid of a session that is large enough not to be mistaken for a count.
 fn is_pid(side: &Side, value: f64) -> bool {
-    value >= 300.0 && side.pids.contains(&(value as u32))
+    value >= SMALLEST_PID && side.pids.contains(&(value as u32))
 }
 
 fn random_uuid(text: &str) -> bool {
@@ -284,6 +315,11 @@ fn random_uuid(text: &str) -> bool {
 /// `uuid4().hex`: the version and variant digits tell it from an MD5 in 63 of 64 cases on each side.
 fn random_hex(text: &str) -> bool {
     matches!(text.as_bytes().get(12), Some(b'4')) && matches!(text.as_bytes().get(16), Some(b'8' | b'9' | b'a' | b'b'))
+}
+
+/// A mode as it is with the group's right to write.
+fn group_may_write(mode: &str) -> String {
+    mode.char_indices().map(|(at, c)| if at == 5 { 'w' } else { c }).collect()
 }
 
 fn heap_address(text: &str) -> bool {
@@ -314,7 +350,10 @@ fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
         let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * 64.0 + 1.0;
         return within(&pair.recorded, x) && within(&pair.replayed, y);
     }
-    pair.reads_clock() && took(&pair.recorded, x) && took(&pair.replayed, y)
+    // A clock may have been started in an earlier cell.
+    let since = |side: &Side, seconds: f64| seconds <= side.window.end - side.window.start + 0.05;
+    pair.measures() && since(&pair.recorded, x) && since(&pair.replayed, y)
+        || pair.reads_clock() && took(&pair.recorded, x) && took(&pair.replayed, y)
 }
 
 /// `0:00:01.234` as `datetime.timedelta` prints it.

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     bundle::config::RunConfig,
-    capture, event,
+    capture,
+    event::{self, KernelProcess},
     files::{self, FileError},
     jupyter::{
         connection::{Connection, Endpoint, Socket},
@@ -39,6 +40,8 @@ use crate::{
 const SCHEME: &str = "hmac-sha256";
 /// How long the proxy may take until it listens.
 const LISTEN: Duration = Duration::from_secs(20);
+/// How long a kernel that was asked to end may take before it is signalled, as `jupyter_client` has it.
+const OBEY: Duration = Duration::from_secs(5);
 /// How long kernel and recorder may take to end.
 const FINISH: Duration = Duration::from_secs(20);
 /// What a kernel said last may still be on its way when it has ended.
@@ -179,7 +182,7 @@ pub fn run(
         let how = How { stop_at_error: options.stop_at_error, outputs_of: &outputs_of };
         let driving = drive(&front, recording, &steps, &how, ask, progress);
         tokio::select! {
-            driven = beside(ended, driving) => driven,
+            driven = beside(ended, &told, driving) => driven,
             _ = tokio::signal::ctrl_c() => {
                 // The kernel is in a session of its own: Ctrl-C does not reach it.
                 tokio::time::timeout(LAST_WORDS, stop(&front)).await.unwrap_or_default();
@@ -220,17 +223,26 @@ async fn listening(front: &Connection) {
 /// Drives until all is said, or until the kernel has ended; then waits for the record to be complete.
 async fn beside(
     mut ended: oneshot::Receiver<Result<i32, ProxyError>>,
+    told: &Told,
     driving: impl Future<Output = Result<Driven, ClientError>>,
 ) -> Result<Driven, RunError> {
     let mut driving = std::pin::pin!(driving);
     tokio::select! {
         driven = &mut driving => {
             let mut driven = driven.map_err(RunError::Client)?;
-            match tokio::time::timeout(FINISH, ended).await {
-                Ok(end) => drop(end.map_err(|_| RunError::Stuck)?.map_err(RunError::Kernel)?),
-                // All was said, and finished executions are in the record at once. The kernel ends with this process.
-                Err(_) => driven.notes.push("the kernel did not end when it was asked to; its answers are judged".to_owned()),
+            // A kernel may forget that it was asked to end; frontends signal it then, and so do we.
+            for signal in [None, Some(libc::SIGTERM), Some(libc::SIGKILL)] {
+                if let Some(signal) = signal {
+                    told.signal(signal);
+                }
+                let patience = if signal == Some(libc::SIGKILL) { FINISH } else { OBEY };
+                if let Ok(end) = tokio::time::timeout(patience, &mut ended).await {
+                    end.map_err(|_| RunError::Stuck)?.map_err(RunError::Kernel)?;
+                    return Ok(driven);
+                }
             }
+            // All was said, and finished executions are in the record at once. The kernel ends with this process.
+            driven.notes.push("the kernel did not end when it was killed; its answers are judged".to_owned());
             Ok(driven)
         }
         status = &mut ended => {
@@ -244,12 +256,14 @@ async fn beside(
 }
 
 /// What the recorder says while it runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Told(Arc<Mutex<Words>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Words {
     session: Option<SessionId>,
+    /// Not kept alive: its capture ends when its owner drops it.
+    kernel: Option<Weak<dyn KernelProcess>>,
     warning: Option<String>,
 }
 
@@ -257,6 +271,14 @@ impl Told {
     fn lock(&self) -> MutexGuard<'_, Words> {
         // Two independent values: a panic between them spoils neither.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signals the kernel; one that has ended meanwhile needs it no more.
+    fn signal(&self, signal: i32) {
+        let kernel = self.lock().kernel.as_ref().and_then(Weak::upgrade);
+        if let Some(kernel) = kernel {
+            kernel.signal(signal).unwrap_or_default();
+        }
     }
 
     /// What the request showed so far; nothing when that cannot be read now.
@@ -345,7 +367,7 @@ fn setup(
         foreign_root,
         limits: Limits::default(),
     };
-    let (session, warning) = (told.clone(), told.clone());
+    let (session, started, warning) = (told.clone(), told.clone(), told.clone());
     Ok(record::kernel::Setup {
         store: Some(store.clone()),
         front,
@@ -360,6 +382,7 @@ fn setup(
         capture: capture::Options::new(options.program.to_owned()),
         contain: start.contain,
         on_session: Box::new(move |id| session.lock().session = Some(id.clone())),
+        on_kernel: Box::new(move |kernel| started.lock().kernel = Some(Arc::downgrade(&kernel))),
         warn: Box::new(move |text| warning.lock().warning = Some(text.to_owned())),
     })
 }

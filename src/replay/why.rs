@@ -153,6 +153,12 @@ pub(super) fn library_of(path: &[u8]) -> Option<String> {
     (!top.ends_with("-info")).then(|| name.to_owned())
 }
 
+/// The distribution that a module comes from, as far as its name tells.
+pub(super) fn distribution_of(module: &str) -> String {
+    let alias = ALIASES.iter().find(|(name, _)| *name == module).map(|(_, name)| (*name).to_owned());
+    alias.unwrap_or_else(|| module.to_ascii_lowercase().replace('_', "-"))
+}
+
 /// `name version` of the libraries that these executions opened files of.
 fn libraries(recording: &Recording, components: &[Component], of: &BTreeSet<i64>) -> Vec<String> {
     let mut versions = observed_libraries(recording);
@@ -161,8 +167,7 @@ fn libraries(recording: &Recording, components: &[Component], of: &BTreeSet<i64>
         matches!(file.usage, Use::Read | Use::Exec) && file.execution.is_some_and(|id| of.contains(&id))
     });
     unique(opened.filter_map(|file| library_of(&file.path)).filter_map(|module| {
-        let alias = ALIASES.iter().find(|(name, _)| *name == module).map(|(_, name)| (*name).to_owned());
-        let name = alias.unwrap_or_else(|| module.to_ascii_lowercase().replace('_', "-"));
+        let name = distribution_of(&module);
         match versions.get(&name) {
             Some(version) => Some(format!("{name} {version}")),
             // A module of a distribution of another name, or a private one (`_cffi_backend`).

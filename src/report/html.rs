@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use serde_json::Value;
 
-use super::{ansi, escape, graph, text};
+use super::{
+    escape, graph,
+    outputs::{cut, figures, output},
+    text,
+};
 use crate::{
     files::display_bytes,
     inventory::model::Component,
@@ -14,16 +17,15 @@ use crate::{
         is_judged,
         verdict::{Judged, Verdict, Verdicts},
     },
-    session::model::{Execution, Output, Recording, Role},
+    session::model::{Execution, Recording, Role},
 };
 
 /// Nothing may be loaded and nothing may run.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; \
                       frame-src 'self'; base-uri 'none'; form-action 'none'";
-/// Longer texts are cut: a page must open on a phone.
-const MOST_TEXT: usize = 20_000;
-/// Larger HTML outputs and figures are named only.
-const MOST_BYTES: usize = 8 << 20;
+
+/// More cells than this are not listed above the cells themselves.
+const MOST_FINDINGS: usize = 60;
 
 /// What a page is made of.
 #[derive(Debug)]
@@ -57,13 +59,19 @@ pub fn page(page: &Page) -> String {
         .unwrap_or_default();
     let class_of = |id: i64| judged.get(&id).map_or("none", |judged| tone(judged.verdict));
     html.push_str(&timeline(&executions, &class_of));
-    html.push_str("<h2>Cells</h2>\n");
+    html.push_str("<div class=\"bar\"><h2>Cells</h2>");
+    if judged.values().any(|judged| tone(judged.verdict) == "good")
+        && judged.values().any(|judged| tone(judged.verdict) != "good")
+    {
+        html.push_str("<label><input type=\"checkbox\" id=\"only\"> only those that differ</label>");
+    }
+    html.push_str("</div>\n");
     for (index, execution) in executions.iter().enumerate() {
         html.push_str(&cell(page, index + 1, execution, judged.get(&execution.id).copied()));
     }
     let graph = graph::svg(page.recording, &executions, &class_of);
     if !graph.is_empty() {
-        html.push_str("<h2>What follows from what</h2>\n<div class=\"scroll\">");
+        html.push_str("<h2>What follows from what</h2>\n<div class=\"panel scroll\">");
         html.push_str(&graph);
         html.push_str("</div>\n");
     }
@@ -85,47 +93,84 @@ fn tone(verdict: Verdict) -> &'static str {
 
 fn head(page: &Page) -> String {
     let info = &page.recording.info;
-    let mut html = format!("<h1>{}</h1>\n", escape(page.name));
-    let notebook = info.notebook.as_ref().map(|path| path.display().to_string());
-    let mut words: Vec<String> = notebook.into_iter().collect();
-    words.push(info.display_name.clone());
-    words.push(format!("recorded {}", time(info.started)));
+    let mut words = vec![info.display_name.clone(), format!("recorded {}", time(info.started))];
     if !info.user.is_empty() {
         words.push(format!("by {} on {}", info.user, info.host));
     }
     words.push(format!("capture {}", info.coverage));
-    html.push_str(&format!("<p class=\"soft\">{}</p>\n", escape(&words.join(" · "))));
-    if let Some((_, verdicts)) = page.replay {
-        let (class, answer) = match verdicts.exit_code() {
-            0 => ("good", "The recorded results came out again"),
-            1 => ("bad", "Not the recorded results"),
-            _ => ("mid", "Could not tell"),
-        };
-        html.push_str(&format!("<p><span class=\"answer {class}\">{answer}</span></p>\n"));
-        let all = [
-            Verdict::Identical,
-            Verdict::Equivalent,
-            Verdict::WithinTolerance,
-            Verdict::Nondeterministic,
-            Verdict::Changed,
-            Verdict::Error,
-            Verdict::NotRun,
-        ];
-        html.push_str("<ul class=\"counts\">");
-        for verdict in all.into_iter().filter(|verdict| verdicts.count(*verdict) > 0) {
-            let count = verdicts.count(verdict);
-            html.push_str(&format!(
-                "<li class=\"{}\"><span class=\"verdict\">{count}</span> {verdict}</li>",
-                tone(verdict)
-            ));
-        }
-        html.push_str("</ul>\n");
-        for note in &verdicts.notes {
-            html.push_str(&format!("<p>Note: {}</p>\n", escape(note)));
-        }
-        if let Some(first) = verdicts.first_divergence() {
-            html.push_str(&format!("<p>First to diverge: <a href=\"#cell-{0}\">cell {0}</a></p>\n", first.number));
-        }
+    let mut html =
+        format!("<header><h1>{}</h1>\n<p class=\"soft\">{}</p>\n", escape(page.name), escape(&words.join(" · ")));
+    if let Some(notebook) = &info.notebook {
+        html.push_str(&format!("<p class=\"soft path\">{}</p>\n", escape(&notebook.display().to_string())));
+    }
+    let Some((_, verdicts)) = page.replay else { return html + "</header>\n" };
+    let (class, answer) = match verdicts.exit_code() {
+        0 => ("good", "The recorded results came out again"),
+        1 => ("bad", "Not the recorded results"),
+        _ => ("mid", "Could not tell"),
+    };
+    html.push_str(&format!("<div class=\"answer {class}\">{answer}</div>\n"));
+    let all = [
+        Verdict::Identical,
+        Verdict::Equivalent,
+        Verdict::WithinTolerance,
+        Verdict::Nondeterministic,
+        Verdict::Changed,
+        Verdict::Error,
+        Verdict::NotRun,
+    ];
+    let shown: Vec<(Verdict, usize)> =
+        all.into_iter().map(|verdict| (verdict, verdicts.count(verdict))).filter(|(_, count)| *count > 0).collect();
+    html.push_str("<div class=\"share\" aria-hidden=\"true\">");
+    for (verdict, count) in &shown {
+        html.push_str(&format!("<i class=\"{}\" style=\"flex:{count}\"></i>", tone(*verdict)));
+    }
+    html.push_str("</div>\n<ul class=\"counts\">");
+    for (verdict, count) in &shown {
+        html.push_str(&format!("<li class=\"{}\"><b>{count}</b> {verdict}</li>", tone(*verdict)));
+    }
+    html.push_str("</ul>\n</header>\n");
+    html.push_str(&findings(verdicts));
+    html
+}
+
+/// What differs and why, one line for each cell, the first that diverged marked; and what a person should know.
+fn findings(verdicts: &Verdicts) -> String {
+    let first = verdicts.first_divergence().map(|judged| judged.number);
+    let differing = verdicts.executions.iter().filter(|judged| {
+        !matches!(judged.verdict, Verdict::Identical | Verdict::Equivalent | Verdict::WithinTolerance)
+    });
+    let mut rows = String::new();
+    for judged in differing.take(MOST_FINDINGS) {
+        let mark = if first == Some(judged.number) { "<em>first to diverge</em>" } else { "" };
+        let cause = judged.causes.first().map_or_else(|| "no cause was found".to_owned(), |cause| cause.to_string());
+        let what = judged.differences.first().map_or_else(String::new, |difference| {
+            format!(
+                "<span class=\"place\">{}</span><span class=\"pair\"><del>{}</del><ins>{}</ins></span>",
+                escape(&difference.place.to_string()),
+                escape(&difference.recorded),
+                escape(&difference.replayed)
+            )
+        });
+        rows.push_str(&format!(
+            "<li class=\"{}\"><a href=\"#cell-{2}\">cell {2}</a> <span class=\"verdict\">{1}</span> {mark}\
+             <span class=\"cause\">{3}</span>{what}</li>\n",
+            tone(judged.verdict),
+            judged.verdict,
+            judged.number,
+            escape(&cause)
+        ));
+    }
+    let mut html = String::new();
+    if !rows.is_empty() {
+        html.push_str(&format!("<h2>What differs, and why</h2>\n<ol class=\"findings\">\n{rows}</ol>\n"));
+    }
+    let new = verdicts.extra.len();
+    if new > 0 {
+        html.push_str(&format!("<p class=\"note\">{new} executions are new</p>\n"));
+    }
+    for note in &verdicts.notes {
+        html.push_str(&format!("<p class=\"note\">{}</p>\n", escape(note)));
     }
     html
 }
@@ -174,7 +219,7 @@ fn cell(page: &Page, number: usize, execution: &Execution, judged: Option<&Judge
         html.push_str(&format!("<span class=\"soft\">In [{count}]</span>"));
     }
     if let Some(judged) = judged {
-        html.push_str(&format!("<span class=\"verdict\">{}</span>", judged.verdict));
+        html.push_str(&format!("<span class=\"badge\">{}</span>", judged.verdict));
     }
     let then =
         execution.idle.or(execution.reply).map(|end| (end - execution.busy.unwrap_or(execution.sent)) as f64 / 1e9);
@@ -213,130 +258,34 @@ fn cell(page: &Page, number: usize, execution: &Execution, judged: Option<&Judge
 }
 
 fn reasons(judged: &Judged) -> String {
-    let mut items: Vec<String> = Vec::new();
-    for difference in judged.differences.iter().filter(|d| !d.recorded.is_empty() || !d.replayed.is_empty()).take(10) {
-        items.push(format!(
-            "{}: <code>{}</code> → <code>{}</code>",
+    let mut html = String::new();
+    let shown = judged.differences.iter().filter(|d| !d.recorded.is_empty() || !d.replayed.is_empty());
+    for difference in shown.take(10) {
+        html.push_str(&format!(
+            "<li><span class=\"place\">{}</span><span class=\"pair\"><del>{}</del><ins>{}</ins></span></li>",
             escape(&difference.place.to_string()),
             escape(&difference.recorded),
             escape(&difference.replayed)
         ));
     }
-    items.extend(judged.causes.iter().map(|cause| format!("because: {}", escape(&cause.to_string()))));
+    let more = judged.differences.len().saturating_sub(10);
+    if more > 0 {
+        html.push_str(&format!("<li class=\"soft\">and {more} more</li>"));
+    }
+    for cause in &judged.causes {
+        html.push_str(&format!("<li><span class=\"cause\">{}</span></li>", escape(&cause.to_string())));
+    }
     if judged.differences.is_empty() {
         let reason = text::reason(judged);
         if !reason.is_empty() {
-            items.push(escape(&reason));
+            html.push_str(&format!("<li class=\"soft\">{}</li>", escape(&reason)));
         }
     }
-    if items.is_empty() {
-        return String::new();
-    }
-    format!("<ul class=\"why\"><li>{}</li></ul>\n", items.join("</li><li>"))
-}
-
-/// Where two figures of one place differ: one laid over the other so that only differences shine.
-fn figures(then: &Execution, now: &Execution) -> String {
-    let sources = |execution: &Execution| -> Vec<String> {
-        execution.outputs.iter().filter_map(mimes).filter_map(figure_source).collect()
-    };
-    let (a, b) = (sources(then), sources(now));
-    let mut html = String::new();
-    for (a, b) in a.iter().zip(&b).filter(|(a, b)| a != b) {
-        html.push_str(&format!(
-            "<details><summary>difference of the two figures</summary><div class=\"overlay\">\
-             <img alt=\"recorded\" src=\"{a}\"><img alt=\"replayed\" src=\"{b}\"></div></details>\n"
-        ));
-    }
-    html
-}
-
-type Mimes = BTreeMap<String, Value>;
-
-fn mimes(output: &Output) -> Option<&Mimes> {
-    match output {
-        Output::DisplayData { data, .. } | Output::ExecuteResult { data, .. } => Some(data),
-        Output::Stream { .. } | Output::Error { .. } => None,
-    }
-}
-
-/// A picture as a `data:` address. SVG too: as an image it cannot run anything.
-fn figure_source(data: &Mimes) -> Option<String> {
-    for mime in ["image/png", "image/jpeg", "image/gif", "image/webp"] {
-        if let Some(base64) = data.get(mime).and_then(joined) {
-            let compact: String = base64.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            let clean = compact.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'='));
-            return (clean && compact.len() <= MOST_BYTES).then(|| format!("data:{mime};base64,{compact}"));
-        }
-    }
-    let svg = data.get("image/svg+xml").and_then(joined)?;
-    let encoded = base64::engine::general_purpose::STANDARD.encode(svg);
-    (encoded.len() <= MOST_BYTES).then(|| format!("data:image/svg+xml;base64,{encoded}"))
-}
-
-fn joined(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(lines) => lines.iter().map(Value::as_str).collect(),
-        _ => None,
-    }
-}
-
-fn cut(text: &str) -> String {
-    if text.chars().nth(MOST_TEXT).is_none() {
-        return text.to_owned();
-    }
-    let head: String = text.chars().take(MOST_TEXT).collect();
-    format!("{head}\n… cut; {} characters in all", text.chars().count())
-}
-
-fn output(output: &Output) -> String {
-    match output {
-        Output::Stream { name, text } => {
-            let class = if name == "stderr" { " class=\"err\"" } else { "" };
-            format!("<pre{class}>{}</pre>\n", ansi::to_html(&cut(&crate::replay::on_screen(text))))
-        }
-        Output::Error { ename, evalue, traceback } => {
-            let text = if traceback.is_empty() { format!("{ename}: {evalue}") } else { traceback.join("\n") };
-            format!("<pre class=\"err\">{}</pre>\n", ansi::to_html(&cut(&text)))
-        }
-        Output::DisplayData { data, .. } | Output::ExecuteResult { data, .. } => display(data),
-    }
-}
-
-fn display(data: &Mimes) -> String {
-    if let Some(source) = figure_source(data) {
-        return format!("<img alt=\"figure\" src=\"{source}\">\n");
-    }
-    if let Some(html) = data.get("text/html").and_then(joined).filter(|html| html.len() <= MOST_BYTES) {
-        return frame(&html);
-    }
-    for mime in ["text/latex", "text/markdown", "text/plain"] {
-        if let Some(text) = data.get(mime).and_then(joined) {
-            return format!("<pre>{}</pre>\n", ansi::to_html(&cut(&text)));
-        }
-    }
-    let kinds: Vec<&str> = data.keys().map(String::as_str).collect();
-    format!("<p class=\"soft\">not shown here: {}</p>\n", escape(&kinds.join(", ")))
-}
-
-/// HTML of the notebook in a frame without any right: no scripts, no forms, no way to the page around it.
-fn frame(html: &str) -> String {
-    let rows = html.matches("<tr").count();
-    let height = (60 + rows * 27).clamp(90, 460);
-    let document = format!(
-        "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
-         <style>body{{font:13px system-ui,sans-serif;margin:8px;color:#1d2227;background:#fff}}table{{border-collapse:collapse}}\
-         td,th{{padding:2px 8px;text-align:right;border:none}}tr:nth-child(even){{background:#f4f4f4}}</style>{html}"
-    );
-    format!(
-        "<iframe sandbox=\"\" loading=\"lazy\" style=\"height:{height}px\" srcdoc=\"{}\"></iframe>\n",
-        escape(&document)
-    )
+    if html.is_empty() { html } else { format!("<ul class=\"why\">{html}</ul>\n") }
 }
 
 fn rows(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut html = String::from("<div class=\"scroll\"><table class=\"list\"><tr>");
+    let mut html = String::from("<div class=\"panel scroll\"><table class=\"list\"><tr>");
     for name in head {
         html.push_str(&format!("<th>{}</th>", escape(name)));
     }
@@ -435,6 +384,7 @@ mod tests {
         Rules, judge,
         truth::{execution, out, recording},
     };
+    use crate::session::model::Output;
 
     #[test]
     fn nothing_of_a_notebook_can_act_on_the_page() {

@@ -5,6 +5,7 @@ mod graph;
 pub mod html;
 pub mod json;
 pub mod junit;
+mod outputs;
 pub mod text;
 
 /// Text for an HTML or XML document, in content and in quoted attributes. Control characters that XML forbids become

@@ -28,6 +28,8 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub struct SpecOptions {
     /// Host files and directories shown inside.
     pub binds: Vec<Bind>,
+    /// Directories laid over the bundle's layers, lowest first, with whiteouts for what they take away.
+    pub over: Vec<PathBuf>,
     /// The host's network.
     pub network: bool,
     /// Over the recorded environment.
@@ -58,7 +60,7 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
     }
     env.extend(options.env);
     files::create_private_dir(&store.run())?;
-    let layers = restored.layers.iter().map(|layer| store.layer_path(layer).join("root")).collect();
+    let layers = restored.layers.iter().map(|layer| store.layer_path(layer).join("root")).chain(options.over).collect();
     // The outer environment first: a link below its prefix is only there once its own is replaced.
     let mut exact_roots: Vec<(PathBuf, PathBuf)> =
         run.roots.iter().map(|root| (root.prefix.clone(), root.canonical.clone())).collect();
@@ -111,12 +113,13 @@ pub struct KernelSetup {
     store: Store,
     restored: Restored,
     binds: Vec<Bind>,
+    over: Vec<PathBuf>,
     network: bool,
 }
 
 /// How to run the kernel of `restored`.
 pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) -> Result<KernelSetup, RestoreError> {
-    let (binds, network) = (options.binds.clone(), options.network);
+    let (binds, over, network) = (options.binds.clone(), options.over.clone(), options.network);
     let spec = spec(restored, store, restored.run.argv.clone(), options)?;
     Ok(KernelSetup {
         argv: spec.argv.into_iter().map(OsString::from).collect(),
@@ -126,6 +129,7 @@ pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) ->
         store: store.clone(),
         restored: restored.clone(),
         binds,
+        over,
         network,
     })
 }
@@ -139,7 +143,8 @@ impl KernelSetup {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let mut binds = self.binds.clone();
         binds.push(Bind { host: inner_dir.to_owned(), target: PathBuf::from(INNER_DIR), read_only: false });
-        let options = SpecOptions { binds, network: self.network, cwd: Some(launch.cwd), ..SpecOptions::default() };
+        let (over, network) = (self.over.clone(), self.network);
+        let options = SpecOptions { binds, over, network, cwd: Some(launch.cwd), ..SpecOptions::default() };
         let argv = launch.argv.into_iter().map(text).collect();
         let mut spec = spec(&self.restored, &self.store, argv, options).map_err(|error| match error {
             RestoreError::File(error) => RunError::File(error),

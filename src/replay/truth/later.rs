@@ -1,0 +1,241 @@
+//! Cases that came later, some of each kind.
+
+use serde_json::json;
+
+use super::{Case, different, err, out, png, same, shown, value};
+
+pub(super) fn later() -> Vec<Case> {
+    let vega = |x: f64| json!({"$schema": "v5", "data": {"name": "data-1"}, "datasets": {"data-1": [{"x": x}]}});
+    vec![
+        same(
+            "a generator",
+            "g",
+            value("<generator object f.<locals>.<genexpr> at 0x7f3a1c0b5d30>"),
+            value("<generator object f.<locals>.<genexpr> at 0x7fe211aa0130>"),
+        ),
+        same(
+            "an axes",
+            "ax.plot(x)",
+            value("[<matplotlib.lines.Line2D at 0x7f3a1c0b5d30>]"),
+            value("[<matplotlib.lines.Line2D at 0x7fe211aa0130>]"),
+        ),
+        same(
+            "a bound method",
+            "m",
+            value("<bound method A.f of <__main__.A object at 0x7f3a1c0b5d30>>"),
+            value("<bound method A.f of <__main__.A object at 0x7fe211aa0130>>"),
+        ),
+        same(
+            "a traceback's kernel file",
+            "f()",
+            err("  File \"/tmp/ipykernel_4821/3051.py\", line 3, in f\n"),
+            err("  File \"/tmp/ipykernel_7/3051.py\", line 3, in f\n"),
+        ),
+        same(
+            "a time stamp of pandas",
+            "pd.Timestamp.now()",
+            value("Timestamp('2026-11-22 18:12:55.123456')"),
+            value("Timestamp('2026-11-29 09:30:11.654321')"),
+        ),
+        same("strftime", "print(time.strftime('%Y%m%d-%H%M%S'))", out("20261122-181255\n"), out("20261129-093011\n")),
+        same("hours and minutes", "print(datetime.now().strftime('%H:%M'))", out("at 18:12\n"), out("at 09:30\n")),
+        same(
+            "isoformat with a zone",
+            "print(now.isoformat())",
+            out("2026-11-22T18:12:55.123456+00:00\n"),
+            out("2026-11-29T09:30:11.5+00:00\n"),
+        ),
+        same(
+            "sklearn's log",
+            "fit()",
+            out("[CV] END ...C=1; total time=   0.1s\n"),
+            out("[CV] END ...C=1; total time=   0.0s\n"),
+        ),
+        same(
+            "joblib's log",
+            "fit()",
+            err("[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    0.3s finished\n"),
+            err("[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    1.1s finished\n"),
+        ),
+        same(
+            "a rate",
+            "copy()",
+            err("100%|##########| 10.0M/10.0M [00:01<00:00, 9.2MB/s]\n"),
+            err("100%|##########| 10.0M/10.0M [00:00<00:00, 31.2MB/s]\n"),
+        ),
+        same("a rate without total", "f()", err("120it [00:01, 98.22it/s]\n"), err("120it [00:00, 211.04it/s]\n")),
+        same(
+            "wall time in minutes",
+            "%%time\nf()",
+            out("CPU times: user 1min 3s, sys: 2.1 s, total: 1min 5s\nWall time: 1min 6s\n"),
+            out("CPU times: user 59.8 s, sys: 1.9 s, total: 1min 1s\nWall time: 1min 2s\n"),
+        ),
+        same(
+            "old %timeit",
+            "%timeit f()",
+            out("1000 loops, best of 3: 1.2 ms per loop\n"),
+            out("100 loops, best of 3: 1.1 ms per loop\n"),
+        ),
+        same("a set of tuples", "s", value("{(2, 'b'), (1, 'a')}"), value("{(1, 'a'), (2, 'b')}")),
+        same(
+            "a set of long items over lines",
+            "s",
+            value("{'alpha alpha',\n 'beta beta',\n 'gamma gamma'}"),
+            value("{'gamma gamma',\n 'alpha alpha',\n 'beta beta'}"),
+        ),
+        same(
+            "R's duration",
+            "system.time(f())",
+            out("   user  system elapsed \n  0.123   0.004   0.130 \n"),
+            out("   user  system elapsed \n  0.119   0.001   0.121 \n"),
+        ),
+        same(
+            "a message of a temporary directory",
+            "save()",
+            out("saved to /tmp/tmpk3j_x9aa/model.bin\n"),
+            out("saved to /tmp/tmp0q1w2e3r/model.bin\n"),
+        ),
+        same(
+            "a vega chart",
+            "chart",
+            shown("application/vnd.vegalite.v5+json", vega(0.1 + 0.2)),
+            shown("application/vnd.vegalite.v5+json", vega(0.3)),
+        ),
+        same(
+            "plotly's div",
+            "fig",
+            shown(
+                "text/html",
+                "<div id=\"6ba7b810-9dad-41d1-80b4-00c04fd430c8\"></div><script>Plotly.newPlot(\"6ba7b810-9dad-41d1-80b4-00c04fd430c8\", [{\"y\":[1,2]}])</script>",
+            ),
+            shown(
+                "text/html",
+                "<div id=\"0f0e0d0c-0b0a-4908-8706-050403020100\"></div><script>Plotly.newPlot(\"0f0e0d0c-0b0a-4908-8706-050403020100\", [{\"y\":[1,2]}])</script>",
+            ),
+        ),
+        same(
+            "a file's time in ls",
+            "!ls -l",
+            out("-rw-r--r-- 1 ada ada 9 Nov 22 18:12 out.csv\n"),
+            out("-rw-r--r-- 1 ada ada 9 Nov 29 09:30 out.csv\n"),
+        ),
+        same(
+            "sizes of objects and nothing else",
+            "x",
+            value("array([1.0000000001, 2.])"),
+            value("array([1.0000000002, 2.])"),
+        ),
+        different("one element of an array", "x", value("array([1.00001, 2.])"), value("array([1.00002, 2.])")),
+        different("a figure's title", "ax", value("Text(0.5, 1.0, 'a')"), value("Text(0.5, 1.0, 'b')")),
+        different(
+            "a file's size in ls",
+            "!ls -l",
+            out("-rw-r--r-- 1 ada ada 9 Nov 22 18:12 out.csv\n"),
+            out("-rw-r--r-- 1 ada ada 8 Nov 29 09:30 out.csv\n"),
+        ),
+        different(
+            "an accuracy after a duration",
+            "fit()",
+            out("fitted in 1.2 s, accuracy 0.91\n"),
+            out("fitted in 1.1 s, accuracy 0.92\n"),
+        ),
+        different(
+            "a row count in a summary",
+            "df.info()",
+            out("RangeIndex: 100 entries, 0 to 99\n"),
+            out("RangeIndex: 101 entries, 0 to 100\n"),
+        ),
+        different(
+            "a column's type",
+            "df.dtypes",
+            value("a    int64\ndtype: object"),
+            value("a    float64\ndtype: object"),
+        ),
+        different("a shape", "df.shape", value("(891, 12)"), value("(891, 11)")),
+        different(
+            "a chart's point",
+            "chart",
+            shown("application/vnd.vegalite.v5+json", vega(0.3)),
+            shown("application/vnd.vegalite.v5+json", vega(0.31)),
+        ),
+        different(
+            "a range of dates",
+            "df.index",
+            value("DatetimeIndex(['2024-01-01', '2024-01-02'])"),
+            value("DatetimeIndex(['2024-01-01', '2024-01-03'])"),
+        ),
+        different("a string of hex digits", "x", value("'deadbeef'"), value("'deadbeee'")),
+        different(
+            "a SHA-256",
+            "h",
+            value("'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'"),
+            value("'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb'"),
+        ),
+        different("a p-value", "print(p)", out("p = 0.0432\n"), out("p = 0.0532\n")),
+        different("the time of a race", "print(best)", out("best lap 0:01:23.4\n"), out("best lap 0:01:23.5\n")),
+        different("a count that looks like a percentage", "print(x)", out("12% of 40\n"), out("13% of 40\n")),
+        different(
+            "a warning's text",
+            "f()",
+            err("/tmp/ipykernel_4/3.py:1: FutureWarning: a is old\n"),
+            err("/tmp/ipykernel_9/3.py:1: FutureWarning: b is old\n"),
+        ),
+        different("a truth value", "x", value("True"), value("False")),
+        different("a missing value", "df", value("0  1.0\n1  2.0"), value("0  1.0\n1  NaN")),
+        different("a long integer", "math.factorial(20)", value("2432902008176640000"), value("2432902008176640001")),
+        different(
+            "an image's colour",
+            "plt.show()",
+            png(true, |_| ()),
+            png(true, |p| {
+                for x in 0..80 {
+                    p.put_pixel(x, x / 2 + 10, image::Rgb([70, 70, 200]));
+                }
+            }),
+        ),
+        different(
+            "a small label",
+            "plt.show()",
+            png(true, |_| ()),
+            png(true, |p| {
+                for x in 0..3 {
+                    p.put_pixel(70 + x, 50, image::Rgb([0, 0, 0]));
+                    p.put_pixel(70 + x, 52, image::Rgb([0, 0, 0]));
+                }
+            }),
+        ),
+        // Found by the ground truth with real kernels.
+        same(
+            "a pid in a log line",
+            "logging.basicConfig(format='%(process)d %(message)s')",
+            err("26467 INFO x\n"),
+            err("2 INFO x\n"),
+        ),
+        same("mktemp", "mktemp", out("/tmp/tmp.6LmWyAmfoE\n"), out("/tmp/tmp.W7UscjI0GJ\n")),
+        same(
+            "bash's time",
+            "time sleep 0.01",
+            err("real\t0m0.013s\nsys\t0m0.001s\n"),
+            err("real\t0m0.012s\nsys\t0m0.000s\n"),
+        ),
+        same(
+            "the mode of a file in a bundle",
+            "ls -l",
+            out("-rw-r--r-- 1 ada a.csv\n"),
+            out("-rw-rw-r-- 1 ada a.csv\n"),
+        ),
+        same(
+            "a clock that an earlier cell started",
+            "print(f'{(time.time() - t0) * 1000:.1f} ms')",
+            out("3577.7 ms\n"),
+            out("3075.1 ms\n"),
+        ),
+        different(
+            "a mode that others may write",
+            "ls -l",
+            out("-rw-r--r-- 1 ada a.csv\n"),
+            out("-rw-r--rw- 1 ada a.csv\n"),
+        ),
+        different("a number beside no pid", "len(x)", value("26467"), value("2")),
+    ]
+}

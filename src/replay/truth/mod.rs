@@ -1,0 +1,410 @@
+//! Pairs of outputs of which we know whether they are the same. The rules were made with them: what the rules are worth
+//! is measured with real kernels by `benches/run verdict`.
+
+mod different;
+mod later;
+mod same;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    Rules, judge,
+    verdict::{Cause, Verdict, Verdicts},
+};
+use crate::{
+    digest::Digest,
+    event::Nanos,
+    files::Signature,
+    session::model::{
+        Execution, FileUse, FileVersion, Output, Process, Recording, Role, SessionId, SessionInfo, Status, Use,
+    },
+};
+
+/// 2026-11-22 18:12:54 UTC and, for the replay, 2026-11-29 09:30:10 UTC.
+const THEN: Nanos = 1_795_371_174_000_000_000;
+const NOW: Nanos = 1_795_944_610_000_000_000;
+const SECOND: Nanos = 1_000_000_000;
+
+pub(crate) fn recording(started: Nanos, executions: Vec<Execution>) -> Recording {
+    Recording {
+        info: SessionInfo {
+            id: SessionId("20261122-181254-00000001".into()),
+            started,
+            ended: Some(started + 600 * SECOND),
+            kernel: "python3".into(),
+            display_name: "Python 3".into(),
+            language: "python".into(),
+            argv: Vec::new(),
+            interrupt_mode: "signal".into(),
+            kernel_env: BTreeMap::new(),
+            cwd: "/home/ada/work".into(),
+            notebook: None,
+            notebook_source: None,
+            user: "ada".into(),
+            uid: 1000,
+            gid: 1000,
+            home: "/home/ada".into(),
+            host: "desk".into(),
+            nbpack_version: "0".into(),
+            coverage: "full".into(),
+            exit_status: Some(0),
+            parent: None,
+            executions: executions.len() as u64,
+            running: false,
+        },
+        executions,
+        files: Vec::new(),
+        versions: Vec::new(),
+        processes: vec![Process { pid: 48_213, ppid: 1, started, exe: Vec::new(), argv: Vec::new(), execution: None }],
+        connections: Vec::new(),
+        environment: BTreeMap::new(),
+        facts: BTreeMap::new(),
+        gaps: Vec::new(),
+        comms: Vec::new(),
+    }
+}
+
+/// An execution that took two seconds.
+pub(crate) fn execution(id: i64, at: Nanos, code: &str, outputs: Vec<Output>) -> Execution {
+    let error = outputs.iter().find_map(|output| match output {
+        Output::Error { ename, evalue, .. } => Some((ename.clone(), evalue.clone())),
+        _ => None,
+    });
+    Execution {
+        id,
+        msg_id: format!("m{id}"),
+        cell_id: Some(format!("c{id}")),
+        code: code.into(),
+        request: json!({}),
+        silent: false,
+        is_magic: false,
+        execution_count: Some(id),
+        sent: at,
+        busy: Some(at),
+        reply: Some(at + 2 * SECOND),
+        idle: Some(at + 2 * SECOND),
+        status: Some(if error.is_some() { Status::Error } else { Status::Ok }),
+        ename: error.as_ref().map(|(ename, _)| ename.clone()),
+        evalue: error.map(|(_, evalue)| evalue),
+        interrupted: false,
+        client: "c".into(),
+        username: "u".into(),
+        user_expressions: json!({}),
+        outputs,
+        stdin: Vec::new(),
+    }
+}
+
+pub(crate) fn out(text: &str) -> Output {
+    Output::Stream { name: "stdout".into(), text: text.into() }
+}
+
+fn err(text: &str) -> Output {
+    Output::Stream { name: "stderr".into(), text: text.into() }
+}
+
+fn shown(mime: &str, value: impl Into<Value>) -> Output {
+    Output::DisplayData {
+        data: BTreeMap::from([(mime.to_owned(), value.into())]),
+        metadata: json!({}),
+        display_id: None,
+    }
+}
+
+fn value(text: &str) -> Output {
+    Output::ExecuteResult {
+        data: BTreeMap::from([("text/plain".to_owned(), text.into())]),
+        metadata: json!({}),
+        execution_count: Some(1),
+    }
+}
+
+fn raised(ename: &str, evalue: &str, traceback: &str) -> Output {
+    Output::Error { ename: ename.into(), evalue: evalue.into(), traceback: vec![traceback.into()] }
+}
+
+/// A white PNG of 80 × 60 with a grey line; `change` may paint on it.
+fn png(compressed: bool, change: impl Fn(&mut image::RgbImage)) -> Output {
+    use base64::Engine as _;
+    use image::ImageEncoder as _;
+    let mut pixels = image::RgbImage::from_pixel(80, 60, image::Rgb([255, 255, 255]));
+    for x in 0..80 {
+        pixels.put_pixel(x, x / 2 + 10, image::Rgb([70, 70, 70]));
+    }
+    change(&mut pixels);
+    let mut bytes = Vec::new();
+    let compression =
+        if compressed { image::codecs::png::CompressionType::Best } else { image::codecs::png::CompressionType::Fast };
+    image::codecs::png::PngEncoder::new_with_quality(&mut bytes, compression, image::codecs::png::FilterType::NoFilter)
+        .write_image(pixels.as_raw(), 80, 60, image::ExtendedColorType::Rgb8)
+        .unwrap();
+    shown("image/png", base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+/// What a case should give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Truth {
+    Same,
+    Different,
+    Error,
+}
+
+struct Case {
+    name: &'static str,
+    truth: Truth,
+    code: &'static str,
+    then: Vec<Output>,
+    now: Vec<Output>,
+}
+
+fn case(name: &'static str, truth: Truth, code: &'static str, then: Vec<Output>, now: Vec<Output>) -> Case {
+    Case { name, truth, code, then, now }
+}
+
+fn same(name: &'static str, code: &'static str, then: Output, now: Output) -> Case {
+    case(name, Truth::Same, code, vec![then], vec![now])
+}
+
+fn different(name: &'static str, code: &'static str, then: Output, now: Output) -> Case {
+    case(name, Truth::Different, code, vec![then], vec![now])
+}
+
+const TABLE: &str = "<table border=\"1\"><thead><tr><th></th><th>a</th></tr></thead><tbody><tr><th>0</th><td>1.5</td></tr>\
+                     <tr><th>1</th><td>2.5</td></tr></tbody></table>";
+const STYLED: &str = "<style>#T_1ab2c_row0_col0 { color: red; }</style><table id=\"T_1ab2c\"><tr>\
+                      <td id=\"T_1ab2c_row0_col0\" class=\"data\">1.5</td></tr></table>";
+
+fn judged(case: &Case, rules: &Rules) -> Verdicts {
+    let then = recording(THEN, vec![execution(1, THEN + SECOND, case.code, case.then.clone())]);
+    let now = recording(NOW, vec![execution(1, NOW + SECOND, case.code, case.now.clone())]);
+    judge(&then, &now, None, rules)
+}
+
+#[test]
+fn noise_is_no_alarm_and_no_change_is_missed() {
+    let (mut alarms, mut missed, mut wrong) = (0, 0, Vec::new());
+    let cases: Vec<Case> =
+        same::known_same().into_iter().chain(different::known_different()).chain(later::later()).collect();
+    let (same, all) = (cases.iter().filter(|case| case.truth == Truth::Same).count(), cases.len());
+    for case in &cases {
+        let verdicts = judged(case, &Rules::default());
+        let one = &verdicts.executions[0];
+        let found = match one.verdict {
+            Verdict::Error => Truth::Error,
+            Verdict::Changed => Truth::Different,
+            _ => Truth::Same,
+        };
+        if found != case.truth {
+            alarms += usize::from(case.truth == Truth::Same);
+            missed += usize::from(found == Truth::Same);
+            wrong.push(format!("{}: {:?} {:?} {:?}", case.name, one.verdict, one.equal_after, one.differences));
+        }
+        // The same two in the other direction give the same answer.
+        let (then, now) = (case.then.clone(), case.now.clone());
+        let back = Case { then: now, now: then, ..*case };
+        if case.truth == Truth::Different && back.then.len() == back.now.len() && found == case.truth {
+            assert_eq!(judged(&back, &Rules::default()).executions[0].verdict, one.verdict, "{}", case.name);
+        }
+    }
+    println!("{all} cases: {same} known same, {alarms} false alarms; {} known different, {missed} missed", all - same);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_normaliser_is_named_and_can_be_switched_off() {
+    let mut used = std::collections::BTreeSet::new();
+    for case in same::known_same() {
+        let verdicts = judged(&case, &Rules::default());
+        for name in verdicts.executions[0].equal_after.keys() {
+            assert!(super::NORMALISERS.iter().any(|(known, _)| known == name), "{name} is not in the table");
+            used.insert(name.clone());
+            let mut rules = Rules::default();
+            rules.off.insert(name.clone());
+            let without = judged(&case, &rules);
+            let one = &without.executions[0];
+            assert!(!one.equal_after.contains_key(name), "{}: {name} is off", case.name);
+        }
+    }
+    // Needs two sessions in two places, and counts that differ.
+    let elsewhere = ["working_directory", "execution_count"];
+    let unused: Vec<_> =
+        super::NORMALISERS.iter().filter(|(name, _)| !used.contains(*name) && !elsewhere.contains(name)).collect();
+    assert!(unused.is_empty(), "no case shows {unused:?}");
+}
+
+#[test]
+fn what_differs_between_two_replays_is_noise_and_only_that() {
+    let session = |at: Nanos, random: &str, data: &str| {
+        let text = format!("random {random}\ndata {data}\n");
+        recording(at, vec![execution(1, at + SECOND, "print(random(), data)", vec![out(&text)])])
+    };
+    let then = session(THEN, "0.123", "5");
+    let verdict = |first: &Recording, second: &Recording| {
+        judge(&then, first, Some(second), &Rules::default()).executions[0].verdict
+    };
+    assert_eq!(verdict(&session(NOW, "0.5", "5"), &session(NOW, "0.7", "5")), Verdict::Nondeterministic);
+    assert_eq!(verdict(&session(NOW, "0.5", "6"), &session(NOW, "0.7", "6")), Verdict::Changed, "the data changed too");
+    assert_eq!(verdict(&session(NOW, "0.5", "5"), &session(NOW, "0.5", "5")), Verdict::Changed, "the same twice");
+}
+
+#[test]
+fn an_execution_that_did_not_run_is_no_agreement() {
+    let then = recording(THEN, vec![execution(1, THEN, "a", vec![]), execution(2, THEN, "b", vec![])]);
+    let now = recording(NOW, vec![execution(1, NOW, "a", vec![])]);
+    let verdicts = judge(&then, &now, None, &Rules::default());
+    assert_eq!((verdicts.executions[1].verdict, verdicts.exit_code()), (Verdict::NotRun, 2));
+}
+
+#[test]
+fn silent_and_aborted_executions_are_not_judged() {
+    let mut silent = execution(1, THEN, "names()", vec![]);
+    silent.silent = true;
+    let mut aborted = execution(2, THEN, "b", vec![]);
+    aborted.status = Some(Status::Aborted);
+    let then = recording(THEN, vec![silent, aborted, execution(3, THEN, "c", vec![])]);
+    let now = recording(NOW, vec![execution(1, NOW, "c", vec![])]);
+    let verdicts = judge(&then, &now, None, &Rules::default());
+    assert_eq!(verdicts.executions.len(), 1);
+    assert_eq!((verdicts.executions[0].verdict, verdicts.exit_code()), (Verdict::Equivalent, 0), "only the count");
+}
+
+#[test]
+fn the_changed_file_is_named_and_the_rest_is_downstream() {
+    let session = |at: Nanos, sum: &str, content: &[u8]| {
+        let mut session = recording(
+            at,
+            vec![
+                execution(1, at, "v = load('data.txt')", vec![]),
+                execution(2, at, "total = sum(v)\nprint(total)", vec![out(sum)]),
+                execution(3, at, "print(total + 1)", vec![out(&format!("{sum}+1"))]),
+                execution(4, at, "print(7)", vec![out("7")]),
+            ],
+        );
+        let signature = Signature { dev: 1, ino: 1, size: 9, mtime_ns: 0, ctime_ns: 0 };
+        session.files.push(FileUse {
+            path: b"/home/ada/work/data.txt".to_vec(),
+            execution: Some(1),
+            pid: 1,
+            usage: Use::Read,
+            first: at,
+            last: at,
+            count: 1,
+            signature: Some(signature),
+            created_here: false,
+        });
+        session.versions.push(FileVersion {
+            path: b"/home/ada/work/data.txt".to_vec(),
+            execution: Some(1),
+            role: Role::Read,
+            digest: Some(Digest::of(content)),
+            signature,
+            mode: 0o644,
+            kept: true,
+            unstable: false,
+            seen: at,
+            note: None,
+        });
+        session
+    };
+    let verdicts = judge(&session(THEN, "15", b"a"), &session(NOW, "16", b"b"), None, &Rules::default());
+    let [first, second, third, fourth] = verdicts.executions.as_slice() else { panic!("four") };
+    assert!(first.verdict.agrees() && fourth.verdict.agrees());
+    assert_eq!((second.verdict, third.verdict), (Verdict::Changed, Verdict::Changed));
+    assert!(
+        matches!(&second.causes[0], Cause::Data { path, read_in: Some(1), .. } if path.ends_with("data.txt")),
+        "{:?}",
+        second.causes
+    );
+    assert!(
+        third.causes.iter().any(|c| matches!(c, Cause::Downstream { of: 2, through } if through == &["total"])),
+        "{:?}",
+        third.causes
+    );
+    assert_eq!(verdicts.first_divergence().map(|judged| judged.number), Some(2));
+}
+
+#[test]
+fn a_variable_that_only_the_recorders_machine_had_is_no_cause_before_random_numbers() {
+    let session = |at: Nanos, number: &str, variable: bool| {
+        let code = "def draw():\n    return random.gauss(0, 1)";
+        let mut session =
+            recording(at, vec![execution(1, at, code, vec![]), execution(2, at, "draw()", vec![value(number)])]);
+        if variable {
+            session.environment.insert("VENDOR_BUNDLE".to_owned(), Some("/etc/vendor".to_owned()));
+        }
+        session
+    };
+    let verdicts = judge(&session(THEN, "0.1234", true), &session(NOW, "0.4321", false), None, &Rules::default());
+    let causes = &verdicts.executions[1].causes;
+    assert!(matches!(causes.as_slice(), [Cause::Random { .. }]), "{causes:?}");
+}
+
+#[test]
+fn a_users_own_normaliser_is_used_and_named() {
+    let rules = Rules::parse("[[normalise]]\nname = \"job\"\npattern = \"job-\\\\d+\"\nreplace = \"job\"").unwrap();
+    let one = same("own", "submit()", out("job-12 is queued\n"), out("job-977 is queued\n"));
+    let verdicts = judged(&one, &rules);
+    assert_eq!(verdicts.executions[0].verdict, Verdict::Equivalent);
+    assert!(verdicts.executions[0].equal_after.contains_key("job"));
+    assert!(Rules::parse("[[normalise]]\nname = \"x\"\npattern = \"(\"").is_err());
+}
+
+#[test]
+fn numbers_are_compared_more_loosely_across_cpus() {
+    let one = same("sum", "x", value("1.00000000"), value("1.00000005"));
+    let then = |flags: &str| {
+        let mut session = recording(THEN, vec![execution(1, THEN, one.code, one.then.clone())]);
+        session.facts.insert("cpu.flags".into(), json!(flags));
+        session
+    };
+    let mut now = recording(NOW, vec![execution(1, NOW, one.code, one.now.clone())]);
+    now.facts.insert("cpu.flags".into(), json!("sse avx2"));
+    let verdict = |flags: &str| judge(&then(flags), &now, None, &Rules::default()).executions[0].verdict;
+    assert_eq!(verdict("avx2 sse"), Verdict::Changed);
+    assert_eq!(verdict("sse avx512f"), Verdict::WithinTolerance);
+}
+
+#[test]
+fn the_order_of_cells_and_a_seed_in_the_code_are_causes() {
+    let session = |codes: &[(&str, &str)]| {
+        let cells = codes.iter().enumerate().map(|(at, (code, text))| {
+            let outputs = if text.is_empty() { vec![] } else { vec![out(text)] };
+            execution(at as i64 + 1, THEN + at as i64 * SECOND, code, outputs)
+        });
+        recording(THEN, cells.collect())
+    };
+    let then = session(&[("x = 1", ""), ("x = x + 1", ""), ("x = x * 10", ""), ("print(x)", "20")]);
+    let moved = session(&[("x = 1", ""), ("x = x * 10", ""), ("x = x + 1", ""), ("print(x)", "11")]);
+    let verdicts = judge(&then, &moved, None, &Rules::default());
+    assert!(verdicts.executions[..3].iter().all(|one| one.verdict.agrees()), "{verdicts:?}");
+    assert_eq!(verdicts.executions[3].causes, [Cause::Order]);
+
+    let seeded =
+        |seed: u8, text: &str| session(&[(&format!("r = default_rng({seed})"), ""), ("print(r.random())", text)]);
+    let verdicts = judge(&seeded(7, "0.1"), &seeded(8, "0.2"), None, &Rules::default());
+    assert!(matches!(&verdicts.executions[1].causes[0], Cause::Downstream { of: 1, .. }), "{verdicts:?}");
+}
+
+#[test]
+fn a_library_that_was_replaced_is_the_cause_where_the_code_names_it() {
+    let session = |text: &str| {
+        let cells = vec![
+            execution(1, THEN, "import tabulate, numpy", vec![]),
+            execution(2, THEN, "print(tabulate.tabulate([[1]]))", vec![out(text)]),
+        ];
+        recording(THEN, cells)
+    };
+    let known = super::Known {
+        replaced: vec!["/env/lib/python3.11/site-packages/tabulate".into()],
+        versions: BTreeMap::from([("tabulate".to_owned(), "0.9".to_owned())]),
+        ..super::Known::default()
+    };
+    let verdicts = super::judge_knowing(&session("-"), &session("="), None, &Rules::default(), &known);
+    let cause = &verdicts.executions[1].causes[0];
+    assert!(
+        matches!(cause, Cause::Library { name, recorded: Some(v), .. } if name == "tabulate" && v == "0.9"),
+        "{cause:?}"
+    );
+}
