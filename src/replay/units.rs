@@ -126,7 +126,14 @@ pub fn differences(store: &Store, first: &Side, second: &Side) -> Result<Differe
         {
             continue;
         }
-        if let Some(unit) = unit_of(path, &owners, first, second) {
+        let sides = [a.get(path), b.get(path)];
+        let listed = sides.iter().flatten().all(|file| is_placeholder(file));
+        let unit = if listed {
+            Some((UnitKind::Data, "names in directories that were listed".to_owned()))
+        } else {
+            unit_of(path, &owners, first, second)
+        };
+        if let Some(unit) = unit {
             units.entry(unit).or_default().insert(path.clone());
         }
     }
@@ -220,11 +227,15 @@ fn equal(a: &Path, b: &Path) -> Result<bool, FileError> {
     if x.len() != y.len() || x.mode() & 0o111 != y.mode() & 0o111 {
         return Ok(false);
     }
-    if x.mode() & 0o400 == 0 || y.mode() & 0o400 == 0 {
-        // A placeholder of a file that was listed and never read.
+    if is_placeholder(a) || is_placeholder(b) {
         return Ok(x.mode() == y.mode());
     }
     Ok(digest(a)? == digest(b)?)
+}
+
+/// Whether it stands for a file that was listed and never read.
+fn is_placeholder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o777 == 0)
 }
 
 fn digest(path: &Path) -> Result<Digest, FileError> {
@@ -332,7 +343,7 @@ fn said(
             Some(component.version.clone())
         }
         UnitKind::Data | UnitKind::Code => {
-            let file = files.get(paths.first()?)?;
+            let file = files.get(paths.first()?).filter(|file| !is_placeholder(file))?;
             digest(file).ok().map(|digest| digest.short())
         }
         _ => None,

@@ -227,8 +227,8 @@ pub(super) fn later() -> Vec<Case> {
         same(
             "a clock that an earlier cell started",
             "print(f'{(time.time() - t0) * 1000:.1f} ms')",
-            out("3577.7 ms\n"),
-            out("3075.1 ms\n"),
+            out("2577.7 ms\n"),
+            out("2475.1 ms\n"),
         ),
         different(
             "a mode that others may write",

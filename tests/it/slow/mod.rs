@@ -9,3 +9,4 @@ mod inventory;
 mod kernels;
 mod kills;
 mod replay;
+mod report;
