@@ -100,7 +100,7 @@ const SHAPES: &[(Shape, &str)] = &[
         r"(?:\[Errno -\d\] )?(?:Name or service not known|Temporary failure in name resolution|Non-recoverable failure in name resolution|No address associated with hostname)",
     ),
     // As `ls -l` and `stat` write it. A bundle's files let their group write, so that it runs under any user id.
-    (Shape::FileMode, r"[-dl](?:[r-][w-][xsS-]){2}[r-][w-][xtT-]"),
+    (Shape::FileMode, r"[-dl]r[w-][xsS-][r-][w-][xsS-][r-][w-][xtT-]"),
     (Shape::Number, NUMBER),
 ];
 

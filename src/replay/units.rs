@@ -235,7 +235,7 @@ fn equal(a: &Path, b: &Path) -> Result<bool, FileError> {
 
 /// Whether it stands for a file that was listed and never read.
 fn is_placeholder(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o777 == 0)
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o444 == 0)
 }
 
 fn digest(path: &Path) -> Result<Digest, FileError> {
