@@ -127,7 +127,7 @@ static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|now\()",
+        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\()",
     )
     .ok()
 });

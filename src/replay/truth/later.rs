@@ -206,6 +206,12 @@ pub(super) fn later() -> Vec<Case> {
         ),
         // Found by the ground truth with real kernels.
         same(
+            "sklearn's times",
+            "cross_validate(Ridge(), X, y)",
+            value("{'fit_time': array([0.062, 0.0016]),\n 'test_score': array([0.5])}"),
+            value("{'fit_time': array([0.745, 0.0021]),\n 'test_score': array([0.5])}"),
+        ),
+        same(
             "a pid in a log line",
             "logging.basicConfig(format='%(process)d %(message)s')",
             err("26467 INFO x\n"),
