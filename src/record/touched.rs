@@ -51,8 +51,6 @@ struct PathState {
     created_here: bool,
     /// The session has written it: what is read from now on is its own work.
     written: bool,
-    /// Regular file, as last looked at.
-    regular: bool,
     /// Size and mtime of the content for which a job was given.
     asked: Option<(u64, i64)>,
     /// Where the content that the session found there was first read.
@@ -109,7 +107,6 @@ impl Touched {
                 id: row.id,
                 created_here: row.created_here,
                 written: row.written,
-                regular: true,
                 asked: None,
                 read_in: ReadIn::Nowhere,
             };
@@ -230,7 +227,6 @@ impl Touched {
             id,
             created_here: false,
             written: false,
-            regular: false,
             asked: None,
             read_in: ReadIn::Nowhere,
         };
@@ -354,19 +350,19 @@ impl Touched {
             return self.count(db, execution, access, path, Use::List);
         }
         self.source_of_bytecode(db, execution, access, &path)?;
-        let known_regular = self.paths.get(&path).is_some_and(|state| state.regular);
-        if known_regular && access.signature.is_some() {
+        // Only a regular file has one, and it was taken at the open: nothing that lies there by now says more.
+        if access.signature.is_some() {
             return self.count(db, execution, access, path, Use::Read);
         }
         match std::fs::metadata(as_path(&self.host(&path))) {
             Ok(metadata) if metadata.is_dir() => self.count(db, execution, access, path, Use::List),
             Ok(metadata) => {
-                let signature = access.signature.or_else(|| metadata.is_file().then(|| Signature::of(&metadata)));
-                let access = FileAccess { signature: signature.filter(|_| metadata.is_file()), ..access.clone() };
+                let signature = metadata.is_file().then(|| Signature::of(&metadata));
+                let access = FileAccess { signature, ..access.clone() };
                 self.count(db, execution, &access, path, Use::Read)
             }
             // It was there when it was opened and is gone now.
-            Err(_) if access.signature.is_some() || self.paths.get(&path).is_some_and(|state| state.created_here) => {
+            Err(_) if self.paths.get(&path).is_some_and(|state| state.created_here) => {
                 self.count(db, execution, access, path, Use::Read)
             }
             Err(_) => self.count(db, execution, access, path, Use::Absent),
@@ -415,7 +411,6 @@ impl Touched {
         let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
         state.created_here |= created;
         let signature = if matches!(usage, Use::Read | Use::Exec | Use::Update) { signature } else { None };
-        state.regular |= usage == Use::Read && signature.is_some();
         let created_here = state.created_here;
         if is_data {
             self.ask(execution, access.at, &path, usage, signature);
