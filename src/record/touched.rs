@@ -223,13 +223,7 @@ impl Touched {
         let id = self.next_path;
         self.next_path += 1;
         db.put_path(id, path)?;
-        let state = PathState {
-            id,
-            created_here: false,
-            written: false,
-            asked: None,
-            read_in: ReadIn::Nowhere,
-        };
+        let state = PathState { id, created_here: false, written: false, asked: None, read_in: ReadIn::Nowhere };
         self.paths.insert(path.to_vec(), state);
         Ok(id)
     }
