@@ -146,46 +146,9 @@ def capture():
 
 
 def kernel():
-    def empty(client):
-        for _ in range(20):
-            client.execute_interactive("", timeout=60, output_hook=lambda _: None)
-        times = []
-        for _ in range(300):
-            began = time.monotonic()
-            client.execute_interactive("", timeout=60, output_hook=lambda _: None)
-            times.append(time.monotonic() - began)
-        return statistics.median(times)
+    import kernel as beside  # benches/kernel.py
 
-    def timed(code, count):
-        def work(client):
-            seen, began = [0], time.monotonic()
-
-            def hook(message):
-                content = message["content"]
-                if message["msg_type"] == "stream":
-                    seen[0] += content["text"].count("\n")
-                elif message["msg_type"] == "display_data":
-                    seen[0] += 1
-                elif message["msg_type"] == "comm_msg":
-                    seen[0] += sum(len(buffer) for buffer in message["buffers"])
-            client.execute_interactive(code, timeout=600, output_hook=hook)
-            if seen[0] != count:
-                sys.exit(f"{seen[0]} of {count} arrived")
-            return time.monotonic() - began
-        return work
-
-    comm = "from comm import create_comm\nc = create_comm(target_name='bench')\nc.send({}, buffers=[bytes(200_000_000)])"
-    works = {
-        "empty execute, seconds": empty,
-        "100,000 printed lines, seconds": timed("for i in range(100_000): print(i)", 100_000),
-        "10,000 displays of 1 kB, seconds": timed("for i in range(10_000): display({'text/plain': 'x' * 1000}, raw=True)", 10_000),
-        "200 MB comm buffer, seconds": timed(comm, 200_000_000),
-    }
-    for title, work in works.items():
-        compare(f"kernel, {title}", ("bare", lambda: session("python3", [work])), [("nbpack", lambda: session("python3-nbpack", [work]))],
-                measure=lambda result: result[1][0])
-    compare("kernel, start to first reply, seconds", ("bare", lambda: session("python3", [])),
-            [("nbpack", lambda: session("python3-nbpack", []))], measure=lambda result: result[0])
+    beside.measure(scratch, arguments.rounds)
 
 
 def exported():

@@ -36,6 +36,9 @@ const SMALL: u64 = 16 << 10;
 /// See [`SMALL`].
 const RESERVE: u64 = 16 << 20;
 
+/// Messages of up to so many bytes in all are written at once.
+const TOGETHER: u64 = 64 << 10;
+
 /// One thing to be written to a client.
 enum Outgoing {
     Message(Message),
@@ -150,7 +153,11 @@ impl Publisher {
                 // Asked for before the queue is looked at, so that nothing queued meanwhile is slept over.
                 let woken = more.notified();
                 match self.next(id) {
-                    Some(Outgoing::Message(message)) => writer.send(&message).await?,
+                    Some(Outgoing::Message(message)) => {
+                        let mut messages = vec![message];
+                        self.take_small(id, &mut messages);
+                        writer.send_all(&messages).await?;
+                    }
                     Some(Outgoing::Command(body)) => writer.command(&body).await?,
                     None => woken.await,
                 }
@@ -193,6 +200,23 @@ impl Publisher {
             client.waiting -= size(message);
         }
         next
+    }
+
+    /// Adds what waits behind a small message, as far as it is small too: the client is woken once for all of them.
+    fn take_small(&self, id: u64, messages: &mut Vec<Message>) {
+        let mut state = self.state();
+        let Some(client) = state.clients.get_mut(&id) else { return };
+        let mut total = messages.iter().map(size).sum::<u64>();
+        while let Some(Outgoing::Message(next)) = client.queue.front() {
+            total += size(next);
+            if total > TOGETHER {
+                return;
+            }
+            if let Some(Outgoing::Message(next)) = client.queue.pop_front() {
+                client.waiting -= size(&next);
+                messages.push(next);
+            }
+        }
     }
 
     fn answer(&self, id: u64, pong: Bytes) {

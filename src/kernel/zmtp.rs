@@ -22,6 +22,10 @@ pub(super) type Message = Vec<Bytes>;
 
 /// Frames up to this length are cut from the read buffer; longer ones get memory of their own.
 const SMALL: usize = 16 << 10;
+/// Up to so many bytes are copied together and written with one call.
+const TOGETHER: usize = 96 << 10;
+/// Flags and an eight-byte length.
+const LONGEST_HEAD: usize = 9;
 /// The most memory that is set aside because a peer merely *says* that a frame is so long.
 const TRUST: u64 = 256 << 20;
 /// No Jupyter message has so many frames.
@@ -255,33 +259,53 @@ pub(super) struct Writer<W> {
 impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Writes one message. Must run to its end: half a message ends the connection for the peer.
     pub(super) async fn send(&mut self, frames: &[Bytes]) -> Result<(), ZmtpError> {
-        let last = frames.len().saturating_sub(1);
-        let mut heads = BytesMut::with_capacity(frames.len() * 9);
-        let mut pieces: Vec<Bytes> = Vec::with_capacity(frames.len() * 2);
-        for (number, frame) in frames.iter().enumerate() {
-            put_head(&mut heads, if number < last { MORE } else { 0 }, frame.len());
-            pieces.push(heads.split().freeze());
-            if !frame.is_empty() {
-                pieces.push(frame.clone());
+        self.send_all(std::slice::from_ref(&frames)).await
+    }
+
+    /// Writes messages, small ones with one call. Must run to its end as well.
+    pub(super) async fn send_all<M: AsRef<[Bytes]>>(&mut self, messages: &[M]) -> Result<(), ZmtpError> {
+        let frames = || messages.iter().flat_map(|message| message.as_ref());
+        let total = frames().map(|frame| frame.len() + LONGEST_HEAD).sum::<usize>();
+        if total <= TOGETHER {
+            let mut bytes = BytesMut::with_capacity(total);
+            for message in messages.iter().map(AsRef::as_ref) {
+                let last = message.len().saturating_sub(1);
+                for (number, frame) in message.iter().enumerate() {
+                    put_head(&mut bytes, if number < last { MORE } else { 0 }, frame.len());
+                    bytes.put_slice(frame);
+                }
+            }
+            self.io.write_all(&bytes).await?;
+            self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            return Ok(());
+        }
+        let mut heads = BytesMut::with_capacity(frames().count() * LONGEST_HEAD);
+        let mut pieces: Vec<Bytes> = Vec::with_capacity(frames().count() * 2);
+        for message in messages.iter().map(AsRef::as_ref) {
+            let last = message.len().saturating_sub(1);
+            for (number, frame) in message.iter().enumerate() {
+                put_head(&mut heads, if number < last { MORE } else { 0 }, frame.len());
+                pieces.push(heads.split().freeze());
+                if !frame.is_empty() {
+                    pieces.push(frame.clone());
+                }
             }
         }
-        self.write(&pieces).await
+        self.write_pieces(&pieces).await
     }
 
     /// Writes one command.
     pub(super) async fn command(&mut self, body: &Bytes) -> Result<(), ZmtpError> {
-        let mut head = BytesMut::new();
-        put_head(&mut head, COMMAND, body.len());
-        self.write(&[head.freeze(), body.clone()]).await
+        let mut bytes = BytesMut::with_capacity(body.len() + LONGEST_HEAD);
+        put_head(&mut bytes, COMMAND, body.len());
+        bytes.put_slice(body);
+        self.io.write_all(&bytes).await?;
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
-    async fn write(&mut self, pieces: &[Bytes]) -> Result<(), ZmtpError> {
-        let total: usize = pieces.iter().map(Bytes::len).sum();
-        if total <= SMALL {
-            self.io.write_all(&pieces.concat()).await?;
-            self.written.fetch_add(total as u64, Ordering::Relaxed);
-            return Ok(());
-        }
+    /// Writes from where the pieces lie.
+    async fn write_pieces(&mut self, pieces: &[Bytes]) -> Result<(), ZmtpError> {
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut slices = slices.as_mut_slice();
         while !slices.is_empty() {

@@ -80,6 +80,8 @@ pub(super) struct Importer {
     root: Option<std::os::fd::OwnedFd>,
     /// Versions of a transaction that did not commit yet.
     unwritten: Vec<FileVersion>,
+    /// Segments before this one are removed.
+    first_segment: u64,
 }
 
 impl Importer {
@@ -106,6 +108,7 @@ impl Importer {
             coverage,
             root: None,
             unwritten: Vec::new(),
+            first_segment: 0,
         })
     }
 
@@ -191,8 +194,12 @@ impl Importer {
     }
 
     /// The first segment that is still needed; none, when the journal is imported wholly.
-    fn remove_old_segments(&self) {
+    fn remove_old_segments(&mut self) {
         let needed = self.touched.oldest_held().unwrap_or_else(|| self.reader.position()).segment;
+        if needed <= self.first_segment {
+            return;
+        }
+        self.first_segment = needed;
         for segment in journal::segments(&self.parts.dir) {
             if segment < needed {
                 // It is looked for again with the next segment.

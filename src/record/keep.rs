@@ -150,14 +150,24 @@ fn checked(job: &Job, version: FileVersion) -> FileVersion {
 fn adopt(store: &Store, job: &Job) -> Result<FileVersion, FileError> {
     use std::os::unix::fs::MetadataExt as _;
     let alone = std::fs::metadata(&job.host).map_err(FileError::new("read", &job.host))?.nlink() == 1;
-    let ingested = if alone {
+    let moved = if alone {
         let ingested = hash_file(&job.host)?;
-        store.adopt(&job.host, &ingested.digest)?;
-        ingested
+        match store.adopt(&job.host, &ingested.digest) {
+            Ok(()) => Some(ingested),
+            // The session lies on a disk of this machine, the store on a network.
+            Err(error) if error.source.kind() == std::io::ErrorKind::CrossesDevices => None,
+            Err(error) => return Err(error),
+        }
     } else {
-        let ingested = store.ingest_file(&job.host)?;
-        std::fs::remove_file(&job.host).map_err(FileError::new("remove", &job.host))?;
-        ingested
+        None
+    };
+    let ingested = match moved {
+        Some(ingested) => ingested,
+        None => {
+            let ingested = store.ingest_file(&job.host)?;
+            std::fs::remove_file(&job.host).map_err(FileError::new("remove", &job.host))?;
+            ingested
+        }
     };
     let found = version(job, ingested, true);
     let Some(expected) = job.expected else { return Ok(found) };

@@ -46,6 +46,7 @@ impl RecorderMagics {
     }
 
     fn status(&self) -> String {
+        self.recorder.catch_up();
         let (store, id) = (self.recorder.store(), self.recorder.id());
         match session::read_info(&session::db_path(store, id)) {
             Ok(info) => {
@@ -64,6 +65,7 @@ impl RecorderMagics {
 
     /// Runs `nbpack export` on this session; this very magic is no execution of it.
     fn export(&self, file: &str) -> String {
+        self.recorder.catch_up();
         let mut command = Command::new(&self.program);
         command.args(["export", &self.recorder.id().0]);
         if !file.is_empty() {

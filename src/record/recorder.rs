@@ -39,8 +39,15 @@ use crate::{
     store::Store,
 };
 
-/// Events wait this long for others to share a transaction.
+/// Events wait this long for others to share a transaction: they are safe in the journal, and each transaction costs the
+/// kernel's next answer a tenth where it shares two processors with us.
 const BATCH_TIME: Duration = Duration::from_millis(50);
+/// A session that lies on this machine's disk, for its home is on a network, is copied there this often.
+const COPY_HOME: Duration = Duration::from_secs(300);
+/// How long somebody who asks for the record as it is now waits for it.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// What nobody waits for gives way to kernel and frontend (`nice`).
+const BEHIND: i32 = 5;
 /// Without a new event the importer looks this often at what waits.
 const WAITING: Duration = Duration::from_millis(500);
 /// A power loss costs at most this.
@@ -120,7 +127,10 @@ struct Front {
     journal: journal::Writer,
     gate: Gate,
     pending: bool,
+    /// Somebody waits for the database.
     urgent: bool,
+    /// The database holds everything before this.
+    imported: journal::Position,
     stop: Option<(Nanos, i32)>,
     lost: u64,
 }
@@ -169,6 +179,7 @@ impl Recorder {
         reserve(&dir);
         let mut own = seed.own_dirs.clone();
         own.push(store.root().to_owned());
+        own.push(dir.clone());
         let known = Known::new(seed.argv.first().map(Path::new), own);
         let standings = Standings::default();
         let preserver =
@@ -178,6 +189,7 @@ impl Recorder {
             gate: Gate::default(),
             pending: false,
             urgent: false,
+            imported: journal::Position::default(),
             stop: None,
             lost: 0,
         };
@@ -198,7 +210,7 @@ impl Recorder {
             foreign_root: seed.foreign_root,
         };
         let importer = Importer::load(parts.clone(), db)?;
-        let threads = start_threads(&shared, parts, importer)?;
+        let threads = start_threads(&shared, id.clone(), parts, importer)?;
         let threads = Mutex::new(Some(Threads { importer: threads.0, worker: threads.1, lock }));
         Ok(Arc::new(Self {
             id,
@@ -273,13 +285,27 @@ impl Recorder {
         }
     }
 
-    fn append(&self, event: &Event, urgent: bool) {
+    /// Returns when everything that was recorded before is in the database, for somebody who reads it now.
+    ///
+    /// After two seconds it returns all the same: the database may be out of order.
+    pub(super) fn catch_up(&self) {
         let mut front = self.shared.lock();
+        let end = front.journal.end();
+        front.pending = true;
+        front.urgent = true;
+        self.shared.wake.notify_all();
+        let behind = |front: &mut Front| front.imported < end && front.stop.is_none();
+        drop(self.shared.wake.wait_timeout_while(front, CATCH_UP, behind));
+    }
+
+    fn append(&self, event: &Event) {
+        self.append_locked(self.shared.lock(), event);
+    }
+
+    fn append_locked(&self, mut front: MutexGuard<'_, Front>, event: &Event) {
         append(&self.shared, &mut front, event);
-        let was_pending = std::mem::replace(&mut front.pending, true);
-        let was_urgent = front.urgent;
-        front.urgent |= urgent;
-        if !was_pending || (urgent && !was_urgent) {
+        if !std::mem::replace(&mut front.pending, true) {
+            drop(front);
             self.shared.wake.notify_all();
         }
     }
@@ -290,10 +316,9 @@ impl EventSink for Recorder {
         match event {
             Event::Message(message) => {
                 let Some(kind) = gate::msg_type(&message) else { return };
-                let urgent = matches!(kind.as_str(), "execute_reply" | "status");
-                let admitted = self.shared.lock().gate.admit(message, &kind);
-                if let Some(message) = admitted {
-                    self.append(&Event::Message(message), urgent);
+                let mut front = self.shared.lock();
+                if let Some(message) = front.gate.admit(message, &kind) {
+                    self.append_locked(front, &Event::Message(message));
                 }
             }
             Event::File(access) => {
@@ -301,9 +326,9 @@ impl EventSink for Recorder {
                     return;
                 }
                 self.note_standing(&access);
-                self.append(&Event::File(access), false);
+                self.append(&Event::File(access));
             }
-            other => self.append(&other, false),
+            other => self.append(&other),
         }
     }
 }
@@ -314,9 +339,9 @@ impl BeforeChange for Recorder {
             if let Event::Preserved(Preserved { at, outcome: Err(why), .. }) = &event {
                 (self.shared.warn)(why);
                 let (reason, detail) = ("preserve".to_owned(), why.clone());
-                self.append(&Event::Gap(Gap { at: *at, reason, detail, count: 1 }), false);
+                self.append(&Event::Gap(Gap { at: *at, reason, detail, count: 1 }));
             }
-            self.append(&event, false);
+            self.append(&event);
         }
     }
 }
@@ -372,17 +397,16 @@ fn new_session_dir(store: &Store, started: Nanos) -> Result<(SessionId, PathBuf,
     let mut salt = 0_u32;
     loop {
         let unique = Digest::of(format!("{} {started} {salt}", std::process::id()).as_bytes()).short();
-        let id = format!("{}-{}", time.strftime("%Y%m%d-%H%M%S"), unique.get(..8).unwrap_or_default());
-        let dir = sessions.join(&id);
-        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&dir) {
-            Ok(()) => {
+        let id = SessionId(format!("{}-{}", time.strftime("%Y%m%d-%H%M%S"), unique.get(..8).unwrap_or_default()));
+        match session::place::create_dir(store, &id) {
+            Ok(dir) => {
                 let lock = session::lock(&dir)?.ok_or_else(|| {
                     FileError::new("lock", &dir)(std::io::Error::other("another process has it already"))
                 })?;
-                return Ok((SessionId(id), dir, lock));
+                return Ok((id, dir, lock));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && salt < 1000 => salt += 1,
-            Err(error) => return Err(FileError::new("create directory", &dir)(error)),
+            Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists && salt < 1000 => salt += 1,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -435,6 +459,7 @@ fn reserve(dir: &Path) {
 
 fn start_threads(
     shared: &Arc<Shared>,
+    id: SessionId,
     parts: Parts,
     importer: Importer,
 ) -> Result<(JoinHandle<()>, JoinHandle<()>), FileError> {
@@ -444,7 +469,11 @@ fn start_threads(
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(body)
+            .spawn(move || {
+                // On Linux this is the calling thread alone. Where it is refused, the notebook is a little slower.
+                rustix::process::setpriority_process(None, BEHIND).unwrap_or_default();
+                body();
+            })
             .map_err(FileError::new("start a thread for", &shared.dir))
     };
     let worker = {
@@ -455,13 +484,14 @@ fn start_threads(
         };
         spawn("nbpack-hash", Box::new(body))?
     };
-    let back = Back { shared: Arc::clone(shared), parts, jobs, versions, stop };
+    let back = Back { shared: Arc::clone(shared), id, parts, jobs, versions, stop };
     Ok((spawn("nbpack-import", Box::new(move || back.run(importer)))?, worker))
 }
 
 /// The importer's thread.
 struct Back {
     shared: Arc<Shared>,
+    id: SessionId,
     parts: Parts,
     jobs: mpsc::Sender<Job>,
     versions: mpsc::Receiver<FileVersion>,
@@ -476,6 +506,10 @@ struct Work {
 
 impl Back {
     fn run(self, mut importer: Importer) {
+        // The directory's own entries, which nothing else brings to the disk.
+        files::sync_dir(&self.shared.dir).unwrap_or_default();
+        let is_away = session::place::away(&self.parts.store, &self.id).is_some();
+        let mut copied = Instant::now();
         let mut synced = Instant::now();
         let mut unsynced = false;
         loop {
@@ -486,9 +520,16 @@ impl Back {
             let sync = unsynced && synced.elapsed() >= SYNC;
             match importer.import(Some(work.until), sync) {
                 Ok(()) => {
+                    self.shared.lock().imported = work.until;
+                    self.shared.wake.notify_all();
                     unsynced = !sync;
                     if sync {
                         synced = Instant::now();
+                    }
+                    if is_away && copied.elapsed() >= COPY_HOME {
+                        // A home that is full or away for now: the next copy may do.
+                        session::place::copy_home(&self.parts.store, &self.id, importer.db()).unwrap_or_default();
+                        copied = Instant::now();
                     }
                     self.give(importer.take_jobs());
                 }
@@ -577,6 +618,9 @@ impl Back {
         // A journal that is not imported stays, for the next process.
         if closed && importer.close(Some(end)).is_ok() && importer.db().settle().is_ok() {
             recover::remove_traces(&self.shared.dir);
+            drop(importer);
+            // Where it is it can be read as well, and the next process brings it home.
+            session::place::bring_home(&self.parts.store, &self.id).unwrap_or_default();
         }
     }
 }

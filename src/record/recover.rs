@@ -47,16 +47,19 @@ pub fn recover(store: &Store) -> Result<Vec<SessionId>, RecoverError> {
     let mut recovered = Vec::new();
     for id in session::ids(store)? {
         let dir = session::dir(store, &id);
-        if journal::segments(&dir).is_empty() || !session::db_path(store, &id).exists() {
+        let is_imported = || journal::segments(&dir).is_empty();
+        if (is_imported() && session::place::away(store, &id).is_none()) || !dir.join(session::db::FILE_NAME).exists() {
             continue;
         }
         let Some(lock) = session::lock(&dir)? else { continue };
         // Its recorder may have finished while we waited.
-        if !journal::segments(&dir).is_empty() {
+        if !is_imported() {
             recover_one(store, &dir)
                 .map_err(|source| RecoverError::Import { id: id.clone(), source: Box::new(source) })?;
-            recovered.push(id);
+            recovered.push(id.clone());
         }
+        // Where it is it can be read as well; the next time may find more room at home.
+        session::place::bring_home(store, &id).unwrap_or_default();
         drop(lock);
     }
     Ok(recovered)

@@ -109,6 +109,9 @@ impl Db {
     /// Makes the database of a live session: WAL, one writer.
     pub fn create(path: &Path) -> Row<Self> {
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        // A kernel's start waits for this, and a disk may take 20 ms for each of the syncs that it would be. The first
+        // commit with a sync has this on the disk too; a kill before is rolled back without any.
+        db.batch("create", "PRAGMA synchronous = OFF;")?;
         db.prepare_file()?;
         db.batch(
             "create",
@@ -133,7 +136,7 @@ impl Db {
                  PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {USER_VERSION};"
             ),
         )?;
-        self.batch("create", SCHEMA)
+        self.batch("create", &format!("BEGIN; {SCHEMA} COMMIT;"))
     }
 
     /// Opens a dead session's database for the importer.
@@ -228,6 +231,13 @@ impl Db {
         // While somebody reads it stays in WAL mode, which is as good.
         self.batch("close", "PRAGMA journal_mode = DELETE").unwrap_or_default();
         Ok(())
+    }
+
+    /// Writes everything that is committed as a database of its own.
+    pub(super) fn copy_to(&self, path: &Path) -> Row<()> {
+        let mut statement = self.connection.prepare("VACUUM INTO ?1").map_err(|source| self.error("copy", source))?;
+        let done = statement.execute([path.to_string_lossy()]);
+        done.map(|_| ()).map_err(|source| self.error("copy", source))
     }
 
     /// A value of the importer's own.

@@ -77,9 +77,11 @@ pub fn dir(store: &Store, id: &SessionId) -> PathBuf {
     store.sessions().join(&id.0)
 }
 
-/// The database of a session of the store.
+/// The database of a session of the store; its copy, when the session is on a disk that is not there.
 pub fn db_path(store: &Store, id: &SessionId) -> PathBuf {
-    dir(store, id).join(db::FILE_NAME)
+    let own = dir(store, id).join(db::FILE_NAME);
+    let copy = super::place::copy_path(store, id);
+    if !own.exists() && copy.exists() { copy } else { own }
 }
 
 /// Takes the session's lock, which its recorder holds while it lives; `None` when somebody has it.

@@ -25,6 +25,8 @@ pub const SEGMENT_BYTES: u64 = 32 << 20;
 /// A record longer than this is not one of ours.
 const LONGEST_RECORD: usize = 1 << 31;
 const HEAD: usize = 8;
+/// Read at once: records are small, and a call for each is dearer than they are.
+const CHUNK: usize = 128 << 10;
 
 /// A place in the journal: before the record that begins there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -135,6 +137,9 @@ pub struct Reader {
     dir: PathBuf,
     file: Option<File>,
     at: Position,
+    /// What was read from `at` on, and how much of it has been used.
+    chunk: Vec<u8>,
+    used: usize,
 }
 
 impl Reader {
@@ -146,7 +151,7 @@ impl Reader {
         {
             at = Position { segment: first, offset: 0 };
         }
-        Self { dir: dir.to_owned(), file: None, at }
+        Self { dir: dir.to_owned(), file: None, at, chunk: Vec::new(), used: 0 }
     }
 
     /// Where the next record begins.
@@ -165,12 +170,9 @@ impl Reader {
                     Err(error) => return Err(error),
                 }
             }
-            let Some(file) = &self.file else { return Ok(None) };
-            match read_record(file, self.at.offset)
-                .map_err(FileError::new("read", &segment_path(&self.dir, self.at.segment)))?
-            {
-                Some((payload, length)) => {
-                    self.at.offset += (HEAD + length) as u64;
+            match self.read_record().map_err(FileError::new("read", &segment_path(&self.dir, self.at.segment)))? {
+                Some(payload) => {
+                    self.at.offset += (HEAD + payload.len()) as u64;
                     // A record whose checksum fits but that we cannot decode is of a newer nbpack: skip it.
                     if let Some(event) = decode(&payload) {
                         return Ok(Some(event));
@@ -179,29 +181,65 @@ impl Reader {
                 None if segment_path(&self.dir, self.at.segment + 1).exists() => {
                     self.at = Position { segment: self.at.segment + 1, offset: 0 };
                     self.file = None;
+                    self.forget();
                 }
                 None => return Ok(None),
             }
         }
     }
+
+    /// The payload of the record at the position, `None` where there is none that is whole.
+    fn read_record(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let rest = self.chunk.get(self.used..).unwrap_or_default();
+        if let Some(payload) = cut(rest) {
+            self.used += HEAD + payload.len();
+            return Ok(Some(Bytes::copy_from_slice(payload)));
+        }
+        // Its end, or the middle of a write when it was read: the file knows better by now.
+        self.chunk.resize(CHUNK, 0);
+        let read = read_full_at(file, &mut self.chunk, self.at.offset)?;
+        self.chunk.truncate(read);
+        if let Some(payload) = cut(&self.chunk) {
+            self.used = HEAD + payload.len();
+            return Ok(Some(Bytes::copy_from_slice(payload)));
+        }
+        let found = match front(&self.chunk) {
+            Some((length, sum)) if HEAD + length > CHUNK => read_long(file, self.at.offset + HEAD as u64, length, sum)?,
+            _ => None,
+        };
+        self.forget();
+        Ok(found)
+    }
+
+    fn forget(&mut self) {
+        self.chunk.clear();
+        self.used = 0;
+    }
 }
 
-fn read_record(file: &File, offset: u64) -> io::Result<Option<(Bytes, usize)>> {
-    let mut front = [0_u8; HEAD];
-    if read_full_at(file, &mut front, offset)? < HEAD {
-        return Ok(None);
-    }
-    let front = u64::from_le_bytes(front);
+/// Length and checksum of the payload.
+fn front(record: &[u8]) -> Option<(usize, u32)> {
+    let front = u64::from_le_bytes(*record.first_chunk::<HEAD>()?);
     let (length, sum) = ((front & u64::from(u32::MAX)) as usize, (front >> 32) as u32);
-    let rest = file.metadata()?.len().saturating_sub(offset + HEAD as u64);
-    if length == 0 || length >= LONGEST_RECORD || length as u64 > rest {
+    (length > 0 && length < LONGEST_RECORD).then_some((length, sum))
+}
+
+/// The payload of the first record, when it is whole.
+fn cut(records: &[u8]) -> Option<&[u8]> {
+    let (length, sum) = front(records)?;
+    let payload = records.get(HEAD..HEAD + length)?;
+    (crc32fast::hash(payload) == sum).then_some(payload)
+}
+
+/// A payload that is longer than a chunk.
+fn read_long(file: &File, offset: u64, length: usize, sum: u32) -> io::Result<Option<Bytes>> {
+    if length as u64 > file.metadata()?.len().saturating_sub(offset) {
         return Ok(None);
     }
     let mut payload = vec![0_u8; length];
-    if read_full_at(file, &mut payload, offset + HEAD as u64)? < length || crc32fast::hash(&payload) != sum {
-        return Ok(None);
-    }
-    Ok(Some((Bytes::from(payload), length)))
+    let whole = read_full_at(file, &mut payload, offset)? == length && crc32fast::hash(&payload) == sum;
+    Ok(whole.then(|| Bytes::from(payload)))
 }
 
 fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -8,6 +8,7 @@ mod find;
 pub mod journal;
 pub mod model;
 mod notebook;
+pub mod place;
 mod read;
 
 pub use db::DbError;
