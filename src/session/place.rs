@@ -78,7 +78,7 @@ fn local_dir() -> Option<PathBuf> {
     files::create_private_dir(&dir).ok()?;
     let is_ours = |dir: &Path| {
         std::fs::symlink_metadata(dir)
-            .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o077 == 0)
+            .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o777 == 0o700)
     };
     (is_ours(&own) && is_ours(&dir) && !is_elsewhere(&dir)).then_some(dir)
 }
