@@ -29,7 +29,7 @@ pub(super) fn is_elsewhere(pid: u32) -> bool {
 
 /// `path` below the root of process `pid`, with links resolved there; the last one only if `follow`.
 pub(super) fn below_root(pid: u32, path: &[u8], follow: bool) -> PathBuf {
-    resolve_below(&PathBuf::from(format!("/proc/{pid}/root")), Path::new(OsStr::from_bytes(path)), follow)
+    in_root(&PathBuf::from(format!("/proc/{pid}/root")), Path::new(OsStr::from_bytes(path)), follow)
 }
 
 /// A step that is left to walk: `None` is "one up".
@@ -43,7 +43,9 @@ fn steps(path: &Path) -> impl DoubleEndedIterator<Item = Step> {
     })
 }
 
-fn resolve_below(root: &Path, path: &Path, follow: bool) -> PathBuf {
+/// `path` as a process whose root directory is `root` means it: no link leads out. The last one is followed only if
+/// `follow`.
+pub fn in_root(root: &Path, path: &Path, follow: bool) -> PathBuf {
     let mut left: VecDeque<Step> = steps(path).collect();
     let mut found = PathBuf::new();
     let mut links = 0;
@@ -86,12 +88,12 @@ mod tests {
         symlink("/lib/b", root.join("usr/lib/a")).unwrap();
         symlink("../../../../etc/passwd", root.join("up")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
-        let follow = |path: &str| resolve_below(root, Path::new(path), true);
+        let follow = |path: &str| in_root(root, Path::new(path), true);
         assert_eq!(follow("/lib/a"), root.join("usr/lib/b"));
         assert_eq!(follow("/up"), root.join("etc/passwd"));
         assert_eq!(follow("/../lib/./x/../y"), root.join("usr/lib/y"));
         assert_eq!(follow("/loop"), root.join("loop"));
-        assert_eq!(resolve_below(root, Path::new("/lib/a"), false), root.join("usr/lib/a"));
+        assert_eq!(in_root(root, Path::new("/lib/a"), false), root.join("usr/lib/a"));
     }
 
     #[test]

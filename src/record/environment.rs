@@ -35,15 +35,19 @@ const PREFIXES: &[&str] =
 /// Even a path stays out when its name says what it is.
 const SECRET_NAMES: &[&str] = &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "APIKEY", "API_KEY", "PRIVATE"];
 
-/// For each variable its value where it may be kept. `spec` is the kernelspec's own `env`.
+/// For each variable its value where it may be kept. `spec` is the kernelspec's own `env`. An environment that is
+/// `restored` comes out of a bundle, where only allowed values are, and its paths are none of this machine.
 pub(super) fn allowed(
     env: &BTreeMap<OsString, OsString>,
     spec: &BTreeMap<String, String>,
+    restored: bool,
 ) -> BTreeMap<String, Option<String>> {
     env.iter()
         .map(|(name, value)| {
             let name = name.to_string_lossy().into_owned();
-            let keep = spec.contains_key(&name) || is_listed(&name) || (!sounds_secret(&name) && names_paths(value));
+            let keep = spec.contains_key(&name)
+                || is_listed(&name)
+                || (!sounds_secret(&name) && (restored || names_paths(value)));
             let value = keep.then(|| value.to_str().map(str::to_owned)).flatten();
             (name, value)
         })
@@ -102,9 +106,12 @@ mod tests {
         ]);
         let spec = BTreeMap::from([("FROM_SPEC".to_owned(), "x".to_owned())]);
         let kept: Vec<String> =
-            allowed(&env, &spec).into_iter().filter_map(|(name, value)| value.map(|_| name)).collect();
+            allowed(&env, &spec, false).into_iter().filter_map(|(name, value)| value.map(|_| name)).collect();
         assert_eq!(kept, ["DATA_DIR", "FROM_SPEC", "LC_ALL", "PATH"]);
-        assert_eq!(allowed(&env, &spec).len(), env.len(), "names are always kept");
+        assert_eq!(allowed(&env, &spec, false).len(), env.len(), "names are always kept");
+        let restored = allowed(&env, &spec, true);
+        assert!(restored.get("OTHER").is_some_and(Option::is_some), "out of a bundle, whatever is on this machine");
+        assert!(restored.get("HF_TOKEN_PATH").is_some_and(Option::is_none));
     }
 
     #[test]

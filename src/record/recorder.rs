@@ -442,7 +442,7 @@ fn info_of(seed: &SessionSeed, id: &SessionId) -> SessionInfo {
 fn write_head(db: &Db, info: &SessionInfo, seed: &SessionSeed) -> Result<(), DbError> {
     db.begin()?;
     db.put_info(info)?;
-    for (name, value) in environment::allowed(&seed.environment, &seed.kernel_env) {
+    for (name, value) in environment::allowed(&seed.environment, &seed.kernel_env, seed.foreign_root) {
         db.put_variable(&name, value.as_deref())?;
     }
     for (key, value) in &seed.facts {

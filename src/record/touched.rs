@@ -12,6 +12,7 @@ use super::{
     preserve::{Standing, Standings},
 };
 use crate::{
+    capture::target::in_root,
     event::{Connection, Event, FileAccess, FileOp, Nanos, Preserved, ProcessStart},
     files::{Signature, source_of_bytecode},
     session::{
@@ -255,14 +256,23 @@ impl Touched {
         }
     }
 
+    /// How this process reaches what the target calls `path`. An absolute link in another root leads there, not here.
     fn host(&self, path: &[u8]) -> Vec<u8> {
-        if self.root.is_empty() { path.to_vec() } else { [&self.root, path].concat() }
+        self.host_of(path, true)
+    }
+
+    fn host_of(&self, path: &[u8], follow: bool) -> Vec<u8> {
+        use std::os::unix::ffi::OsStringExt as _;
+        if self.root.is_empty() {
+            return path.to_vec();
+        }
+        in_root(as_path(&self.root), as_path(path), follow).into_os_string().into_vec()
     }
 
     fn fold(&self, path: &[u8]) -> Vec<u8> {
         paths::fold(path, |dir| {
             use std::os::unix::ffi::OsStrExt as _;
-            paths::is_real_dir(as_path(&self.host(dir.as_os_str().as_bytes())))
+            paths::is_real_dir(as_path(&self.host_of(dir.as_os_str().as_bytes(), false)))
         })
     }
 

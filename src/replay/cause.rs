@@ -382,6 +382,7 @@ pub(super) fn is_idle(name: &str) -> bool {
 
 /// Variables of the kernel's environment that differ and can matter.
 pub fn environment(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
+    let recording_of = (recorded, replayed);
     let names: BTreeSet<&String> = recorded.environment.keys().chain(replayed.environment.keys()).collect();
     let value = |recording: &Recording, name: &str| recording.environment.get(name).cloned().flatten();
     names
@@ -389,7 +390,11 @@ pub fn environment(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
         .filter(|name| !is_idle(name))
         .filter_map(|name| {
             let (recorded, replayed) = (value(recorded, name), value(replayed, name));
-            let known = recorded.is_some() || replayed.is_some();
+            // A name without value was kept back by its recording: what it was there is not known.
+            let kept_back =
+                |recording: &Recording| recording.environment.get(name.as_str()).is_some_and(Option::is_none);
+            let known =
+                (recorded.is_some() || replayed.is_some()) && !kept_back(recording_of.0) && !kept_back(recording_of.1);
             (known && recorded != replayed).then(|| Cause::Environment { name: name.clone(), recorded, replayed })
         })
         .collect()
