@@ -269,6 +269,9 @@ fn resolve_missing(builder: &mut Builder<'_>, path: &[u8]) -> Vec<u8> {
 
 /// A directory that was opened: it exists, and below the notebook's directory its names go in.
 fn add_listed(builder: &mut Builder<'_>, name: &[u8], dir: &[u8], what: &Touched) {
+    if paths::below(dir, b"/etc") {
+        add_switches(builder, dir);
+    }
     if builder.in_environment(dir) || builder.packages.owner(dir).is_some() || paths::below(dir, b"/usr") || dir == b"/"
     {
         return;
@@ -319,6 +322,23 @@ fn add_listed(builder: &mut Builder<'_>, name: &[u8], dir: &[u8], what: &Touched
             Node::Directory if found.path == path => builder.tree.add_directory(&path, tag),
             Node::File(_) if found.path == path => builder.pending_names.push((path, tag)),
             _ => {}
+        }
+    }
+}
+
+/// Links in a listed directory of `/etc` to files that are in. Package scripts switch configuration on by such links
+/// (`/etc/fonts/conf.d`), no package lists them, and who reads through one may have resolved it first.
+fn add_switches(builder: &mut Builder<'_>, dir: &[u8]) {
+    for entry in fs::read_dir(paths::as_path(dir)).into_iter().flatten().filter_map(Result::ok) {
+        if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            continue;
+        }
+        let path = paths::join(dir, &entry.file_name().into_vec());
+        if let Some(found) = builder.tree.resolve(&path)
+            && builder.tree.entry(&found.path).is_some()
+            && !builder.is_excluded(&path)
+        {
+            builder.tree.add_links(&found.links);
         }
     }
 }

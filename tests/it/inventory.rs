@@ -288,6 +288,24 @@ fn a_user_site_gives_what_was_loaded_and_what_that_needs() {
     assert!(names(&all).contains("gamma"));
 }
 
+#[test]
+fn a_link_that_switches_system_configuration_on_goes_in_though_no_package_lists_it() {
+    // Made by the script of Debian's package, and read by its resolved name: the directory was listed.
+    let link = Path::new("/etc/fonts/conf.d/10-hinting-slight.conf");
+    if !link.is_symlink() {
+        skipped("no /etc/fonts/conf.d");
+        return;
+    }
+    let env = TestEnv::new();
+    let Some(python) = system_venv(&env.work().join("v"), &[]) else { return };
+    let store = Store::open(&env.path().join("data")).unwrap();
+    let mut recording = recording(&python, &env.work(), &env.path().join("home"));
+    used(&mut recording, Path::new("/etc/fonts/conf.d"), Use::List);
+    used(&mut recording, &fs::canonicalize(link).unwrap(), Use::Read);
+    let inventory = take(&recording, &store, &Options::default());
+    assert!(matches!(entry(&inventory, link).unwrap().kind, EntryKind::Symlink { .. }));
+}
+
 fn version(recording: &mut Recording, store: &Store, path: &Path, content: &[u8], kept: bool, role: Role) -> Digest {
     let digest = Digest::of(content);
     if kept {
