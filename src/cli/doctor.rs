@@ -36,7 +36,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         writeln!(out, "{:#}", serde_json::to_value(&results)?)?;
     } else {
         for result in &results {
-            let mark = if result.works { "ok  " } else { "FAIL" };
+            let mark = match (result.works, &result.remedy) {
+                (true, None) => "ok  ",
+                // As it is on every machine: something to know, and nothing to mend.
+                (true, Some(_)) => "note",
+                (false, _) => "FAIL",
+            };
             writeln!(out, "{mark}  {}: {}", result.name, result.detail)?;
             if let Some(remedy) = &result.remedy {
                 writeln!(out, "      {remedy}")?;

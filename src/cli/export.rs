@@ -34,7 +34,7 @@ Exit code: 0 written, 1 secrets were found and nothing was written, 2 it could n
 pub(super) struct Args {
     /// A session id (or its beginning), or a notebook; the latest session if left out.
     what: Option<String>,
-    /// Where to write: a file, `dir:PATH` for an OCI layout directory, `-` for stdout [default: NOTEBOOK.nbpack].
+    /// Where to write: a file, a directory, `dir:PATH` for an OCI layout, `-` for stdout [default: NOTEBOOK.nbpack].
     #[arg(short, long, value_name = "FILE")]
     output: Option<String>,
     /// Take this session of the notebook instead of the last.
@@ -308,23 +308,29 @@ fn pretty<T: serde::Serialize>(value: &T) -> anyhow::Result<Vec<u8>> {
 }
 
 fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Result<write::Output> {
+    let own_name = || {
+        let stem = recording.info.notebook.as_deref().and_then(Path::file_stem);
+        let name = stem.map_or_else(|| recording.info.id.to_string(), |stem| stem.to_string_lossy().into_owned());
+        format!("{name}.nbpack")
+    };
     let text = match args.output.as_deref() {
         Some("-") => return Ok(write::Output::Stdout),
+        Some(text) if context.cwd.join(text).is_dir() => format!("{}/{}", text.trim_end_matches('/'), own_name()),
         Some(text) => text.to_owned(),
-        None => {
-            let name = recording
-                .info
-                .notebook
-                .as_deref()
-                .and_then(Path::file_stem)
-                .map_or_else(|| recording.info.id.to_string(), |stem| stem.to_string_lossy().into_owned());
-            format!("{name}.nbpack")
-        }
+        None => own_name(),
     };
     if let Some(dir) = text.strip_prefix("dir:") {
         return Ok(write::Output::Dir(context.cwd.join(dir)));
     }
     let path = context.cwd.join(&text);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    if let Err(error) = rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)
+        && error != rustix::io::Errno::NOENT
+    {
+        return Err(Failure::unable(format!("cannot write into `{}`: {error}", dir.display()))
+            .hint("name a place of yours with -o FILE")
+            .into());
+    }
     if path.exists() && !args.force && bundle::read::Bundle::open_any(&path).is_err() {
         return Err(Failure::unable(format!("`{}` is there already and is no bundle", path.display()))
             .hint("choose another name with -o, or use --force")

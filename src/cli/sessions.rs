@@ -111,7 +111,9 @@ fn table(sessions: &[SessionInfo]) -> String {
         let state = match (info.running, info.ended, info.exit_status) {
             (true, ..) => "running",
             (false, None, _) => "killed",
-            (false, Some(_), Some(0)) => "ended",
+            // A front end whose patience ends before the kernel's shutdown sends SIGTERM.
+            (false, Some(_), Some(0 | libc::SIGTERM)) => "ended",
+            (false, Some(_), Some(libc::SIGKILL)) => "killed",
             (false, Some(_), _) => "died",
         };
         let started = rfc3339(info.started).replace('T', " ");

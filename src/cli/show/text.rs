@@ -31,6 +31,8 @@ pub(super) fn summary(subject: &Subject) -> String {
     let end = match (info.running, info.ended) {
         (true, _) => "still running".to_owned(),
         (false, Some(ended)) => rfc3339(ended),
+        // A bundle of a running session has no end either.
+        (false, None) if subject.manifest.is_some() => "(its end is not recorded)".to_owned(),
         (false, None) => "killed".to_owned(),
     };
     line("time", format!("{} to {end}", rfc3339(info.started)));
