@@ -7,13 +7,18 @@ use std::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::{MetadataExt as _, PermissionsExt as _},
     },
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::tar::{self, Body, Entry};
+use super::{
+    plan::{Content, Planned},
+    tar::{self, Body, Entry},
+};
 use crate::{
     digest::{DiffId, HashingWriter},
-    files::{self, FileError},
+    files::{self, FileError, Signature},
+    inventory::model::Source,
 };
 
 /// The digest that the tree below `root` has as a layer: every byte, name, permission bit and time is in it.
@@ -26,13 +31,42 @@ pub fn diff_id(root: &Path) -> Result<DiffId, FileError> {
     Ok(DiffId(out.finish().1))
 }
 
+/// The tree below `root` as entries of a layer, in the archive's order, to be packed again.
+pub(super) fn planned(root: &Path) -> Result<Vec<Planned>, FileError> {
+    let mut planned = Vec::new();
+    add_planned(&mut planned, root, &[])?;
+    Ok(planned)
+}
+
+fn add_planned(out: &mut Vec<Planned>, dir: &Path, name: &[u8]) -> Result<(), FileError> {
+    for (path, entry) in list(dir, name)? {
+        let source = match entry.body {
+            // Also names that were only listed: nobody may open those.
+            Body::File { size: 0 } => Some(Content::Plain(Source::Bytes(Arc::from(&[][..])))),
+            Body::File { .. } => {
+                let metadata = fs::symlink_metadata(&path).map_err(FileError::new("read", &path))?;
+                let signature = Signature::of(&metadata);
+                Some(Content::Plain(Source::Host { path: path.clone(), signature }))
+            }
+            _ => None,
+        };
+        let inner = matches!(entry.body, Body::Directory).then(|| entry.path.clone());
+        out.push(Planned { entry, source });
+        if let Some(inner) = inner {
+            add_planned(out, &path, &inner)?;
+        }
+    }
+    Ok(())
+}
+
 type Out = HashingWriter<io::Sink>;
 
 fn write(out: &mut Out, bytes: &[u8], path: &Path) -> Result<(), FileError> {
     out.write_all(bytes).map_err(FileError::new("hash", path))
 }
 
-fn add_directory(out: &mut Out, dir: &Path, name: &[u8]) -> Result<(), FileError> {
+/// What a directory holds, in the archive's order.
+fn list(dir: &Path, name: &[u8]) -> Result<Vec<(PathBuf, Entry)>, FileError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir).map_err(FileError::new("read", dir))? {
         let entry = entry.map_err(FileError::new("read", dir))?;
@@ -53,7 +87,11 @@ fn add_directory(out: &mut Out, dir: &Path, name: &[u8]) -> Result<(), FileError
         entries.push((path, Entry { path: in_layer, body, mode, mtime: metadata.mtime() }));
     }
     entries.sort_by_key(|(_, entry)| entry.name());
-    for (path, entry) in entries {
+    Ok(entries)
+}
+
+fn add_directory(out: &mut Out, dir: &Path, name: &[u8]) -> Result<(), FileError> {
+    for (path, entry) in list(dir, name)? {
         let header = tar::encode(&entry).unwrap_or_default();
         write(out, &header, &path)?;
         match entry.body {

@@ -219,7 +219,7 @@ pub(super) fn manifest(run: &RunConfig, config: &[u8], layers: &[LayerFacts], co
 }
 
 /// A repository name that Docker takes: lower-case words with single separators between them.
-pub(super) fn image_name(name: &str) -> String {
+pub fn image_name(name: &str) -> String {
     let words: Vec<String> = name
         .to_lowercase()
         .split(|c: char| !c.is_ascii_alphanumeric())

@@ -292,6 +292,7 @@ impl Producer<'_> {
                 }
             }
             if let Some(known) = found {
+                as_expected(layer, known.diff_id)?;
                 self.progress.layer(index, total, &layer.title, true);
                 self.progress.bytes(layer.bytes);
                 if let Some(slot) = self.shared.state().made.get_mut(index) {
@@ -352,7 +353,18 @@ impl Producer<'_> {
         }
         tar.write(&tar::END)?;
         let (diff_id, size) = tar.finish()?;
+        as_expected(layer, diff_id)?;
         self.send(Item::End { diff_id, size, entries, left_out, racy: is_racy(layer, started) })
+    }
+}
+
+/// Refuses a layer that was to be packed as it is and is not the same any more.
+fn as_expected(layer: &LayerPlan, found: DiffId) -> Result<(), WriteError> {
+    match layer.expected {
+        Some(expected) if expected != found => {
+            Err(WriteError::Altered { title: layer.title.clone(), expected: expected.0, found: found.0 })
+        }
+        _ => Ok(()),
     }
 }
 

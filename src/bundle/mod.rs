@@ -3,6 +3,7 @@
 //! Equal inventories give equal bytes: nothing here reads a clock, a locale, the umask, a user or the order of a hash.
 //! `docs/FORMAT.md` says what every byte is; [`read`] refuses what this writer would not have written.
 
+pub mod child;
 pub mod config;
 pub mod derive;
 pub mod plan;
@@ -27,6 +28,7 @@ mod layers;
 mod tests;
 
 pub use compress::Compression;
+pub use image::image_name;
 pub use plan::plan;
 pub use write::write;
 

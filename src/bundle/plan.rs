@@ -14,7 +14,7 @@ use super::{
     config::{PROGRAM, RunConfig, SESSION_DIR},
     tar::{self, Body, Refusal},
 };
-use crate::digest::Digest;
+use crate::digest::{DiffId, Digest};
 use crate::files::{self, FileError, Signature, display_bytes};
 use crate::inventory::model::{Class, Entry, EntryKind, Inventory, Source};
 
@@ -42,6 +42,8 @@ pub struct Plan {
 /// What one layer is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LayerKind {
+    /// A layer of the bundle that the session's kernel was restored from, as it is.
+    Inherited,
     /// System packages, the loader, native libraries.
     Base,
     /// The interpreter where no package owns it.
@@ -81,6 +83,8 @@ pub struct LayerPlan {
     pub entries: Vec<Planned>,
     /// Bytes of its tar (an estimate where bytecode is rewritten).
     pub bytes: u64,
+    /// The digest of its tar, where it is known before it is made.
+    pub expected: Option<DiffId>,
 }
 
 /// One entry of a layer.
@@ -465,7 +469,7 @@ fn slot(group: &Group, size: u64, limits: Limits, own_datasets: &BTreeSet<Group>
         (LayerKind::Local | LayerKind::Dataset, _) => single("local code"),
         (LayerKind::Cache, _) => single("caches"),
         (LayerKind::Result, _) => single("results"),
-        (LayerKind::Session, _) => single("session"),
+        (LayerKind::Session | LayerKind::Inherited, _) => single("session"),
     }
 }
 
@@ -489,7 +493,7 @@ fn layer(title: String, kind: LayerKind, entries: Vec<Planned>, modes: &Modes) -
     }
     let entries: Vec<Planned> = sorted.into_values().collect();
     let bytes = entries.iter().map(tar_bytes).sum::<u64>() + tar::END.len() as u64;
-    LayerPlan { title, kind, entries, bytes }
+    LayerPlan { title, kind, entries, bytes, expected: None }
 }
 
 /// What an entry takes in the archive, pax headers left aside.

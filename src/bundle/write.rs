@@ -97,6 +97,16 @@ pub enum WriteError {
         /// What it holds.
         found: Digest,
     },
+    /// A layer that lies unpacked in the store is not what was restored any more.
+    #[error("layer `{title}` was altered after it was unpacked: expected {expected}, its files give {found}")]
+    Altered {
+        /// The layer.
+        title: String,
+        /// As it was restored.
+        expected: Digest,
+        /// As it is.
+        found: Digest,
+    },
     /// A name that the plan should have left out.
     #[error("`{}` is too long a name for tar", display_bytes(path))]
     Name {

@@ -10,9 +10,10 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    Context,
+    Context, child,
     failure::Failure,
     progress::{Progress, bytes},
+    recipes,
 };
 use crate::{
     bundle::{self, Compression, config, plan::SessionFile, write},
@@ -76,6 +77,8 @@ pub(super) struct Args {
     /// Say what was written as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    recipes: recipes::Args,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -94,6 +97,7 @@ impl From<Codec> for Compression {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    args.recipes.check(args.force, context)?;
     let store = context.store()?;
     let progress = Progress::new(context.fancy);
     let mut recording = find(&args, context, &store)?;
@@ -102,7 +106,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     progress.stage("looking for what the session needs");
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let options = options(&args, context, &recording, program)?;
-    let mut inventory = inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?;
+    let origin = child::origin(&recording, &store)?;
+    let mut inventory = match &origin {
+        None => inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?,
+        Some(origin) => origin.inventory(&recording, &store, &options)?,
+    };
     let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, &store), &args.allow);
     // Nobody typed the arguments of processes (a debugger's access token), and nothing is lost without them.
     let (of_processes, findings): (Vec<_>, Vec<_>) =
@@ -117,12 +125,23 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         redact(&mut recording, &mut inventory, &store, &findings, context)?;
     }
-    let mut run_config = inventory::run_config(&recording, &inventory);
+    let mut run_config = match &origin {
+        None => inventory::run_config(&recording, &inventory),
+        Some(origin) => inventory::child_run_config(&recording, &origin.restored.run),
+    };
     if !args.app.is_empty() {
         run_config.command = std::iter::once("app".to_owned()).chain(args.app.iter().cloned()).collect();
     }
-    let session_files = session_files(&recording, &inventory, &run_config)?;
+    let datasets = match &origin {
+        None => inventory::datasets(&recording, &inventory),
+        Some(origin) => origin.datasets(&recording, &inventory),
+    };
+    let session_files = session_files(&recording, &inventory, &run_config, &datasets)?;
     let plan = bundle::plan::plan(&inventory, &run_config, session_files)?;
+    let plan = match &origin {
+        None => plan,
+        Some(origin) => origin.plan(&inventory, plan, &store)?,
+    };
     if args.dry_run {
         progress.clear();
         if !args.json {
@@ -136,6 +155,15 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let total = plan.layers.iter().map(|layer| layer.bytes).sum();
     let written = write::write(&plan, &run_config, &store, options, &mut output, &progress.packing(total))?;
     progress.clear();
+    let shown = match &output {
+        write::Output::File(path) | write::Output::Dir(path) => path.display().to_string(),
+        write::Output::Stdout => "-".to_owned(),
+    };
+    for path in args.recipes.write(&run_config, &shown, context)? {
+        if !context.quiet {
+            writeln!(std::io::stderr().lock(), "wrote {}", path.display())?;
+        }
+    }
     say_what_was_written(&args, context, &inventory, &plan, &written, &output)
 }
 
@@ -280,6 +308,7 @@ fn session_files(
     recording: &Recording,
     inventory: &inventory::model::Inventory,
     run_config: &config::RunConfig,
+    datasets: &[inventory::Dataset],
 ) -> anyhow::Result<BTreeMap<Vec<u8>, SessionFile>> {
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
     let database = dir.path().join("session.sqlite");
@@ -295,7 +324,7 @@ fn session_files(
     let as_run = session::notebook(recording, session::Form::AsRun);
     put(config::SESSION_NOTEBOOK, pretty(&as_run)?);
     put(config::COMPONENTS, pretty(&inventory.components)?);
-    put(config::DATASETS, pretty(&inventory::datasets(recording, inventory))?);
+    put(config::DATASETS, pretty(&datasets)?);
     put(config::RUN_CONFIG, pretty(run_config)?);
     Ok(files)
 }

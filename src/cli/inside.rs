@@ -12,6 +12,7 @@ use crate::{
     bundle::config::{RUN_CONFIG, RunConfig},
     container::init,
     files, kernel,
+    restore::machine::{self, Machine},
 };
 
 /// How to run this image, when we are in one.
@@ -72,6 +73,9 @@ pub(super) fn below_first() -> anyhow::Result<Option<ExitCode>> {
 pub(super) fn environment(run: &RunConfig, context: &Context) -> BTreeMap<OsString, OsString> {
     let mut env: BTreeMap<OsString, OsString> =
         run.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    for (name, value) in machine::pins(&Machine::recorded(run), &Machine::here()) {
+        env.entry(name.into()).or_insert_with(|| value.into());
+    }
     env.extend(context.env.clone());
     env.insert("HOME".into(), usable_home(&run.home, context).into());
     env

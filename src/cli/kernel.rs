@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, restored};
+use super::{Context, child, failure::Failure, restored, run::GivenArgs};
 use crate::{
     capture, event,
     files::{self, FileError},
@@ -47,6 +47,8 @@ pub(super) struct Args {
     /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
     #[arg(long, value_name = "MODE")]
     capture: Option<String>,
+    #[command(flatten)]
+    given: GivenArgs,
     /// Handed to the kernel
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     rest: Vec<OsString>,
@@ -59,7 +61,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inner = inner_dir(context)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
-        Some(name) => restored_setup(name, &args.rest, context, front, inner.path(), capture)?,
+        Some(name) => restored_setup(name, &args.given, &args.rest, context, front, inner.path(), capture)?,
         None => wrapped(&args, context, front, inner.path(), capture)?,
     };
     let ended = crate::record::kernel::run(setup);
@@ -164,16 +166,26 @@ fn wrapped(
 /// The kernel of a restored bundle: in its container, without the user's home, environment or network.
 fn restored_setup(
     name: &str,
+    given: &GivenArgs,
     rest: &[OsString],
     context: &Context,
     front: Connection,
     inner: &Path,
     capture: capture::Options,
 ) -> anyhow::Result<Setup> {
+    let given = given.resolve(context)?;
     let restored = restored::resolve(name, context)?;
     restored::say_machine(&restored, context);
     let store = context.store()?;
-    let inside = restore::kernel_setup(&restored, &store, SpecOptions::default())?;
+    let volumes: Vec<_> = given.binds.iter().map(|bind| (bind.host.clone(), bind.target.clone())).collect();
+    let options = SpecOptions {
+        binds: given.binds,
+        network: given.network,
+        env: given.env,
+        cwd: given.cwd,
+        ..SpecOptions::default()
+    };
+    let inside = restore::kernel_setup(&restored, &store, options)?;
     let run = &restored.run;
     let (notebook, notebook_source) = notebook(&front, context);
     let seed = SessionSeed {
@@ -194,7 +206,7 @@ fn restored_setup(
         host: run.host.clone(),
         parent: Some(restored.manifest),
         environment: inside.env.iter().cloned().collect(),
-        facts: facts::collect(None),
+        facts: facts_with(&volumes),
         own_dirs: Vec::new(),
         foreign_root: true,
         limits: Limits::default(),
@@ -230,6 +242,15 @@ fn restored_setup(
         on_kernel: Box::new(|_| {}),
         warn: warn_once_each(),
     })
+}
+
+/// The machine's facts, and what of it is shown to the kernel.
+fn facts_with(volumes: &[(PathBuf, PathBuf)]) -> BTreeMap<String, serde_json::Value> {
+    let mut facts = facts::collect(None);
+    if !volumes.is_empty() {
+        facts.insert(child::VOLUMES.to_owned(), serde_json::json!(volumes));
+    }
+    facts
 }
 
 fn find_spec(args: &Args, context: &Context) -> anyhow::Result<Kernelspec> {

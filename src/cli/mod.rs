@@ -3,6 +3,7 @@
 mod app;
 mod batch;
 mod bisect;
+mod child;
 mod completions;
 mod container_init;
 mod context;
@@ -19,6 +20,7 @@ mod kernel;
 mod lab;
 mod ls;
 mod progress;
+mod recipes;
 mod replay;
 mod report;
 mod restore;

@@ -13,6 +13,7 @@ use super::{
     failure::Failure,
     install::Place,
     restored::{self, Bar},
+    run::GivenArgs,
     sign,
 };
 use crate::{
@@ -49,6 +50,9 @@ pub(super) struct Args {
     kernel: bool,
     #[command(flatten)]
     place: Place,
+    /// What the kernel may see of this machine
+    #[command(flatten)]
+    given: GivenArgs,
     /// Write over a different notebook of this name
     #[arg(long)]
     force: bool,
@@ -61,6 +65,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let given = args.given.kernel_words(context)?;
     let store = context.store()?;
     let mut found = ensure(&args, &store, context)?;
     restored::say_machine(&found, context);
@@ -71,7 +76,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else if let Some(path) = write_notebook(&args, &found, &store, context)? {
         found.notebook = Some(path);
     }
-    let kernelspec = register(&args, &found, context)?;
+    let kernelspec = register(&args, &found, given, context)?;
     if let Some(dir) = kernelspec.as_ref().filter(|dir| !found.kernelspecs.contains(dir)) {
         found.kernelspecs.push(dir.clone());
     }
@@ -154,7 +159,7 @@ fn write_notebook(args: &Args, found: &Restored, store: &Store, context: &Contex
 }
 
 /// Registers the kernel where a Jupyter is; its directory.
-fn register(args: &Args, found: &Restored, context: &Context) -> anyhow::Result<Option<PathBuf>> {
+fn register(args: &Args, found: &Restored, given: Vec<String>, context: &Context) -> anyhow::Result<Option<PathBuf>> {
     let wanted = args.kernel || args.place.is_given();
     if args.no_kernel || !(wanted || has_jupyter(context)) {
         return Ok(None);
@@ -171,7 +176,7 @@ fn register(args: &Args, found: &Restored, context: &Context) -> anyhow::Result<
     }
     let program = restored::program()?;
     let program = program.to_str().ok_or_else(|| Failure::unable("this program's path is not UTF-8"))?;
-    let spec = kernelspec(found, program);
+    let spec = kernelspec(found, program, given);
     files::publish_bytes(&dir.join("kernel.json"), 0o644, format!("{spec:#}\n").as_bytes())?;
     Ok(Some(dir))
 }
@@ -182,11 +187,14 @@ fn title(found: &Restored) -> String {
 }
 
 /// `kernel.json` of the restored kernel.
-fn kernelspec(found: &Restored, program: &str) -> Value {
+fn kernelspec(found: &Restored, program: &str, given: Vec<String>) -> Value {
     let run = &found.run;
     let display_name = title(found);
+    let mut argv =
+        [program, "kernel", "-f", "{connection_file}", "--restored", &found.name].map(str::to_owned).to_vec();
+    argv.extend(given);
     json!({
-        "argv": [program, "kernel", "-f", "{connection_file}", "--restored", found.name],
+        "argv": argv,
         "display_name": display_name,
         "language": run.language,
         "interrupt_mode": run.interrupt_mode,
@@ -246,7 +254,7 @@ mod tests {
     fn the_kernel_is_named_after_what_it_shows_and_the_digest() {
         let json = include_str!("../../tests/fixtures/restored.json");
         let found: Restored = serde_json::from_str(json).unwrap();
-        let spec = kernelspec(&found, "/bin/nbpack");
+        let spec = kernelspec(&found, "/bin/nbpack", Vec::new());
         assert_eq!(spec["display_name"], "Python 3 (nbpack 000000000000)");
         assert_eq!(spec["argv"], json!(["/bin/nbpack", "kernel", "-f", "{connection_file}", "--restored", "analysis"]));
         assert_eq!(spec["metadata"]["debugger"], true);

@@ -19,7 +19,11 @@ use crate::{
     event,
     files::{self, FileError},
     kernel,
-    restore::{self, RestoreError, SpecOptions, model::Restored},
+    restore::{
+        self, RestoreError, SpecOptions,
+        machine::{Machine, differences},
+        model::Restored,
+    },
 };
 
 /// What a person gives to the code of a bundle, checked.
@@ -101,7 +105,7 @@ pub(super) fn explain(error: RestoreError, name: &str) -> anyhow::Error {
         RestoreError::Layer { source, .. } => match &**source {
             bundle::unpack::UnpackError::Layer { source, .. } if source.is_damage() => damaged_hint(name),
             _ if error.is_full() => {
-                "free some space (`nbpack gc`, `nbpack du`), then restore again: finished layers are kept".to_owned()
+                "free some space (`nbpack gc`, `nbpack du`), then restore again: it goes on from the layers that are there".to_owned()
             }
             _ => String::new(),
         },
@@ -130,35 +134,9 @@ pub(super) fn say_machine_of(run: &RunConfig, context: &Context) {
     if context.quiet {
         return;
     }
-    let missing = missing_cpu_features(run);
-    if !missing.is_empty() {
-        let list = missing.join(" ");
+    for line in differences(&Machine::recorded(run), &Machine::here()) {
         // Nobody can be told when stderr is closed.
-        writeln!(std::io::stderr(), "nbpack: note: this processor lacks what the recording's had: {list}")
-            .unwrap_or_default();
-    }
-}
-
-/// The processor features that change numeric results or that libraries are built for.
-const NUMERIC_FEATURES: [&str; 9] =
-    ["avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl", "sse4_2"];
-
-fn missing_cpu_features(run: &RunConfig) -> Vec<&'static str> {
-    let recorded = run.machine.get("cpu.flags").map(words).unwrap_or_default();
-    let Ok(text) = files::read_bounded(Path::new("/proc/cpuinfo"), 16 << 20) else { return Vec::new() };
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
-    let here: Vec<&str> = line.split_whitespace().collect();
-    let lacks = |feature: &&str| recorded.iter().any(|word| word == feature) && !here.contains(feature);
-    NUMERIC_FEATURES.into_iter().filter(lacks).collect()
-}
-
-/// A fact that is an array of words, or one string of them.
-fn words(fact: &serde_json::Value) -> Vec<String> {
-    match fact {
-        serde_json::Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-        serde_json::Value::Array(items) => items.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect(),
-        _ => Vec::new(),
+        writeln!(std::io::stderr(), "nbpack: note: {line}").unwrap_or_default();
     }
 }
 

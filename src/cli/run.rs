@@ -56,6 +56,26 @@ impl GivenArgs {
         Self { volumes, env, ..Self::default() }
     }
 
+    /// As words for a registered kernel, with paths of this machine made absolute.
+    pub(super) fn kernel_words(&self, context: &Context) -> anyhow::Result<Vec<String>> {
+        let given = self.resolve(context)?;
+        let mut words = Vec::new();
+        if given.network {
+            words.push("--network".to_owned());
+        }
+        for bind in given.binds {
+            let text = |path: &Path| {
+                let unusable = || Failure::unable(format!("`{}` is not UTF-8", path.display()));
+                path.to_str().map(str::to_owned).ok_or_else(unusable)
+            };
+            let end = if bind.read_only { ":ro" } else { "" };
+            words.push(format!("--volume={}:{}{end}", text(&bind.host)?, text(&bind.target)?));
+        }
+        words.extend(given.env.into_iter().map(|(name, value)| format!("--env={name}={value}")));
+        words.extend(given.cwd.map(|dir| format!("--workdir={}", dir.display())));
+        Ok(words)
+    }
+
     /// Checked, with paths of this machine made absolute.
     pub(super) fn resolve(&self, context: &Context) -> anyhow::Result<Given> {
         let mut given = Given { network: self.network, cwd: self.workdir.clone(), ..Given::default() };

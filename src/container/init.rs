@@ -12,12 +12,11 @@
 use std::{
     cell::RefCell,
     ffi::OsString,
-    fmt::Write as _,
     fs,
     io::{self, IsTerminal as _},
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::{ffi::OsStrExt as _, process::CommandExt as _},
+        unix::process::CommandExt as _,
     },
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -33,10 +32,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Failed, RunError, Step, lock_shared, probe,
     process::{self, Signals},
-    read_spec, remove_tree,
-    setup::{self, RootKind},
+    read_spec, remove_tree, setup,
     spec::Spec,
     sys,
+    ways::Way,
 };
 
 /// How the outer process was started.
@@ -64,14 +63,6 @@ enum Message {
     Failed(Failed),
     /// The command ended: a wait status.
     Ended(i32),
-}
-
-/// One way to run it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Way {
-    Namespaces { own_processes: bool, root: RootKind },
-    Chroot,
-    Proot(PathBuf),
 }
 
 /// Runs the container of the specification at `path` to its end. `say` prints a line for the person.
@@ -185,30 +176,18 @@ fn parent_of(pid: Pid) -> Option<Pid> {
 impl Outer<'_> {
     /// Tries one way after the other: what to try next depends on the step that failed.
     fn run(&self, say: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
-        let mut way = Way::Namespaces { own_processes: true, root: RootKind::Overlay };
+        let mut way = Way::FIRST;
         loop {
             let failed = match self.attempt(&way, say)? {
                 Ok(ended) => return Ok(ended),
                 Err(failed) => failed,
             };
-            let next = match (&way, failed.step) {
-                (Way::Namespaces { own_processes: true, root }, Step::Proc) => {
-                    Some(Way::Namespaces { own_processes: false, root: *root })
-                }
-                (Way::Namespaces { own_processes, root: RootKind::Overlay }, Step::Overlay) => {
-                    Some(Way::Namespaces { own_processes: *own_processes, root: RootKind::Copy })
-                }
-                (
-                    Way::Namespaces { .. },
-                    Step::Namespaces | Step::Map | Step::Mount | Step::Proc | Step::Root | Step::Dev,
-                ) => Self::without_namespaces(),
-                (Way::Chroot, Step::Root) => probe::find_proot().map(Way::Proot),
-                _ => None,
-            };
+            let next = way.next(&failed, self.spec);
             let remedy = probe::remedy(&failed);
             let Some(next) = next else { return Err(RunError::Failed { failed, remedy }) };
             say(&format!("note: {}. {}", failed.describe(), next.caveat()));
-            if next != (Way::Namespaces { own_processes: false, root: RootKind::Overlay }) {
+            say(&format!("hint: {remedy}"));
+            if next.needs_copy() {
                 setup::prepare_copy(self.spec).map_err(|failed| RunError::Failed {
                     failed,
                     remedy: "free some space and try again".to_owned(),
@@ -216,10 +195,6 @@ impl Outer<'_> {
             }
             way = next;
         }
-    }
-
-    fn without_namespaces() -> Option<Way> {
-        if setup::may_chroot() { Some(Way::Chroot) } else { probe::find_proot().map(Way::Proot) }
     }
 
     /// Runs it in one way. The inner result is the failure of a step; the outer one that of this process.
@@ -293,47 +268,6 @@ impl Outer<'_> {
     }
 }
 
-impl Way {
-    fn namespaces(&self, network: bool) -> i32 {
-        match self {
-            Self::Namespaces { own_processes, .. } => {
-                let always = libc::CLONE_NEWUSER
-                    | libc::CLONE_NEWNS
-                    | libc::CLONE_NEWUTS
-                    | libc::CLONE_NEWIPC
-                    | libc::CLONE_NEWCGROUP;
-                let processes = if *own_processes { libc::CLONE_NEWPID } else { 0 };
-                let net = if network { 0 } else { libc::CLONE_NEWNET };
-                always | processes | net
-            }
-            Self::Chroot | Self::Proot(_) => 0,
-        }
-    }
-
-    /// What is not isolated or not exact, in one line.
-    fn caveat(&self) -> String {
-        let mut text = String::from("Running ");
-        let what = match self {
-            Self::Namespaces { own_processes: false, root: RootKind::Overlay } => {
-                "with the processes of this machine visible: same files and paths, home and network isolated."
-            }
-            Self::Namespaces { own_processes: false, root: RootKind::Copy } => {
-                "in a copy of the layers, with the processes of this machine visible."
-            }
-            Self::Namespaces { .. } => "in a copy of the layers: as isolated as always, but slower to start.",
-            Self::Chroot => {
-                "in a chroot: same files and paths, but NOT isolated from the network and processes, as user root, without /proc."
-            }
-            Self::Proot(_) => {
-                "with proot: same files and paths, but NOT isolated from your home, network and processes."
-            }
-        };
-        // Writing to a String cannot fail.
-        write!(text, "{what}").unwrap_or_default();
-        text
-    }
-}
-
 fn wait_for(pid: Pid) -> io::Result<i32> {
     loop {
         match rustix::process::waitpid(Some(pid), WaitOptions::empty()) {
@@ -389,8 +323,12 @@ impl Inner<'_> {
         let umask = rustix::process::umask(rustix::fs::Mode::empty());
         let mut note = |text: &str| self.tell(&Message::Note(text.to_owned()));
         match self.way {
-            Way::Namespaces { own_processes, root } => {
-                setup::map_ids(self.spec, uid, gid)?;
+            Way::Namespaces { user, own_processes, root } => {
+                if *user {
+                    setup::map_ids(self.spec, uid, gid)?;
+                } else if sys::clear_groups().is_err() {
+                    note("the groups of this user stay; they cannot be left here.");
+                }
                 setup::enter_namespaces(self.spec, *root, *own_processes, &mut note)?;
             }
             Way::Chroot => {
@@ -399,11 +337,12 @@ impl Inner<'_> {
                 }
                 setup::enter_chroot(self.spec, &mut note)?;
             }
-            Way::Proot(_) => {}
+            Way::Proot(_) | Way::Bubblewrap(_) => {}
         }
         rustix::process::umask(umask);
         match self.way {
-            Way::Proot(_) => {}
+            // A set-user-id program would not get its rights.
+            Way::Proot(_) | Way::Bubblewrap(_) => {}
             Way::Chroot => setup::drop_rights(true, false)?,
             Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0, self.spec.machine)?,
         }
@@ -445,9 +384,11 @@ impl Inner<'_> {
 
     fn exec(&self) -> Result<std::convert::Infallible, Failed> {
         let spec = self.spec;
-        let (program, arguments): (OsString, Vec<OsString>) = match self.way {
-            Way::Proot(proot) => (proot.into(), proot_arguments(spec)),
-            _ => {
+        let wrapper = self.way.wrapper(spec);
+        let direct = wrapper.is_none();
+        let (program, arguments): (OsString, Vec<OsString>) = match wrapper {
+            Some(wrapper) => wrapper,
+            None => {
                 setup::make_dir(&spec.cwd, 0o755)?;
                 let enter = format!("enter the working directory `{}`", spec.cwd.display());
                 std::env::set_current_dir(&spec.cwd).map_err(Failed::at(Step::Exec, enter))?;
@@ -457,7 +398,7 @@ impl Inner<'_> {
             }
         };
         let mut command = Command::new(&program);
-        if let (Some(name), false) = (spec.argv.first(), matches!(self.way, Way::Proot(_))) {
+        if let (Some(name), true) = (spec.argv.first(), direct) {
             command.arg0(name);
         }
         command.args(arguments).env_clear().envs(&spec.env);
@@ -482,7 +423,7 @@ impl Inner<'_> {
             if word {
                 match recv(&self.outer, &mut byte[..], RecvFlags::empty()).map_or(0, |(read, _)| read) {
                     0 => sys::exit_now(1),
-                    _ => process::send(command, i32::from(byte[0])),
+                    _ => process::send(process::descendant(command, self.way.between()), i32::from(byte[0])),
                 }
             }
         }
@@ -521,28 +462,6 @@ fn find_program(name: &str, path: &str) -> Result<PathBuf, Failed> {
     };
     let mut places = path.split(':').filter(|dir| !dir.is_empty()).map(|dir| Path::new(dir).join(name));
     places.find(runs).filter(|_| !name.is_empty()).ok_or_else(|| missing(libc::ENOENT))
-}
-
-fn proot_arguments(spec: &Spec) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = Vec::new();
-    let mut option = |name: &str, value: OsString| arguments.extend([OsString::from(name), value]);
-    option("-r", spec.run_dir.join(setup::COPY).into());
-    for shared in ["/proc", "/dev"] {
-        option("-b", shared.into());
-    }
-    if spec.network {
-        option("-b", "/etc/resolv.conf".into());
-    }
-    for bind in &spec.binds {
-        let mut text = bind.host.as_os_str().as_bytes().to_vec();
-        text.push(b':');
-        text.extend_from_slice(bind.target.as_os_str().as_bytes());
-        option("-b", std::os::unix::ffi::OsStringExt::from_vec(text));
-    }
-    option("-i", format!("{}:{}", spec.uid, spec.gid).into());
-    option("-w", spec.cwd.clone().into());
-    arguments.extend(spec.argv.iter().map(OsString::from));
-    arguments
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod setup;
 pub mod spec;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, one for each function")]
 mod sys;
+mod ways;
 
 use std::{
     ffi::OsString,

@@ -30,9 +30,15 @@ pub fn find_proot() -> Option<PathBuf> {
     ["/usr/local/bin/proot", "/usr/bin/proot", "/bin/proot"].into_iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
+/// `bwrap` in the usual places.
+pub(super) fn find_bubblewrap() -> Option<PathBuf> {
+    ["/usr/local/bin/bwrap", "/usr/bin/bwrap", "/bin/bwrap"].into_iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
 /// What a person can do about a step that failed.
 pub fn remedy(failed: &Failed) -> String {
-    let userns = "ask an administrator to run `nbpack doctor --admin` here, or choose `--engine docker`";
+    let userns =
+        "ask an administrator to run `nbpack doctor --admin` here, choose `--engine docker`, or install `proot`";
     match (failed.step, failed.errno) {
         (Step::Namespaces, libc::ENOSPC) => {
             format!("user namespaces are turned off (user.max_user_namespaces is 0): {userns}")
@@ -145,12 +151,15 @@ fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
         Err(error) => result(false, format!("cannot start it: {error}"), None),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            let remedy = said.lines().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
-            let first = said.lines().next().unwrap_or_default().to_owned();
+            let plain = |line: &str| line.strip_prefix("nbpack: ").unwrap_or(line).to_owned();
+            let lines: Vec<String> = said.lines().map(plain).collect();
+            let remedy = lines.iter().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
+            let first = lines.first().map(|line| line.strip_prefix("note: ").unwrap_or(line).to_owned());
+            let first = first.unwrap_or_default();
             match (output.status.success(), first.is_empty()) {
                 (true, true) => result(true, "isolated: files, processes, network".to_owned(), None),
-                // It runs, but not as it should: the note says what is missing.
-                (works, _) => result(works, first, remedy),
+                // It may run, but not as it should: the note says what is missing.
+                (_, _) => result(false, first, remedy),
             }
         }
     }

@@ -91,6 +91,22 @@ pub(super) fn spawn_unblocked(command: &mut Command) -> io::Result<u32> {
     command.spawn().map(|child| child.id())
 }
 
+/// The process so many generations below `pid`, as far down as there is exactly one child.
+pub(super) fn descendant(pid: Pid, generations: usize) -> Pid {
+    let mut found = pid;
+    for _ in 0..generations {
+        let number = found.as_raw_nonzero();
+        let path = format!("/proc/{number}/task/{number}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        let mut numbers = children.split_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?));
+        match (numbers.next(), numbers.next()) {
+            (Some(child), None) => found = child,
+            _ => break,
+        }
+    }
+    found
+}
+
 /// Sends a signal; that the process is gone already is no error.
 pub(super) fn send(pid: Pid, signal: i32) {
     if let Some(signal) = Signal::from_named_raw(signal) {

@@ -419,6 +419,11 @@ pub(super) fn may_chroot() -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_CHROOT))
 }
 
+/// Whether this process may mount (an administrator, or root in a container that was given the right).
+pub(super) fn may_mount() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
 /// Copies the layers for [`RootKind::Copy`]; done by the outer process.
 pub(super) fn prepare_copy(spec: &Spec) -> Result<(), Failed> {
     let target = spec.run_dir.join(COPY);
@@ -428,5 +433,23 @@ pub(super) fn prepare_copy(spec: &Spec) -> Result<(), Failed> {
     merge::merge_layers(&spec.layers, &target).map_err(|error| {
         let errno = error.source.raw_os_error().unwrap_or(0);
         Failed { step: Step::Files, what: format!("copy the layers to `{}`", error.path.display()), errno }
-    })
+    })?;
+    make_below(&target, &spec.cwd);
+    Ok(())
+}
+
+/// Makes a directory of the image before its root is entered, and follows no link: where one is on the way, or the
+/// path cannot be made, the command is told that its working directory is not there.
+fn make_below(root: &Path, path: &Path) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(mut here) = rustix::fs::open(root, flags, Mode::empty()) else { return };
+    for component in path.components() {
+        let std::path::Component::Normal(name) = component else { continue };
+        // That it is there already is the usual case.
+        rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755)).unwrap_or_default();
+        match rustix::fs::openat(&here, name, flags, Mode::empty()) {
+            Ok(next) => here = next,
+            Err(_) => return,
+        }
+    }
 }

@@ -26,11 +26,13 @@ pub struct Dataset {
 
 /// The inputs in order of their paths. Local modules, configuration and results are none.
 pub fn datasets(recording: &Recording, inventory: &Inventory) -> Vec<Dataset> {
-    let mut versions: Vec<_> = recording
-        .versions
-        .iter()
-        .filter(|version| version.role == Role::Read && is_dataset(inventory, &version.path))
-        .collect();
+    list(recording, |path| is_dataset(inventory, path))
+}
+
+/// The first version of each path that the session read and that `is_input` names, in order of the paths.
+pub(super) fn list(recording: &Recording, is_input: impl Fn(&[u8]) -> bool) -> Vec<Dataset> {
+    let mut versions: Vec<_> =
+        recording.versions.iter().filter(|version| version.role == Role::Read && is_input(&version.path)).collect();
     // The first version is the input; what the session read later it had changed itself.
     versions.sort_by_key(|version| (&version.path, version.seen));
     versions.dedup_by_key(|version| &version.path);
@@ -44,6 +46,6 @@ pub fn datasets(recording: &Recording, inventory: &Inventory) -> Vec<Dataset> {
     versions.iter().map(dataset).collect()
 }
 
-fn is_dataset(inventory: &Inventory, path: &[u8]) -> bool {
+pub(super) fn is_dataset(inventory: &Inventory, path: &[u8]) -> bool {
     super::explain(inventory, path).is_some_and(|explained| matches!(explained.class, Class::Dataset | Class::Cache))
 }

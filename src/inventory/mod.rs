@@ -5,6 +5,7 @@
 //! goes on working imports what the session did not.
 
 mod builder;
+mod child;
 mod collect;
 mod datasets;
 mod distributions;
@@ -30,12 +31,13 @@ use std::{
 };
 
 use builder::Builder;
+pub use child::{InParent, Parent, ParentNode, child_datasets, take_child};
 pub use datasets::{Dataset, datasets};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};
 use rules::{Context, Rules};
-pub use run::{RunConfig, run_config};
+pub use run::{RunConfig, child_run_config, run_config};
 use system::System;
 use tree::{Node, Tag, Tree};
 
@@ -129,7 +131,7 @@ pub fn take(
     system.settle(&mut builder);
     system.take_base(&mut builder);
     progress("files of the session");
-    let touched = user::summarise(&builder);
+    let touched = user::summarise(recording);
     for (path, what) in &touched {
         if (what.usage.read || what.usage.executed) && !user::is_pseudo(path) {
             take_owner(&mut builder, &mut system, path);

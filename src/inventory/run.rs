@@ -87,12 +87,6 @@ pub fn run_config(recording: &Recording, inventory: &Inventory) -> RunConfig {
         .get("kernelspec.metadata")
         .and_then(|metadata| metadata.get("debugger")?.as_bool())
         .unwrap_or_else(|| info.language == "python" && has("debugpy"));
-    let machine = recording
-        .facts
-        .iter()
-        .filter(|(name, _)| MACHINE.contains(&name.split('.').next().unwrap_or_default()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
     RunConfig {
         name: bundle_name(info.notebook.as_deref().map(|path| paths::name(paths::bytes(path))).unwrap_or_default()),
         architecture: architecture().to_owned(),
@@ -112,11 +106,41 @@ pub fn run_config(recording: &Recording, inventory: &Inventory) -> RunConfig {
         notebook: info.notebook.clone(),
         roots: inventory.roots.clone(),
         coverage: info.coverage.clone(),
-        machine,
+        machine: machine(recording),
         session: info.id.to_string(),
         parent: info.parent,
         command: vec!["lab".to_owned()],
         has_jupyter: has("jupyterlab") || has("notebook"),
+    }
+}
+
+/// The facts of the recording machine that a replay compares.
+fn machine(recording: &Recording) -> BTreeMap<String, serde_json::Value> {
+    let compared = |name: &str| MACHINE.contains(&name.split('.').next().unwrap_or_default());
+    recording
+        .facts
+        .iter()
+        .filter(|(name, _)| compared(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What the image of a restored kernel's session says: as its parent, but for what is this session's own.
+pub fn child_run_config(recording: &Recording, parent: &RunConfig) -> RunConfig {
+    let info = &recording.info;
+    let notebook = super::child::notebook_path(recording, parent);
+    let name = notebook.as_deref().map(|path| bundle_name(paths::name(paths::bytes(path))));
+    RunConfig {
+        name: name.unwrap_or_else(|| parent.name.clone()),
+        env: recording.environment.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect(),
+        cwd: info.cwd.clone(),
+        notebook: notebook.or_else(|| parent.notebook.clone()),
+        coverage: info.coverage.clone(),
+        machine: machine(recording),
+        session: info.id.to_string(),
+        parent: info.parent,
+        command: vec!["lab".to_owned()],
+        ..parent.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     files::{Signature, display_bytes},
-    session::model::{FileVersion, Role, Use},
+    session::model::{FileVersion, Recording, Role, Use},
     store::Store,
 };
 
@@ -38,9 +38,9 @@ pub(crate) struct Touched {
 }
 
 /// All uses of each path.
-pub(crate) fn summarise(builder: &Builder<'_>) -> BTreeMap<Vec<u8>, Touched> {
+pub(crate) fn summarise(recording: &Recording) -> BTreeMap<Vec<u8>, Touched> {
     let mut all: BTreeMap<Vec<u8>, Touched> = BTreeMap::new();
-    for file in &builder.recording.files {
+    for file in &recording.files {
         let touched = all.entry(file.path.clone()).or_insert_with(|| Touched {
             usage: Usage { ordinary: true, ..Usage::default() },
             absent: true,
@@ -65,6 +65,12 @@ pub(crate) fn summarise(builder: &Builder<'_>) -> BTreeMap<Vec<u8>, Touched> {
         }
     }
     all
+}
+
+/// What was done with each path that was ever there.
+pub(crate) fn usages(recording: &Recording) -> BTreeMap<Vec<u8>, Usage> {
+    let present = summarise(recording).into_iter().filter(|(_, touched)| !touched.absent);
+    present.map(|(path, touched)| (path, touched.usage)).collect()
 }
 
 /// Adds the user's files. `touched` as from [`summarise`]; system packages and environments are in already.

@@ -29,7 +29,7 @@ use crate::{
 /// Layers that are unpacked at the same time.
 const AT_ONCE: usize = 2;
 /// After so many unpacked bytes, what is finished is synced and published: an interrupted restore goes on from there.
-const PUBLISH_AFTER: u64 = 1 << 30;
+const PUBLISH_AFTER: u64 = 256 << 20;
 /// Directories of ours in the store's `tmp/` begin with this.
 const TMP_PREFIX: &str = "restore-";
 

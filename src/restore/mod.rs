@@ -6,7 +6,9 @@
 
 mod ensure;
 mod house;
+mod inherit;
 mod look;
+pub mod machine;
 pub mod model;
 mod names;
 mod prove;
@@ -22,6 +24,7 @@ use crate::{
 
 pub use ensure::ensure;
 pub use house::{Collected, Usage, collect, usage};
+pub use inherit::{Merged, by_manifest, components, datasets, inherited, shown};
 pub use look::{file_path, notebook_path};
 pub use names::{find, list, remove, resolve, save, valid_name};
 pub use prove::{Altered, prove};

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{RestoreError, model::Restored};
+use super::{RestoreError, inherit::title, model::Restored};
 use crate::{
     bundle::{Progress, derive},
     digest::DiffId,
@@ -50,12 +50,6 @@ pub fn prove(restored: &Restored, store: &Store, progress: &dyn Progress) -> Res
         altered.push(Altered { index, layer: *layer, title, root, changed });
     }
     Ok(altered)
-}
-
-fn title(dir: &Path) -> Option<String> {
-    let meta = crate::files::read_to_string(&dir.join("meta.json")).ok()?;
-    let meta: serde_json::Value = serde_json::from_str(&meta).ok()?;
-    Some(meta.get("title")?.as_str()?.to_owned())
 }
 
 fn add_changed(

@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{RestoreError, fresh_id, model::Restored};
+use super::{
+    RestoreError, fresh_id,
+    machine::{self, Machine},
+    model::Restored,
+};
 use crate::{
     container::{
         self, Cleanup, RunError,
@@ -57,6 +61,9 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
         let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         let first = format!("{}:{path}", bin.display());
         env.insert("PATH".to_owned(), first);
+    }
+    for (name, value) in machine::pins(&Machine::recorded(run), &Machine::here()) {
+        fill(&mut env, name, &value);
     }
     env.extend(options.env);
     files::create_private_dir(&store.run())?;

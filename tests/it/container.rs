@@ -411,27 +411,63 @@ fn where_the_writable_part_cannot_be_on_disk_it_is_in_memory_and_that_is_said() 
     }
 }
 
-/// No more user namespaces from here on; with or without the right to `chroot`.
-fn without_namespaces(place: &Place, spec: &Spec, may_chroot: bool) -> Output {
-    let drop = if may_chroot { "exec" } else { "exec setpriv --bounding-set=-all --inh-caps=-all" };
-    let script = format!("echo 0 >/proc/sys/user/max_user_namespaces; {drop} \"$@\"");
+/// What a process may still do where user namespaces are forbidden.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// As an administrator may.
+    All,
+    /// Not to mount, as root in Docker's default profile.
+    NoMounts,
+    /// As a plain user.
+    None,
+}
+
+/// No more user namespaces from here on; the programs in `hidden` are not there.
+fn without_namespaces(place: &Place, spec: &Spec, rights: Rights, hidden: &[&str]) -> Command {
+    let drop = match rights {
+        Rights::All => "exec",
+        Rights::NoMounts => "exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin",
+        Rights::None => "exec setpriv --bounding-set=-all --inh-caps=-all",
+    };
+    let hide: String =
+        hidden.iter().map(|name| format!("test ! -e {name} || mount --bind /dev/null {name}; ")).collect();
+    let script = format!("{hide}echo 0 >/proc/sys/user/max_user_namespaces; {drop} \"$@\"");
     let mut wrapper = as_namespace_root(&script).to_vec();
     wrapper.push("sh");
-    place.container(spec, &wrapper).env("PATH", "/usr/bin:/bin").output().unwrap()
+    let mut command = place.container(spec, &wrapper);
+    command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    command
 }
+
+const HELPERS: [&str; 2] = ["/usr/bin/proot", "/usr/bin/bwrap"];
 
 #[test]
 fn where_user_namespaces_are_forbidden_the_step_and_the_remedy_are_named() {
-    if Path::new("/usr/bin/proot").exists() || Path::new("/usr/local/bin/proot").exists() {
-        skipped("proot is installed: it is used instead of failing");
-        return;
-    }
     for place in places() {
-        let output = without_namespaces(&place, &place.spec("true"), false);
+        let output = without_namespaces(&place, &place.spec("true"), Rights::None, &HELPERS).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("cannot make namespaces: No space left on device"), "{said}");
         assert!(said.contains("user.max_user_namespaces") && said.contains("nbpack doctor --admin"), "{said}");
+        assert!(!place.path("data/run-1").exists(), "the run's directory stayed");
+    }
+}
+
+#[test]
+fn an_administrator_without_user_namespaces_gets_all_the_others() {
+    for place in places() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let secret = place.file("home/secret", "mine");
+        let script = format!(
+            "id -u; pwd; test -e {} && echo home; bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null && echo net; \
+             test $(ls /proc | grep -c '^[0-9]') -gt 8 && echo processes; mount -t tmpfs x /tmp 2>/dev/null && echo mount; \
+             grep -E '^Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | grep -v 0000000000000000; echo x >/tmp/x && cat /tmp/x",
+            secret.display()
+        );
+        let output = without_namespaces(&place, &place.spec(&script), Rights::All, &HELPERS).output().unwrap();
+        assert_eq!(stdout(&output), "0\n/home/ann/work\nx\n", "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("as user root, without rights"), "{}", text(&output.stderr));
     }
 }
 
@@ -443,8 +479,35 @@ fn a_root_without_user_namespaces_gets_a_chroot_and_is_told_what_it_is_not() {
         place.own(&place.path("layer/nbpack"));
         let mut spec = place.spec("");
         spec.argv = ["/nbpack", "--version"].map(String::from).to_vec();
-        let output = without_namespaces(&place, &spec, true);
+        spec.binds.clear();
+        let output = without_namespaces(&place, &spec, Rights::NoMounts, &HELPERS).output().unwrap();
         assert!(stdout(&output).starts_with("nbpack "), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains("NOT isolated"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn with_proot_the_paths_are_exact_and_an_interrupt_arrives() {
+    if !Path::new("/usr/bin/proot").exists() {
+        return skipped("no proot");
+    }
+    for place in places() {
+        let given = place.directory("work/given");
+        let script =
+            "pwd; trap 'echo int; exit 3' INT; echo made >/given/file; echo ready; while :; do sleep 0.05; done";
+        let mut spec = place.spec(script);
+        spec.binds.push(Bind { host: given.clone(), target: "/given".into(), read_only: false });
+        let mut command = without_namespaces(&place, &spec, Rights::None, &["/usr/bin/bwrap"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        while !said.ends_with("ready\n") && out.read_line(&mut said).unwrap() > 0 {}
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        out.read_to_string(&mut said).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(said, "/home/ann/work\nready\nint\n", "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(3));
+        assert!(text(&output.stderr).contains("proot") && text(&output.stderr).contains("NOT isolated"));
+        assert_eq!(std::fs::read_to_string(given.join("file")).unwrap(), "made\n");
     }
 }

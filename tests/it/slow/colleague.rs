@@ -95,3 +95,75 @@ fn a_changed_dataset_is_a_changed_verdict() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("a.csv"), "the cause is not named: {}", text(&output));
 }
+
+/// The notebook's own environment, small, which can be taken away after the export.
+fn small_environment(env: &TestEnv, python: &std::path::Path) -> std::path::PathBuf {
+    let venv = env.work().join("venv");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small_venv.py");
+    let made = env.command(python).arg(script).arg(&venv).args(["ipykernel", "pandas"]).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    env.install_kernel(&venv.join("bin/python"));
+    venv
+}
+
+#[test]
+fn a_session_of_a_restored_kernel_is_a_bundle_on_top_of_its_parent() {
+    use nbpack::bundle::read::Bundle;
+    let env = TestEnv::new();
+    let Some(python) = support::python() else { return };
+    let venv = small_environment(&env, &python);
+    let work = env.work();
+    std::fs::write(work.join("a.csv"), "a,b\n1,2\n3,4\n").unwrap();
+    std::fs::write(work.join("mine.py"), "def f(): return 41\n").unwrap();
+    env.record(&python, "nb.ipynb", &["import pandas as pd, mine", "print(pd.read_csv('a.csv').sum().to_dict())"]);
+    env.nbpack_ok(&["export", "nb.ipynb", "-o", "parent.nbpack"]);
+    // From here on only the bundle has them.
+    std::fs::remove_dir_all(&venv).unwrap();
+    for name in ["a.csv", "mine.py", "nb.ipynb"] {
+        std::fs::remove_file(work.join(name)).unwrap();
+    }
+    let given = work.join("given");
+    std::fs::create_dir(&given).unwrap();
+    std::fs::write(given.join("new.csv"), "x\n7\n").unwrap();
+    std::fs::write(given.join("large.bin"), vec![7; 17 << 20]).unwrap();
+    std::fs::write(given.join("added.py"), "def g(): return 43\n").unwrap();
+    std::fs::write(given.join("id_rsa"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
+    let volume = format!("--volume={}:/data", given.display());
+    env.nbpack_ok(&["restore", "parent.nbpack", "--user", "--name", "first", &volume]);
+    let cells = [
+        format!("import pandas as pd, sys; print(pd.read_csv('{}/a.csv').sum().to_dict())", work.display()),
+        "sys.path.insert(0, '/data'); import added, mine; print(added.g() + mine.f())".to_owned(),
+        "print(pd.read_csv('/data/new.csv').x.sum(), len(open('/data/large.bin', 'rb').read()))".to_owned(),
+        "open('/data/id_rsa').close(); open('made.txt', 'w').write('x')".to_owned(),
+    ];
+    let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+    env.record_with(&python, "child.ipynb", "nbpack-first", &cells);
+    env.nbpack_ok(&["export", "child.ipynb", "-o", "child.nbpack"]);
+    let open = |name: &str| Bundle::open(&work.join(name)).unwrap();
+    let (parent, child) = (open("parent.nbpack"), open("child.nbpack"));
+    assert_eq!(child.run_config().parent, Some(parent.manifest_digest()));
+    let ids = |bundle: &Bundle| bundle.layers().iter().map(|layer| layer.diff_id).collect::<Vec<_>>();
+    let (below, above) = (ids(&parent), ids(&child));
+    // All but the parent's record.
+    assert_eq!(above[..below.len() - 1], below[..below.len() - 1]);
+    assert!(above.len() > below.len());
+
+    // Nothing of it but the file is needed for a replay, and then for a third generation.
+    std::fs::remove_dir_all(env.path().join("data")).unwrap();
+    std::fs::rename(&given, work.join("away")).unwrap();
+    std::fs::remove_file(work.join("parent.nbpack")).unwrap();
+    let replayed = env.nbpack(&["replay", "child.nbpack"]);
+    // The key stayed at home, so its cell cannot do the same.
+    assert_eq!(replayed.status.code(), Some(1), "{}", text(&replayed));
+    assert!(text(&replayed).contains("3 identical"), "{}", text(&replayed));
+    env.nbpack_ok(&["restore", "child.nbpack", "--user", "--name", "second"]);
+    env.record_with(&python, "third.ipynb", "nbpack-second", &["print(open('/data/new.csv').read())"]);
+    env.nbpack_ok(&["export", "third.ipynb", "-o", "third.nbpack"]);
+    env.nbpack_ok(&["replay", "third.nbpack"]);
+
+    // Without the parent there is nothing to build on.
+    env.nbpack_ok(&["rm", "second"]);
+    let refused = env.nbpack(&["export", "third.ipynb", "-o", "again.nbpack"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).contains("restore that bundle again"), "{}", text(&refused));
+}

@@ -111,6 +111,74 @@ fn load_and_run(docker: &Docker, bundle: &Path) {
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "3", "{}", text(&ran));
     let replayed = docker.docker(&["run", "--rm", "--network", "none", image, "replay"]);
     assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed));
+    says_how_it_runs(docker, image);
+    serves_an_app(docker, image);
+    runs_a_job(docker, image);
+}
+
+fn says_how_it_runs(docker: &Docker, image: &str) {
+    let output = docker.docker(&["image", "inspect", image]);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let config = &said[0]["Config"];
+    assert_eq!(config["Entrypoint"], serde_json::json!(["/opt/nbpack/bin/nbpack"]));
+    assert_eq!(config["Cmd"], serde_json::json!(["lab"]));
+    assert_eq!(config["ExposedPorts"], serde_json::json!({"8050/tcp": {}, "8888/tcp": {}}));
+}
+
+/// As any user, in a root that cannot be written: an app answers over HTTP, and ends when it is told to.
+fn serves_an_app(docker: &Docker, image: &str) {
+    use std::io::{Read as _, Write as _};
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let mut args =
+        vec!["run", "-d", "--network", "host", "-u", "12345:0", "--read-only", "--tmpfs", "/tmp", image, "app", "--"];
+    args.extend(["python", "-m", "http.server", &port, "--bind", "127.0.0.1"]);
+    let started = docker.docker(&args);
+    assert!(started.status.success(), "{}", text(&started));
+    let id = String::from_utf8_lossy(&started.stdout).trim().to_owned();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut answer = String::new();
+    while answer.is_empty() && Instant::now() < deadline {
+        if let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())) {
+            stream.write_all(b"GET /a.csv HTTP/1.0\r\n\r\n").unwrap();
+            stream.read_to_string(&mut answer).unwrap();
+        }
+        std::thread::yield_now();
+    }
+    let logs = docker.docker(&["logs", &id]);
+    assert!(answer.contains("200 OK") && answer.ends_with("a,b\n1,2\n"), "{answer}\n{}", text(&logs));
+    let stopped = Instant::now();
+    assert!(docker.docker(&["stop", "-t", "20", &id]).status.success());
+    assert!(stopped.elapsed() < Duration::from_secs(15), "it did not end when it was told to");
+    docker.docker(&["rm", "-f", &id]);
+}
+
+/// A job writes the executed notebook into a volume.
+fn runs_a_job(docker: &Docker, image: &str) {
+    let volume = format!("nbpack-test-{}", std::process::id());
+    let at = format!("{volume}:/out");
+    let ran = docker.docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        &at,
+        image,
+        "batch",
+        "-p",
+        "year=2026",
+        "-o",
+        "/out/done.ipynb",
+    ]);
+    assert!(ran.status.success(), "{}", text(&ran));
+    let script = "import json; cells = json.load(open('/out/done.ipynb'))['cells']; \
+                  print(sum('year = 2026' in ''.join(cell['source']) for cell in cells), len(cells))";
+    let read =
+        docker.docker(&["run", "--rm", "--network", "none", "-v", &at, image, "run", "--", "python", "-c", script]);
+    assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), "1 2", "{}", text(&read));
+    docker.docker(&["volume", "rm", "-f", &volume]);
 }
 
 #[test]

@@ -94,6 +94,11 @@ impl TestEnv {
 
     /// Runs `cells` as `work/NAME` through a real Jupyter client with the nbpack kernel; gives the notebook.
     pub(crate) fn record(&self, python: &Path, name: &str, cells: &[&str]) -> PathBuf {
+        self.record_with(python, name, KERNEL, cells)
+    }
+
+    /// The same with another kernel.
+    pub(crate) fn record_with(&self, python: &Path, name: &str, kernel: &str, cells: &[&str]) -> PathBuf {
         let notebook = self.work().join(name);
         let output = self
             .command(python)
@@ -101,7 +106,7 @@ impl TestEnv {
             .env("JUPYTER_PREFER_ENV_PATH", "0")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/record.py"))
             .arg(&notebook)
-            .arg(KERNEL)
+            .arg(kernel)
             .args(cells)
             .output()
             .unwrap();
