@@ -78,7 +78,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    recipes: recipes::Args,
+    recipes: recipes::RecipeArgs,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]

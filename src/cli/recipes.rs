@@ -7,7 +7,7 @@ use crate::{bundle, files, inventory::RunConfig};
 
 /// Which files to write beside the bundle.
 #[derive(clap::Args, Debug, Clone, Default)]
-pub(super) struct Args {
+pub(super) struct RecipeArgs {
     /// Write a Dockerfile that builds on the bundle's image [default name: Dockerfile]
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "Dockerfile")]
     dockerfile: Option<PathBuf>,
@@ -16,7 +16,7 @@ pub(super) struct Args {
     compose: Option<PathBuf>,
 }
 
-impl Args {
+impl RecipeArgs {
     /// Refuses to write over what is there and is not the same; before anything else is done.
     pub(super) fn check(&self, force: bool, context: &Context) -> anyhow::Result<()> {
         for path in self.dockerfile.iter().chain(&self.compose) {

@@ -152,7 +152,7 @@ impl Child<'_> {
         }
         let found = (self.parent.look)(path);
         if let ParentNode::File(there) = &found.node
-            && !self.differs(there, input)?
+            && !Self::differs(there, input)?
         {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl Child<'_> {
     }
 
     /// Whether the session read other bytes than the parent has there.
-    fn differs(&self, there: &Path, input: Option<&FileVersion>) -> Result<bool, FileError> {
+    fn differs(there: &Path, input: Option<&FileVersion>) -> Result<bool, FileError> {
         let Some((version, digest)) = input.and_then(|version| Some((version, version.digest?))) else {
             return Ok(false);
         };

@@ -429,8 +429,9 @@ fn without_namespaces(place: &Place, spec: &Spec, rights: Rights, hidden: &[&str
         Rights::NoMounts => "exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin",
         Rights::None => "exec setpriv --bounding-set=-all --inh-caps=-all",
     };
-    let hide: String =
+    let hide: Vec<String> =
         hidden.iter().map(|name| format!("test ! -e {name} || mount --bind /dev/null {name}; ")).collect();
+    let hide = hide.concat();
     let script = format!("{hide}echo 0 >/proc/sys/user/max_user_namespaces; {drop} \"$@\"");
     let mut wrapper = as_namespace_root(&script).to_vec();
     wrapper.push("sh");
@@ -509,5 +510,36 @@ fn with_proot_the_paths_are_exact_and_an_interrupt_arrives() {
         assert_eq!(output.status.code(), Some(3));
         assert!(text(&output.stderr).contains("proot") && text(&output.stderr).contains("NOT isolated"));
         assert_eq!(std::fs::read_to_string(given.join("file")).unwrap(), "made\n");
+    }
+}
+
+#[test]
+fn the_code_cannot_type_into_the_terminal_or_reach_sockets_without_a_file() {
+    use std::os::linux::net::SocketAddrExt as _;
+    if !Path::new("/usr/bin/python3").exists() {
+        return skipped("no /usr/bin/python3 to ask with");
+    }
+    for place in places() {
+        let name = format!("nbpack-test-{}-{:?}", std::process::id(), place.user);
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+        let script = format!(
+            "import fcntl, pty, socket, termios\n\
+             def tried(what, call):\n    \
+                 try: call(); print(what, 'works')\n    \
+                 except OSError as error: print(what, error.strerror)\n\
+             master, slave = pty.openpty()\n\
+             tried('typing', lambda: fcntl.ioctl(slave, termios.TIOCSTI, b'x'))\n\
+             tried('console', lambda: fcntl.ioctl(slave, 0x541C, b'\\0' * 8))\n\
+             tried('abstract', lambda: socket.socket(socket.AF_UNIX).connect('\\0{name}'))\n"
+        );
+        let mut spec = place.spec("");
+        spec.argv = ["/usr/bin/python3", "-c", &script].map(String::from).to_vec();
+        let said = stdout(&place.run(&spec));
+        assert!(said.contains("typing Operation not permitted\nconsole Operation not permitted\n"), "{said}");
+        assert!(said.contains("abstract Connection refused\n"), "{said}");
+        spec.network = true;
+        let said = stdout(&place.run(&spec));
+        assert!(said.contains("abstract works\n"), "the control: it is there when the network is given: {said}");
     }
 }

@@ -41,3 +41,36 @@ fn jupyterlab_cannot_tell_the_recording_kernel_from_the_bare_one() {
         assert!(all.contains(mark), "`{mark}` is not in the record");
     }
 }
+
+#[test]
+fn a_restored_kernel_feels_native_in_jupyterlab() {
+    let Some(python) = support::python() else { return };
+    if !Path::new("/usr/bin/chromium").exists() {
+        return support::skipped("no Chromium (/usr/bin/chromium)");
+    }
+    let env = TestEnv::new();
+    let venv = env.small_environment(&python, &["ipykernel", "matplotlib", "ipywidgets"]);
+    env.record(&python, "nb.ipynb", &["import matplotlib.pyplot, ipywidgets", "print(6 * 7)"]);
+    env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+    std::fs::remove_dir_all(venv).unwrap();
+    let done = env.nbpack_ok(&["restore", "b.nbpack", "--user", "--name", "walk", "--json", "--force"]);
+    let done: serde_json::Value = serde_json::from_str(&done).unwrap();
+    let spec = Path::new(done["kernelspec"].as_str().unwrap()).join("kernel.json");
+    let spec: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(spec).unwrap()).unwrap();
+    let output = env
+        .command(&python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/lab.py"))
+        .args(["nbpack-walk", spec["display_name"].as_str().unwrap()])
+        .arg(env.work())
+        .arg(env.path().join("screenshots"))
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let saw: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        saw,
+        serde_json::json!({"launcher": true, "figure": true, "slider": true, "stdin": true, "interrupt": 1,
+            "breakpoint": true, "restart": true})
+    );
+}

@@ -96,22 +96,12 @@ fn a_changed_dataset_is_a_changed_verdict() {
     assert!(text(&output).contains("a.csv"), "the cause is not named: {}", text(&output));
 }
 
-/// The notebook's own environment, small, which can be taken away after the export.
-fn small_environment(env: &TestEnv, python: &std::path::Path) -> std::path::PathBuf {
-    let venv = env.work().join("venv");
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small_venv.py");
-    let made = env.command(python).arg(script).arg(&venv).args(["ipykernel", "pandas"]).output().unwrap();
-    assert!(made.status.success(), "{}", text(&made));
-    env.install_kernel(&venv.join("bin/python"));
-    venv
-}
-
 #[test]
 fn a_session_of_a_restored_kernel_is_a_bundle_on_top_of_its_parent() {
     use nbpack::bundle::read::Bundle;
     let env = TestEnv::new();
     let Some(python) = support::python() else { return };
-    let venv = small_environment(&env, &python);
+    let venv = env.small_environment(&python, &["ipykernel", "pandas"]);
     let work = env.work();
     std::fs::write(work.join("a.csv"), "a,b\n1,2\n3,4\n").unwrap();
     std::fs::write(work.join("mine.py"), "def f(): return 41\n").unwrap();

@@ -1,5 +1,6 @@
 //! Engines, browser, kill series, other roots: the group that takes minutes.
 
+mod apps;
 mod bisect;
 mod browser;
 mod colleague;

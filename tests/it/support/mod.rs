@@ -114,6 +114,17 @@ impl TestEnv {
         notebook
     }
 
+    /// An environment of the notebook's own in `work/venv`, with some of the test environment's distributions, and the
+    /// recording kernel for it: one that can be taken away after the export.
+    pub(crate) fn small_environment(&self, python: &Path, distributions: &[&str]) -> PathBuf {
+        let venv = self.work().join("venv");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small_venv.py");
+        let made = self.command(python).arg(script).arg(&venv).args(distributions).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self.install_kernel(&venv.join("bin/python"));
+        venv
+    }
+
     /// Runs the program under test and expects success; gives what it printed on stdout.
     pub(crate) fn nbpack_ok(&self, args: &[&str]) -> String {
         let output = self.nbpack(args);
