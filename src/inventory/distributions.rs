@@ -7,11 +7,13 @@ use std::{
     path::Path,
 };
 
-use super::{model::Component, paths};
+use super::{model::Component, paths, record};
 use crate::files;
 
 /// No metadata file is longer.
 const LIMIT: u64 = 64 << 20;
+/// No software list that a wheel brings is longer.
+const SBOM_LIMIT: u64 = 4 << 20;
 
 /// One distribution as installed.
 #[derive(Clone, Debug)]
@@ -77,10 +79,19 @@ fn read_dist_info(site: &[u8], dir: &[u8]) -> Option<Distribution> {
     distribution.component.installer = text(dir, "INSTALLER").map(|text| text.trim().to_owned());
     distribution.editable = direct_url.as_ref().and_then(editable_source);
     distribution.component.direct_url = direct_url;
+    distribution.component.requested = Some(paths::as_path(dir).join("REQUESTED").exists());
+    distribution.component.checkout = distribution.editable.as_deref().and_then(super::checkout::of);
+    distribution.component.sboms = brought_sboms(dir);
     distribution.files = match text(dir, "RECORD") {
-        Some(record) => parse_record(&record, site),
+        Some(record) => {
+            let lines = record::parse(&record);
+            distribution.component.record = record::digest(&lines);
+            distribution.component.modified = record::modified(&lines, site);
+            lines.iter().filter(|line| !line.path.ends_with(".pyc")).map(|line| line.absolute(site)).collect()
+        }
         None => own_directory(dir),
     };
+    distribution.component.requires.clone_from(&distribution.requires);
     Some(distribution)
 }
 
@@ -154,6 +165,7 @@ fn from_metadata(metadata: &str) -> Option<Distribution> {
             dependency: false,
             modified: Vec::new(),
             arch: None,
+            ..Component::default()
         },
         requires,
         files: Vec::new(),
@@ -187,28 +199,12 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Paths of a RECORD (binary distribution format, "The .dist-info directory"): first CSV column, relative to `site`.
-fn parse_record(record: &str, site: &[u8]) -> Vec<Vec<u8>> {
-    record
-        .lines()
-        .filter_map(|line| {
-            let path = match line.strip_prefix('"') {
-                Some(quoted) => {
-                    let end = quoted.rfind("\",").or_else(|| quoted.rfind('"'))?;
-                    quoted.get(..end)?.replace("\"\"", "\"")
-                }
-                None => line.split(',').next()?.to_owned(),
-            };
-            if path.is_empty() || path.as_bytes().ends_with(b".pyc") {
-                return None;
-            }
-            if path.starts_with('/') {
-                return Some(path.into_bytes());
-            }
-            let joined = paths::join(site, path.as_bytes());
-            Some(if path.starts_with("..") || path.contains("/..") { paths::fold(&joined) } else { joined })
-        })
-        .collect()
+/// Software lists that a wheel brings (PEP 770), in order of their names.
+fn brought_sboms(dir: &[u8]) -> Vec<serde_json::Value> {
+    let listing = fs::read_dir(paths::as_path(dir).join("sboms")).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<_> = listing.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    names.sort_unstable();
+    names.iter().filter_map(|path| serde_json::from_slice(&files::read_bounded(path, SBOM_LIMIT).ok()?).ok()).collect()
 }
 
 /// Packages of a conda prefix: `conda-meta/*.json`, with the paths that conda wrote the prefix into.
@@ -256,6 +252,7 @@ fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -
             dependency: false,
             modified: Vec::new(),
             arch: word("subdir"),
+            ..Component::default()
         },
         requires: list("depends")
             .iter()
@@ -309,6 +306,7 @@ fn read_r_package(dir: &[u8]) -> Option<Distribution> {
             dependency: false,
             modified: Vec::new(),
             arch: None,
+            ..Component::default()
         },
         requires,
         files: own_directory(dir),
@@ -335,15 +333,6 @@ pub(crate) fn closure(all: &[Distribution], wanted: &[usize]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn record_paths_may_be_quoted_climb_or_be_absolute() {
-        let record = "a/b.py,sha256=x,1\n\"a/c,d.py\",,\n../../../bin/tool,sha256=y,2\na/__pycache__/b.cpython-311.pyc,,\n/etc/x,,\n";
-        let found = parse_record(record, b"/v/lib/python3.11/site-packages");
-        let text: Vec<_> = found.iter().map(|path| String::from_utf8_lossy(path)).collect();
-        let site = "/v/lib/python3.11/site-packages";
-        assert_eq!(text, [&format!("{site}/a/b.py"), &format!("{site}/a/c,d.py"), "/v/bin/tool", "/etc/x"]);
-    }
 
     #[test]
     fn metadata_gives_name_licence_and_requirements_without_extras() {

@@ -5,9 +5,11 @@
 //! goes on working imports what the session did not.
 
 mod builder;
+mod checkout;
 mod child;
 mod collect;
 mod datasets;
+mod declared;
 mod distributions;
 mod elf;
 mod environment;
@@ -18,6 +20,7 @@ mod overrides;
 mod packages;
 mod paths;
 mod private;
+mod record;
 pub mod rules;
 mod run;
 mod system;
@@ -351,6 +354,7 @@ fn sort_components(components: &mut Vec<model::Component>, entries: &mut BTreeMa
 }
 
 fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> Inventory {
+    let dirs = declared::directories(builder.recording);
     let Builder { tree, mut components, mut left_out, mut warnings, .. } = builder;
     let (mut entries, dropped) = tree.finish();
     for path in dropped {
@@ -362,6 +366,10 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
             component.loaded = true;
         }
     }
+    for component in components.iter().filter(|component| !component.modified.is_empty()) {
+        let (name, files) = (&component.name, component.modified.join(", "));
+        warnings.push(format!("{name} was changed after it was installed: {files}"));
+    }
     for (name, by) in system.missing {
         warnings.push(format!(
             "no file was found for the library {}, which {} names",
@@ -372,6 +380,7 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
     for out in left_out.iter().filter(|out| out.rule == "gpu-driver") {
         warnings.push(format!("{} belongs to this machine's graphics driver and is not in", display_bytes(&out.path)));
     }
+    declared::mark(&mut components, &dirs);
     left_out.sort_by(|a, b| (&a.path, &a.rule).cmp(&(&b.path, &b.rule)));
     left_out.dedup();
     warnings.sort();

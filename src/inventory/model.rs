@@ -147,7 +147,7 @@ pub enum Source {
 }
 
 /// Something with a name and a version that owns files.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Component {
     /// `pypi`, `conda`, `cran`, `deb`, `rpm`, `apk`, `generic` (purl types).
     pub kind: String,
@@ -169,6 +169,25 @@ pub struct Component {
     pub modified: Vec<String>,
     /// Architecture, for system packages.
     pub arch: Option<String>,
+    /// Somebody asked for it by name (pip's and uv's REQUESTED); `None` where no installer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<bool>,
+    /// What the project asks for, as a requirements file beside the notebook words it (`numpy>=2`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
+    /// Normalised names of what it needs, extras left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// SHA-256 over the sorted paths and hashes of its RECORD, without what installers write: equal for two
+    /// installations of one wheel, whoever installed it where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Digest>,
+    /// Software lists that it brings itself (PEP 770, `.dist-info/sboms/*.json`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sboms: Vec<serde_json::Value>,
+    /// Of an editable installation whose source is a git work tree: what is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkout: Option<String>,
 }
 
 impl Component {
@@ -176,11 +195,25 @@ impl Component {
     pub fn purl(&self) -> String {
         let namespace = match self.kind.as_str() {
             "deb" => "debian/",
+            "alpm" => "arch/",
             _ => "",
         };
-        let arch = self.arch.as_ref().map(|arch| format!("?arch={arch}")).unwrap_or_default();
-        format!("pkg:{}/{namespace}{}@{}{arch}", self.kind, self.name, self.version.replace('+', "%2B"))
+        let arch = self.arch.as_ref().map(|arch| format!("?arch={}", escaped(arch))).unwrap_or_default();
+        format!("pkg:{}/{namespace}{}@{}{arch}", self.kind, escaped(&self.name), escaped(&self.version))
     }
+}
+
+/// Percent-encoding as the purl specification has it: letters, digits and `.-_~` stay, and `:`.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// A file the session used that does not go in.

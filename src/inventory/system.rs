@@ -216,6 +216,7 @@ impl System {
             dependency: false,
             modified: Vec::new(),
             arch: package.arch.clone(),
+            ..Component::default()
         });
         builder.package_components.insert(index, component);
         let mut directories = BTreeSet::new();

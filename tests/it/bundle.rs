@@ -81,6 +81,7 @@ pub(crate) fn inventory_of(tree: &Path, below: &str) -> Inventory {
                     dependency: false,
                     modified: vec![],
                     arch: None,
+                    ..Component::default()
                 });
             }
             let signature = Signature::of(&metadata);

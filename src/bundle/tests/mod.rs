@@ -73,6 +73,7 @@ fn component(name: &str) -> Component {
         dependency: false,
         modified: Vec::new(),
         arch: None,
+        ..Component::default()
     }
 }
 
