@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     bundle::{self, Compression, config, plan::SessionFile, write},
-    inventory, record, secrets,
+    inventory, record,
+    report::standards::{self, Facts, Format},
+    secrets,
     session::{self, model::Recording},
     store::Store,
 };
@@ -326,6 +328,11 @@ fn session_files(
     put(config::COMPONENTS, pretty(&inventory.components)?);
     put(config::DATASETS, pretty(&datasets)?);
     put(config::RUN_CONFIG, pretty(run_config)?);
+    let facts = Facts { name: &run_config.name, recording, components: &inventory.components };
+    for format in Format::ALL {
+        let path = format!("{}/{}", config::STANDARDS, format.file_name());
+        put(&path, standards::render(format, &facts).into_bytes());
+    }
     Ok(files)
 }
 

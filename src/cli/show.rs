@@ -1,5 +1,6 @@
 //! `nbpack show`.
 
+mod formats;
 mod text;
 
 use std::{
@@ -24,6 +25,13 @@ use crate::{
 
 /// Show what a session, a notebook's last session, or a bundle holds
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  nbpack show analysis.ipynb                       the last session of this notebook, on one screen
+  nbpack show analysis.nbpack --libraries --json
+  nbpack show analysis.ipynb --why data/a.csv      which rule put the file in, or left it out
+  nbpack show analysis.nbpack --format cyclonedx > sbom.cdx.json
+  nbpack show analysis.nbpack --format pylock --to env && cd env && uv pip install -r pylock.toml
+  nbpack show analysis.nbpack --format repo2docker --to binder")]
 pub(super) struct Args {
     /// A session's name or its beginning, a notebook, or a bundle [default: the last session]
     #[arg(value_name = "SESSION|NOTEBOOK|BUNDLE")]
@@ -49,6 +57,12 @@ pub(super) struct Args {
     /// What a file is to the session, and which rule says so
     #[arg(long, value_name = "PATH")]
     why: Option<PathBuf>,
+    /// As a document that other tools read
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["json", "cells", "datasets", "libraries", "lineage", "why", "notebook"])]
+    format: Option<formats::Name>,
+    /// Write the documents of --format into this directory; pylock and repo2docker need one
+    #[arg(long, value_name = "DIR", requires = "format")]
+    to: Option<PathBuf>,
 }
 
 impl Args {
@@ -68,6 +82,8 @@ struct Subject {
     components: Option<Value>,
     /// The bundle's manifest digest.
     manifest: Option<String>,
+    /// The bundle's file or directory.
+    bundle: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -82,9 +98,15 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         writeln!(out, "{:#}", session::notebook(&subject.recording, session::Form::AsRun))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let needs_inventory = args.why.is_some() || (args.libraries && subject.components.is_none());
+    let needs_inventory =
+        args.why.is_some() || args.format.is_some() || (args.libraries && subject.components.is_none());
     let inventory =
         if needs_inventory && subject.manifest.is_none() { Some(take(&subject.recording, &store)?) } else { None };
+    if let Some(format) = args.format {
+        let software = formats::Software { components: components(&subject, inventory.as_ref()), inventory };
+        drop(out);
+        return formats::write(format, args.to.as_deref(), &subject, software, context);
+    }
     let why = args
         .why
         .as_ref()
@@ -137,7 +159,7 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let others = found.others.iter().map(|id| id.0.clone()).collect();
     let recording = session::read_id(store, &found.id)?;
     let by = matches!(selector, Selector::Notebook(_)).then_some(found.by);
-    Ok(Subject { recording, others, by, components: None, manifest: None })
+    Ok(Subject { recording, others, by, components: None, manifest: None, bundle: None })
 }
 
 fn is_notebook(path: &Path) -> bool {
@@ -167,7 +189,14 @@ fn of_bundle(path: &Path) -> anyhow::Result<Subject> {
     let components = bundle.read_session_file(config::COMPONENTS).with_context(cannot)?;
     let components = serde_json::from_slice(&components).with_context(cannot)?;
     let manifest = Some(bundle.manifest_digest().to_string());
-    Ok(Subject { recording, others: Vec::new(), by: None, components: Some(components), manifest })
+    Ok(Subject {
+        recording,
+        others: Vec::new(),
+        by: None,
+        components: Some(components),
+        manifest,
+        bundle: Some(path.to_owned()),
+    })
 }
 
 fn take(recording: &Recording, store: &Store) -> anyhow::Result<inventory::model::Inventory> {

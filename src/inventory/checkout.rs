@@ -24,7 +24,9 @@ pub(crate) fn of(dir: &[u8]) -> Option<String> {
     let loose = [&git, &common].iter().find_map(|dir| commit(&text(&dir.join(name))?));
     loose.or_else(|| {
         let packed = text(&common.join("packed-refs"))?;
-        packed.lines().find_map(|line| line.split_once(' ').filter(|(_, of)| *of == name).and_then(|(id, _)| commit(id)))
+        packed
+            .lines()
+            .find_map(|line| line.split_once(' ').filter(|(_, of)| *of == name).and_then(|(id, _)| commit(id)))
     })
 }
 

@@ -101,18 +101,16 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_noted_in_the_words_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("requirements.txt"), "# c\nNumPy>=1.2 # why\n-r x\npandas==2 \\\n --hash=x\n").unwrap();
+        std::fs::write(dir.path().join("requirements.txt"), "# c\nNumPy>=1.2 # why\n-r x\npandas==2 \\\n --hash=x\n")
+            .unwrap();
         std::fs::write(dir.path().join("pyproject.toml"), "[project]\ndependencies = ['six']\n").unwrap();
         std::fs::write(
             dir.path().join("environment.yml"),
             "name: x\nchannels:\n- forge\ndependencies:\n  - forge::zlib=1.3\n  - pip:\n    - rich\nprefix: /x\n",
         )
         .unwrap();
-        let component = |kind: &str, name: &str| Component {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            ..Component::default()
-        };
+        let component =
+            |kind: &str, name: &str| Component { kind: kind.to_owned(), name: name.to_owned(), ..Component::default() };
         let mut components = ["numpy", "pandas", "six", "rich", "other"].map(|name| component("pypi", name)).to_vec();
         components.push(component("conda", "zlib"));
         components.push(component("deb", "six"));

@@ -11,10 +11,9 @@ use crate::{
     files,
 };
 
-/// A file that changed keeps its size more often than not only when somebody edits a number; larger files are not hashed
-/// again where neither size nor time says that they changed.
+/// Larger files are hashed only where their time says that they changed.
 const ALWAYS_HASHED: u64 = 1 << 20;
-/// An installer writes all files of a distribution within this many seconds.
+/// Seconds within which an installer writes all files of a distribution.
 const INSTALLING: i64 = 600;
 
 /// One line.
@@ -104,7 +103,7 @@ pub(crate) fn modified(lines: &[Line], site: &[u8]) -> Vec<String> {
             }
             // ctime cannot be set back: a file with the installation's ctime was not written since.
             let suspect = (metadata.ctime() - usual).abs() > INSTALLING;
-            (suspect || metadata.len() <= ALWAYS_HASHED) && suspect_differs(line, site)
+            (suspect || metadata.len() <= ALWAYS_HASHED) && differs(line, site)
         })
         .map(|(line, _)| line.path.clone())
         .collect();
@@ -112,7 +111,8 @@ pub(crate) fn modified(lines: &[Line], site: &[u8]) -> Vec<String> {
     modified
 }
 
-fn suspect_differs(line: &Line, site: &[u8]) -> bool {
+/// The bytes are not those of the line, or cannot be read.
+fn differs(line: &Line, site: &[u8]) -> bool {
     let path = line.absolute(site);
     let Ok(file) = files::open(paths::as_path(&path)) else { return true };
     let mut reader = HashingReader::new(file);
@@ -158,8 +158,8 @@ mod tests {
     #[test]
     fn what_an_installer_writes_does_not_change_the_name_of_the_content() {
         let wheel = line("a.py", b"1");
-        let by_pip = [&wheel, &line("a-1.dist-info/INSTALLER", b"pip\n"), &line("../../../bin/a", b"#!/v")].concat();
-        let by_uv = [&line("a-1.dist-info/INSTALLER", b"uv"), &wheel].concat();
+        let by_pip = format!("{wheel}{}{}", line("a-1.dist-info/INSTALLER", b"pip\n"), line("../../../bin/a", b"#!/v"));
+        let by_uv = format!("{}{wheel}", line("a-1.dist-info/INSTALLER", b"uv"));
         assert_eq!(digest(&parse(&by_pip)), digest(&parse(&by_uv)));
         assert_ne!(digest(&parse(&by_pip)), digest(&parse(&line("a.py", b"2"))));
         assert_eq!(digest(&parse("a.py,,\n")), None);

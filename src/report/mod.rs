@@ -6,6 +6,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 mod outputs;
+pub mod standards;
 pub mod text;
 
 /// Text for an HTML or XML document, in content and in quoted attributes. Control characters that XML forbids become

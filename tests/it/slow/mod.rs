@@ -11,3 +11,4 @@ mod kernels;
 mod kills;
 mod replay;
 mod report;
+mod standards;

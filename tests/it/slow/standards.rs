@@ -1,0 +1,155 @@
+//! Documents for other tools, judged by validators and installers that are not ours.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::{self, KERNEL, TestEnv};
+
+/// The Python environment with the validators, which `tests/run` prepares.
+fn validators() -> Option<PathBuf> {
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-validators/bin");
+    if !bin.join("rocrate-validator").exists() {
+        support::skipped("no validators (target/test-validators; README's test command makes it)");
+        return None;
+    }
+    Some(bin)
+}
+
+fn ok(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
+}
+
+/// A small environment of its own with one wheel more, and a session in it: (environment's Python, bundle).
+fn small_session(env: &TestEnv, bin: &Path, driver: &Path) -> (PathBuf, PathBuf) {
+    let venv = env.path().join("venv");
+    ok(Command::new(driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+    let python = venv.join("bin/python");
+    ok(Command::new(bin.join("uv")).args(["pip", "install", "-q", "--python"]).arg(&python).args(["ipykernel", "six"]));
+    env.install_kernel(&python);
+    std::fs::write(env.work().join("requirements.txt"), "six>=1\n").unwrap();
+    std::fs::write(env.work().join("a b.csv"), "1\n").unwrap();
+    let cells = [
+        "import six\ntext = open('a b.csv').read()",
+        "open('out.txt', 'w').write(text)",
+        "open('out.txt').read(); 1/0",
+    ];
+    let notebook = env.work().join("nb.ipynb");
+    ok(env
+        .command(driver)
+        .env("JUPYTER_PREFER_ENV_PATH", "0")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/record.py"))
+        .arg(&notebook)
+        .arg(KERNEL)
+        .args(cells));
+    env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+    (python, env.work().join("b.nbpack"))
+}
+
+const DOCUMENTS: [(&str, &str); 9] = [
+    ("spdx", "sbom.spdx.json"),
+    ("cyclonedx", "sbom.cdx.json"),
+    ("ro-crate", "ro-crate-metadata.json"),
+    ("prov", "prov.json"),
+    ("in-toto", "provenance.intoto.json"),
+    ("environment.yml", "environment.yml"),
+    ("renv.lock", "renv.lock"),
+    ("requirements", "requirements.txt"),
+    ("dockerfile", "Dockerfile"),
+];
+
+/// Distribution names and versions as pip's own format, one a line, without what only the installation adds.
+fn frozen(bin: &Path, python: &Path) -> Vec<String> {
+    let text = ok(Command::new(bin.join("uv")).args(["pip", "list", "-q", "--format", "json", "--python"]).arg(python));
+    let list: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    list.as_array().unwrap().iter().map(|it| format!("{} {}", it["name"], it["version"])).collect()
+}
+
+#[test]
+fn validators_of_others_accept_the_documents_and_installers_make_an_equal_environment() {
+    let (Some(bin), Some(driver)) = (validators(), support::python()) else { return };
+    let env = TestEnv::new();
+    let (python, bundle) = small_session(&env, &bin, &driver);
+    let bundle = bundle.to_str().unwrap();
+
+    // The session and its bundle say the same, twice.
+    for (format, name) in DOCUMENTS {
+        let of_bundle = env.nbpack_ok(&["show", bundle, "--format", format]);
+        assert_eq!(of_bundle, env.nbpack_ok(&["show", bundle, "--format", format]), "{format}");
+        env.nbpack_ok(&["show", bundle, "--format", format, "--to", "documents"]);
+        assert_eq!(std::fs::read_to_string(env.work().join("documents").join(name)).unwrap(), of_bundle);
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/validate_standards.py");
+    let said = ok(Command::new(bin.join("python")).arg(&script).arg(env.work().join("documents")));
+    assert_eq!(said.matches(" valid").count(), 5, "{said}");
+    let cyclonedx = std::fs::read_to_string(env.work().join("documents/sbom.cdx.json")).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&cyclonedx).unwrap();
+    let six = list["components"].as_array().unwrap().iter().find(|it| it["name"] == "six").unwrap();
+    let property = |name: &str| six["properties"].as_array().unwrap().iter().find(|it| it["name"] == name).cloned();
+    assert_eq!(property("nbpack:state").unwrap()["value"], "loaded");
+    assert_eq!(property("nbpack:declared").unwrap()["value"], "six>=1");
+    assert_eq!(six["licenses"][0]["license"]["id"], "MIT");
+
+    // From the session and from the bundle come the same wheels.
+    env.nbpack_ok(&["show", bundle, "--format", "pylock", "--to", "lock"]);
+    env.nbpack_ok(&["show", "nb.ipynb", "--format", "pylock", "--to", "again"]);
+    let lock = |dir: &str| std::fs::read_to_string(env.work().join(dir).join("pylock.toml")).unwrap();
+    assert_eq!(lock("lock"), lock("again"));
+    let wanted = frozen(&bin, &python);
+    assert!(wanted.len() > 15, "{wanted:?}");
+    for (installer, file) in [("uv", "pylock.toml"), ("uv", "requirements.txt"), ("pip", "requirements.txt")] {
+        let venv = env.path().join(format!("{installer}-{file}"));
+        ok(Command::new(&driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+        let other = venv.join("bin/python");
+        let mut command = match installer {
+            "uv" => {
+                let mut command = Command::new(bin.join("uv"));
+                command.args(["pip", "install", "-q", "--offline", "--no-deps", "--require-hashes"]);
+                command
+            }
+            _ => {
+                let mut command = Command::new(bin.join("python"));
+                command.args(["-m", "pip"]);
+                command
+            }
+        };
+        match installer {
+            "uv" => command.arg("--python").arg(&other),
+            _ => command.arg("--python").arg(&other).args([
+                "install",
+                "-q",
+                "--no-index",
+                "--no-deps",
+                "--require-hashes",
+            ]),
+        };
+        ok(command.args(["-r", file]).current_dir(env.work().join("lock")));
+        assert_eq!(frozen(&bin, &other), wanted, "{installer} {file}");
+        ok(Command::new(&other).args(["-c", "import ipykernel.kernelapp, six, zmq, psutil, debugpy"]));
+    }
+}
+
+#[test]
+fn a_distribution_that_was_edited_is_named_at_export() {
+    let (Some(bin), Some(driver)) = (validators(), support::python()) else { return };
+    let env = TestEnv::new();
+    let (python, bundle) = small_session(&env, &bin, &driver);
+    let list = |bundle: &Path| -> serde_json::Value {
+        let text = env.nbpack_ok(&["show", bundle.to_str().unwrap(), "--libraries", "--json"]);
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        all["libraries"].as_array().unwrap().iter().find(|it| it["name"] == "six").unwrap().clone()
+    };
+    assert_eq!(list(&bundle)["modified"], serde_json::json!([]));
+    let six = ok(Command::new(python).args(["-c", "import six; print(six.__file__)"]));
+    let six = Path::new(six.trim());
+    let text = std::fs::read_to_string(six).unwrap();
+    // As uv may have linked it to its cache: a new file in its place.
+    std::fs::remove_file(six).unwrap();
+    std::fs::write(six, text.replacen("Benjamin", "Benjamim", 1)).unwrap();
+    env.nbpack_ok(&["export", "nb.ipynb", "-o", "c.nbpack"]);
+    assert_eq!(list(&env.work().join("c.nbpack"))["modified"], serde_json::json!(["six.py"]));
+}
