@@ -87,7 +87,7 @@ fn read_dist_info(site: &[u8], dir: &[u8]) -> Option<Distribution> {
             let lines = record::parse(&record);
             distribution.component.record = record::digest(&lines);
             distribution.component.modified = record::modified(&lines, site);
-            lines.iter().filter(|line| !line.path.ends_with(".pyc")).map(|line| line.absolute(site)).collect()
+            lines.iter().filter(|line| !line.is_bytecode()).map(|line| line.absolute(site)).collect()
         }
         None => own_directory(dir),
     };

@@ -37,11 +37,16 @@ impl Line {
         if self.path.starts_with("..") || self.path.contains("/..") { paths::fold(&joined) } else { joined }
     }
 
+    /// It is bytecode, which installers make.
+    pub(crate) fn is_bytecode(&self) -> bool {
+        self.path.as_bytes().ends_with(b".pyc")
+    }
+
     /// An installer writes or changes it: it differs between two installations of one wheel.
     fn is_of_the_installation(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         let in_info = self.path.contains(".dist-info/");
-        self.path.ends_with(".pyc")
+        self.is_bytecode()
             || self.path.starts_with("..")
             || self.path.starts_with('/')
             || (in_info && matches!(name, "RECORD" | "INSTALLER" | "REQUESTED" | "direct_url.json" | "uv_cache.json"))
@@ -88,7 +93,7 @@ pub(crate) fn digest(lines: &[Line]) -> Option<Digest> {
 pub(crate) fn modified(lines: &[Line], site: &[u8]) -> Vec<String> {
     let seen: Vec<(&Line, Option<fs::Metadata>)> = lines
         .iter()
-        .filter(|line| line.digest.is_some() && !line.path.ends_with(".pyc"))
+        .filter(|line| line.digest.is_some() && !line.is_bytecode())
         .map(|line| (line, fs::metadata(paths::as_path(&line.absolute(site))).ok()))
         .collect();
     let mut times: Vec<i64> = seen.iter().filter_map(|(_, metadata)| Some(metadata.as_ref()?.ctime())).collect();

@@ -256,7 +256,8 @@ pub(super) fn in_toto(facts: &Facts<'_>) -> Value {
     }
     let mut subject: Vec<Value> =
         last.iter().map(|(name, (_, digest))| json!({"name": name, "digest": {"sha256": digest.hex()}})).collect();
-    let code: String = visible(recording).map(|execution| format!("{}\n\0", execution.code)).collect();
+    let code: Vec<&str> = visible(recording).flat_map(|execution| [execution.code.as_str(), "\n\0"]).collect();
+    let code = code.concat();
     let code = Digest::of(code.as_bytes()).hex();
     if subject.is_empty() {
         subject.push(json!({"name": format!("{}: executed code", facts.name), "digest": {"sha256": code}}));

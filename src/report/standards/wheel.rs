@@ -182,7 +182,7 @@ fn csv(text: &str) -> String {
 /// Where a file of RECORD lies in the wheel; `None` for what an installer wrote.
 fn member(path: &str, info: &str, stem: &str, scripts: &BTreeSet<String>) -> Option<String> {
     let written = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"];
-    if path.ends_with(".pyc") || path.starts_with('/') {
+    if path.as_bytes().ends_with(b".pyc") || path.starts_with('/') {
         return None;
     }
     if let Some(name) = path.strip_prefix(info).and_then(|rest| rest.strip_prefix('/')) {
