@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(of("../../../bin/tool"), None);
         assert_eq!(of("../../../bin/other").as_deref(), Some("a-1.data/scripts/other"));
         assert_eq!(of("../../../share/a/x").as_deref(), Some("a-1.data/data/share/a/x"));
-        assert_eq!(of("../../../include/site/python3.11/a/x.h").as_deref(), Some("a-1.data/headers/a/x.h"));
+        assert_eq!(of("../../../include/site/python3.11/a/x.h").as_deref(), Some("a-1.data/headers/x.h"));
         assert_eq!(of("a-1.dist-info/INSTALLER"), None);
         assert_eq!(of("a-1.dist-info/METADATA").as_deref(), Some("a-1.dist-info/METADATA"));
         assert_eq!(of("a/__pycache__/b.pyc"), None);
