@@ -23,6 +23,7 @@ use super::{
     CaptureError, IoUring, Mode, Options,
     control::{self, Message},
     drain::{Drain, Parts},
+    inherited,
     ring::{self, Shared},
     supervisor::{Post, monotonic},
     sys,
@@ -241,9 +242,9 @@ pub fn launch(
     let hold = Arc::new(prepared("timer", Hold::new(options.longest_hold))?);
     let (control, far) = prepared("socket", control::pair())?;
 
-    let inherited = [memory, far, prepared("event", wake.try_clone())?];
-    let mut command = tap_command(&launch, &options, &inherited);
-    sys::inherit(&mut command, inherited.into(), GROUP_SIGNALS);
+    let passed_on = [memory, far, prepared("event", wake.try_clone())?];
+    let mut command = tap_command(&launch, &options, &passed_on);
+    sys::inherit(&mut command, passed_on.into(), GROUP_SIGNALS);
     let spawned = command.spawn();
     // Its copies of the tap's ends must go, or we would not see the tap's end.
     drop(command);
@@ -253,6 +254,9 @@ pub fn launch(
     let Started { pid, pidfd, listener, no_new_privs } = started;
     tell_coverage(&options, &listener, &*sink);
     let reading = listener.is_ok();
+    if reading {
+        tell_inherited(pid, &*sink);
+    }
     let inner = Arc::new(Inner {
         pid,
         pidfd,
@@ -367,6 +371,18 @@ fn tell_coverage(options: &Options, listener: &Result<OwnedFd, i32>, sink: &dyn 
         };
         let detail = format!("no file access is seen: seccomp user notification does not work here: {why}");
         sink.record(Event::Gap(Gap { at, reason: "unavailable".into(), detail, count: 0 }));
+    }
+}
+
+/// What the kernel has open already is used by it, though nobody will see it being opened.
+fn tell_inherited(pid: u32, sink: &dyn EventSink) {
+    let at = event::now();
+    match inherited::files(pid, at) {
+        Ok(files) => files.into_iter().for_each(|file| sink.record(Event::File(file))),
+        Err(error) => {
+            let detail = format!("the descriptors that the kernel inherited cannot be listed: {error}");
+            sink.record(Event::Gap(Gap { at, reason: "unreadable".into(), detail, count: 1 }));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod calls;
 mod control;
 mod drain;
 mod filter;
+mod inherited;
 mod interpreter;
 mod launch;
 mod probe;

@@ -129,6 +129,33 @@ fn any_python() -> Option<String> {
     python.map(|path| path.into_os_string().into_string().unwrap())
 }
 
+/// Not a test of its own: its standard streams are files, and so are its kernel's. It writes what was seen of them.
+#[test]
+fn a_capture_with_redirected_streams() {
+    let Some(work) = std::env::var_os("NBPACK_TEST_REDIRECTED").map(PathBuf::from) else { return };
+    let run = start(&[SH, "-c", "read word; test \"$word\" = content"], &work, options());
+    let status = run.kernel.wait().unwrap();
+    let files = run.seen.files();
+    let of = |name: &str| files.iter().find(|file| file.path == work.join(name).as_os_str().as_bytes());
+    let size = of("in").and_then(|file| file.signature).map(|signature| signature.size);
+    std::fs::write(work.join("said"), format!("{status} {size:?} {}", of("out").is_some())).unwrap();
+}
+
+#[test]
+fn a_file_that_the_kernel_inherited_open_is_an_input_and_a_log_of_its_starter_is_no_result() {
+    let env = TestEnv::new();
+    std::fs::write(env.work().join("in"), "content\n").unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "capture::a_capture_with_redirected_streams", "--nocapture"])
+        .env("NBPACK_TEST_REDIRECTED", env.work())
+        .stdin(nbpack::files::open(&env.work().join("in")).unwrap())
+        .stdout(std::fs::File::create(env.work().join("out")).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(std::fs::read_to_string(env.work().join("said")).unwrap(), "0 Some(8) false");
+}
+
 /// Runs a Python program to its end; it must end well.
 fn run_python(code: &str, cwd: &Path) -> Option<Run> {
     Some(run_python_of(&any_python()?, code, cwd))

@@ -1,0 +1,67 @@
+//! The files that a kernel has open when it starts, which no later call shows: a redirected standard input, above all.
+
+use std::{
+    io,
+    os::{fd::RawFd, unix::ffi::OsStrExt as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    event::{FileAccess, FileOp, Nanos},
+    files::{self, Signature},
+};
+
+/// More of one descriptor's `/proc/PID/fdinfo` is not looked at.
+const INFO_BYTES: u64 = 4096;
+
+/// The regular files that process `pid` can read through descriptors that stay open over its exec.
+///
+/// Descriptors that only write are left out: they are logs of whoever started us, not results of the session.
+pub(super) fn files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        if let Some((flags, path)) = readable_file(pid, number)
+            && let Ok(metadata) = std::fs::metadata(entry.path())
+            && metadata.is_file()
+        {
+            found.push(FileAccess {
+                at,
+                pid,
+                tid: pid,
+                op: FileOp::Open { flags },
+                path: path.as_os_str().as_bytes().to_vec(),
+                other: None,
+                signature: Some(Signature::of(&metadata)),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Flags and path of a descriptor that reads and is not closed at exec; `None` also for what has no name any more.
+fn readable_file(pid: u32, number: RawFd) -> Option<(i32, PathBuf)> {
+    let info = files::read_bounded(Path::new(&format!("/proc/{pid}/fdinfo/{number}")), INFO_BYTES).ok()?;
+    let flags = flags(std::str::from_utf8(&info).ok()?)?;
+    let path = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
+    let stays = flags & libc::O_CLOEXEC == 0 && flags & libc::O_PATH == 0;
+    let reads = flags & libc::O_ACCMODE != libc::O_WRONLY;
+    (stays && reads && path.is_absolute() && path.exists()).then_some((flags, path))
+}
+
+/// The `flags:` line of `/proc/PID/fdinfo/N` (`proc_pid_fdinfo(5)`), which is octal.
+fn flags(info: &str) -> Option<i32> {
+    let text = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    i32::from_str_radix(text.trim(), 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_as_linux_writes_them() {
+        assert_eq!(flags("pos:\t0\nflags:\t0100002\nmnt_id:\t1\n"), Some(0o100_002));
+        assert_eq!(flags("pos:\t0\n"), None);
+    }
+}
