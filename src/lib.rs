@@ -23,6 +23,7 @@ pub mod secrets;
 pub mod bundle;
 // floor 5
 pub mod container;
+pub mod registry;
 // floor 6
 pub mod restore;
 // floor 7

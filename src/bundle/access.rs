@@ -17,6 +17,7 @@ use super::{
 };
 use crate::digest::Digest;
 use crate::files::{self, FileError, display_bytes};
+use crate::store::Store;
 
 /// Members of the outer archive at most.
 const MAX_MEMBERS: usize = 2000;
@@ -26,6 +27,8 @@ const MAX_MEMBERS: usize = 2000;
 pub(super) enum Access {
     Archive(Archive),
     Directory(PathBuf),
+    /// Blobs of the store; the documents are not among them.
+    Store(Store),
 }
 
 /// The outer tar, its members found by their headers.
@@ -41,12 +44,21 @@ pub(super) struct Archive {
     first: Vec<u8>,
 }
 
-/// Some bytes of a shared file.
+/// The bytes of a blob, wherever it lies.
 #[derive(Debug)]
-pub(super) struct Section {
+pub struct Section {
     file: Arc<File>,
     at: u64,
     left: u64,
+}
+
+impl Section {
+    /// Passes over the next `count` bytes.
+    pub fn skip(&mut self, count: u64) {
+        let count = count.min(self.left);
+        self.at += count;
+        self.left -= count;
+    }
 }
 
 impl Read for Section {
@@ -63,6 +75,7 @@ impl Access {
     /// A small file beside the blobs; `None` when it is not there.
     pub(super) fn named(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         match self {
+            Self::Store(_) => Ok(None),
             Self::Directory(dir) => match files::read_bounded(&dir.join(name), json::MAX_SIZE) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.is_not_found() => Ok(None),
@@ -91,8 +104,11 @@ impl Access {
                 let (at, size) = *archive.members.get(name.as_bytes()).ok_or_else(|| wrong("missing".to_owned()))?;
                 (archive.file.clone(), at, size)
             }
-            Self::Directory(dir) => {
-                let path = dir.join(name);
+            Self::Directory(_) | Self::Store(_) => {
+                let path = match self {
+                    Self::Store(store) => store.blob_path(&descriptor.digest),
+                    _ => self.path().join(name),
+                };
                 let file = match files::open(&path) {
                     Ok(file) => file,
                     Err(error) if error.is_not_found() => return Err(wrong("missing".to_owned())),
@@ -131,6 +147,7 @@ impl Access {
         match self {
             Self::Archive(archive) => &archive.path,
             Self::Directory(dir) => dir,
+            Self::Store(store) => store.root(),
         }
     }
 }

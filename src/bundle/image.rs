@@ -19,9 +19,11 @@ use crate::digest::{DiffId, Digest};
 /// The time that every document carries: the clamp constant.
 const CREATED: &str = "1980-01-02T00:00:00Z";
 
-pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Media type of an image manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-pub(super) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+/// Media type of an image index.
+pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The run configuration as JSON, in a label of the config.
 pub(super) const RUN_LABEL: &str = "dev.nbpack.run";

@@ -28,7 +28,7 @@ mod layers;
 mod tests;
 
 pub use compress::Compression;
-pub use image::image_name;
+pub use image::{Descriptor, INDEX_TYPE, MANIFEST_TYPE, image_name};
 pub use plan::plan;
 pub use write::write;
 

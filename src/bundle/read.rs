@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Compression, FORMAT,
-    access::{Access, Archive, Section},
+    access::{Access, Archive},
     config::RunConfig,
     image::{self, Descriptor, ImageConfig, Index, Manifest, Platform},
     json::{self, JsonError},
@@ -16,6 +16,9 @@ use super::{
 use crate::digest::{DiffId, Digest};
 use crate::files::{FileError, display_bytes};
 use crate::signature::Signature;
+use crate::store::Store;
+
+pub use super::access::Section;
 
 /// More layers than Linux can stack in one overlay.
 const MAX_LAYERS: usize = 500;
@@ -145,6 +148,7 @@ pub struct Bundle {
     pub(super) manifest_bytes: Vec<u8>,
     manifest_digest: Digest,
     pub(super) platform: Platform,
+    pub(super) config_bytes: Vec<u8>,
     config: ImageConfig,
     run: RunConfig,
     layers: Vec<Layer>,
@@ -157,11 +161,17 @@ impl Bundle {
     /// Cheap: only the documents are read and proved.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let bundle = Self::open_any(path)?;
+        bundle.for_this_machine()
+    }
+
+    /// Refuses a bundle for another architecture.
+    pub fn for_this_machine(self) -> Result<Self, ReadError> {
         let machine = this_architecture();
-        if bundle.platform.architecture != machine {
-            return Err(ReadError::Architecture { bundle: bundle.platform.architecture, machine });
+        if self.platform.architecture == machine {
+            Ok(self)
+        } else {
+            Err(ReadError::Architecture { bundle: self.platform.architecture, machine })
         }
-        Ok(bundle)
     }
 
     /// Opens a bundle for looking at: it may be for another architecture.
@@ -169,27 +179,50 @@ impl Bundle {
         let metadata = std::fs::metadata(path).map_err(FileError::new("read", path))?;
         let access =
             if metadata.is_dir() { Access::Directory(path.to_owned()) } else { Access::Archive(Archive::scan(path)?) };
-        let manifest_descriptor = read_index(&access, path)?;
-        let manifest_bytes = access.document(&manifest_descriptor, "the manifest")?;
-        let manifest: Manifest = json::parse(&manifest_bytes).map_err(|source| ReadError::Document {
-            document: format!("the manifest {}", manifest_descriptor.digest),
-            source,
-        })?;
-        check_manifest(&manifest)?;
-        let config_bytes = access.document(&manifest.config, "the config")?;
+        let descriptor = read_index(&access, path)?;
+        let manifest_bytes = access.document(&descriptor, "the manifest")?;
+        let config = parse_manifest(&manifest_bytes)?.config;
+        let config_bytes = access.document(&config, "the config")?;
+        let bundle = Self::of_documents(access, manifest_bytes, config_bytes)?;
+        for layer in &bundle.layers {
+            bundle.access.check_blob(&layer.descriptor, &layer.title)?;
+        }
+        Ok(bundle)
+    }
+
+    /// A bundle whose documents are at hand and whose blobs lie in the store, or will when they are asked for.
+    pub fn in_store(manifest: Vec<u8>, config: Vec<u8>, store: &Store) -> Result<Self, ReadError> {
+        Self::of_documents(Access::Store(store.clone()), manifest, config)
+    }
+
+    /// Takes documents apart, and proves that they belong together.
+    fn of_documents(access: Access, manifest_bytes: Vec<u8>, config_bytes: Vec<u8>) -> Result<Self, ReadError> {
+        let manifest = parse_manifest(&manifest_bytes)?;
+        let found = Digest::of(&config_bytes);
+        if found != manifest.config.digest {
+            return Err(ReadError::Damaged { what: "the config", expected: manifest.config.digest, found });
+        }
         let config: ImageConfig = json::parse(&config_bytes).map_err(|source| ReadError::Document {
             document: format!("the config {}", manifest.config.digest),
             source,
         })?;
         let run = read_run(&config)?;
         let layers = read_layers(&manifest, &config)?;
-        for layer in &layers {
-            access.check_blob(&layer.descriptor, &layer.title)?;
-        }
         let platform = Platform { architecture: config.architecture.clone(), os: config.os.clone() };
-        let manifest_digest = manifest_descriptor.digest;
+        let manifest_digest = Digest::of(&manifest_bytes);
         let signatures = signatures::read(&access)?;
-        Ok(Self { access, manifest, manifest_bytes, manifest_digest, platform, config, run, layers, signatures })
+        Ok(Self {
+            access,
+            manifest,
+            manifest_bytes,
+            manifest_digest,
+            platform,
+            config_bytes,
+            config,
+            run,
+            layers,
+            signatures,
+        })
     }
 
     /// The manifest's digest: what the bundle is called by.
@@ -212,8 +245,23 @@ impl Bundle {
         &self.run
     }
 
-    /// The compressed bytes of one layer.
-    pub(super) fn blob(&self, layer: &Layer) -> Result<Section, ReadError> {
+    /// The manifest, byte for byte.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest_bytes
+    }
+
+    /// The config, byte for byte.
+    pub fn config_bytes(&self) -> &[u8] {
+        &self.config_bytes
+    }
+
+    /// The config's descriptor in the manifest.
+    pub fn config_descriptor(&self) -> &Descriptor {
+        &self.manifest.config
+    }
+
+    /// The compressed bytes of one layer. They are not proved yet.
+    pub fn blob(&self, layer: &Layer) -> Result<Section, ReadError> {
         self.access.blob(&layer.descriptor, &layer.title)
     }
 }
@@ -225,6 +273,18 @@ pub fn this_architecture() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
+}
+
+/// The config's descriptor in a manifest that nbpack wrote; any other manifest is refused.
+pub fn config_of(manifest: &[u8]) -> Result<Descriptor, ReadError> {
+    parse_manifest(manifest).map(|manifest| manifest.config)
+}
+
+fn parse_manifest(bytes: &[u8]) -> Result<Manifest, ReadError> {
+    let manifest: Manifest = json::parse(bytes)
+        .map_err(|source| ReadError::Document { document: format!("the manifest {}", Digest::of(bytes)), source })?;
+    check_manifest(&manifest)?;
+    Ok(manifest)
 }
 
 fn read_index(access: &Access, path: &Path) -> Result<Descriptor, ReadError> {

@@ -162,6 +162,8 @@ impl Bundle {
         let derived = match &self.access {
             Access::Archive(archive) => compare_archive(archive, &members),
             Access::Directory(_) => self.compare_directory(&members),
+            // Nothing lies around these blobs.
+            Access::Store(_) => Ok(Derived::Equal),
         };
         let repacked = match derived {
             Ok(Derived::Equal) => false,

@@ -14,7 +14,7 @@ use super::{
     image::{self, LayerFacts, Member, Platform},
     layers,
     plan::Plan,
-    read::refuse_run,
+    read::{Bundle, refuse_run},
     tar,
 };
 use crate::digest::{DiffId, Digest};
@@ -39,6 +39,8 @@ pub enum Output {
     Dir(PathBuf),
     /// Standard output.
     Stdout,
+    /// Nowhere: its layers are in the store, and a registry gets it from there ([`Written::documents`]).
+    Store,
 }
 
 /// What was written.
@@ -56,6 +58,8 @@ pub struct Written {
     pub bytes: u64,
     /// Bytecode files that are not in, because they were not understood with certainty.
     pub bytecode_left_out: u64,
+    /// Manifest and config, byte for byte.
+    pub documents: (Vec<u8>, Vec<u8>),
 }
 
 /// One layer of a written bundle.
@@ -176,22 +180,7 @@ pub fn write(
         })
         .collect();
     let image = Image::new(run, &facts, options.compression)?;
-    let bytes = match out {
-        Output::File(path) => write_file(path, &image, store)?,
-        Output::Dir(path) => write_dir(path, &image, store)?,
-        Output::Stdout => {
-            let mut stdout = io::stdout().lock();
-            let bytes = image.assemble(&mut |piece| match piece {
-                Piece::Bytes(bytes) => stdout.write_all(bytes).map_err(WriteError::Stdout),
-                Piece::Blob(digest, size) => {
-                    let blob = files::open(&store.blob_path(digest))?;
-                    copy_exactly(blob, size, &store.blob_path(digest), &mut stdout, &WriteError::Stdout)
-                }
-            })?;
-            stdout.flush().map_err(WriteError::Stdout)?;
-            bytes
-        }
-    };
+    let bytes = image.write(out, store)?;
     let layers: Vec<WrittenLayer> = facts
         .into_iter()
         .zip(&made)
@@ -211,7 +200,15 @@ pub fn write(
         layers,
         bytes,
         bytecode_left_out: made.iter().map(|made| made.known.left_out).sum(),
+        documents: (image.manifest, image.config),
     })
+}
+
+/// Writes a bundle whose blobs all lie in the store, as [`write()`] would have written it. Returns its length.
+pub fn copy(bundle: &Bundle, store: &Store, out: &mut Output) -> Result<u64, WriteError> {
+    let members = image::members(&bundle.manifest, &bundle.manifest_bytes, &bundle.platform);
+    let image = Image { config: bundle.config_bytes.clone(), manifest: bundle.manifest_bytes.clone(), members };
+    image.write(out, store)
 }
 
 /// Makes the layers of a plan and keeps them in the store, for an export to come. Returns how many were new.
@@ -251,6 +248,27 @@ impl Image {
         let parsed = serde_json::from_slice(&manifest).map_err(WriteError::RunConfig)?;
         let members = image::members(&parsed, &manifest, &platform);
         Ok(Self { config, manifest, members })
+    }
+
+    /// Puts it where it is wanted and returns its length.
+    fn write(&self, out: &Output, store: &Store) -> Result<u64, WriteError> {
+        match out {
+            Output::File(path) => write_file(path, self, store),
+            Output::Dir(path) => write_dir(path, self, store),
+            Output::Store => Ok(self.members.iter().map(Member::size).sum()),
+            Output::Stdout => {
+                let mut stdout = io::stdout().lock();
+                let bytes = self.assemble(&mut |piece| match piece {
+                    Piece::Bytes(bytes) => stdout.write_all(bytes).map_err(WriteError::Stdout),
+                    Piece::Blob(digest, size) => {
+                        let blob = files::open(&store.blob_path(digest))?;
+                        copy_exactly(blob, size, &store.blob_path(digest), &mut stdout, &WriteError::Stdout)
+                    }
+                })?;
+                stdout.flush().map_err(WriteError::Stdout)?;
+                Ok(bytes)
+            }
+        }
     }
 
     /// The bytes of a blob that is made here and does not lie in the store.

@@ -13,7 +13,7 @@ use super::{
     Context, child,
     failure::Failure,
     progress::{Progress, bytes},
-    recipes,
+    push, recipes, remote,
 };
 use crate::{
     bundle::{self, Compression, config, plan::SessionFile, write},
@@ -31,13 +31,15 @@ use crate::{
   nbpack export analysis.ipynb               the last session of this notebook
   nbpack export analysis.ipynb -o out.nbpack
   nbpack export --dry-run analysis.ipynb     show the layers and what is new
+  nbpack export analysis.ipynb -o registry.example/ann/analysis:v1
   nbpack export analysis.ipynb -o - | ssh colleague 'cat > analysis.nbpack'
 
 Exit code: 0 written, 1 secrets were found and nothing was written, 2 it could not be done.")]
 pub(super) struct Args {
     /// A session id (or its beginning), or a notebook; the latest session if left out.
     what: Option<String>,
-    /// Where to write: a file, a directory, `dir:PATH` for an OCI layout, `-` for stdout [default: NOTEBOOK.nbpack].
+    /// Where to write: a file, a directory, `dir:PATH` for an OCI layout, `-` for stdout, `REGISTRY/REPOSITORY:TAG` for
+    /// a registry [default: NOTEBOOK.nbpack].
     #[arg(short, long, value_name = "FILE")]
     output: Option<String>,
     /// Take this session of the notebook instead of the last.
@@ -70,6 +72,9 @@ pub(super) struct Args {
     /// Make this the image's default command (`nbpack app …` and its words).
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     app: Vec<String>,
+    /// Plain HTTP may be used with a registry (it may with this machine without being asked).
+    #[arg(long)]
+    insecure: bool,
     /// Threads that compress [default: all].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -151,15 +156,24 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         return show_plan(&plan, &store, args.compression.into(), args.json);
     }
-    let mut output = output(&args, context, &recording)?;
+    let image = args.output.as_deref().map_or(Ok(None), |word| remote::named_output(word, context))?;
+    let mut output = if image.is_some() { write::Output::Store } else { output(&args, context, &recording)? };
     let options =
         write::WriteOptions { compression: args.compression.into(), threads: args.threads.unwrap_or_default() };
     let total = plan.layers.iter().map(|layer| layer.bytes).sum();
     let written = write::write(&plan, &run_config, &store, options, &mut output, &progress.packing(total))?;
     progress.clear();
+    if let Some(reference) = &image {
+        let (manifest, config) = written.documents.clone();
+        let bundle = bundle::read::Bundle::in_store(manifest, config, &store)?;
+        let pushed = push::push(&bundle, reference, args.insecure, &store, context)?;
+        say_warnings(&inventory, context)?;
+        push::say(reference, &pushed, args.json, context)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let shown = match &output {
         write::Output::File(path) | write::Output::Dir(path) => path.display().to_string(),
-        write::Output::Stdout => "-".to_owned(),
+        write::Output::Stdout | write::Output::Store => "-".to_owned(),
     };
     for path in args.recipes.write(&run_config, &shown, context)? {
         if !context.quiet {
@@ -429,7 +443,7 @@ fn say_what_was_written(
 ) -> anyhow::Result<ExitCode> {
     let shown = match output {
         write::Output::File(path) | write::Output::Dir(path) => path.display().to_string(),
-        write::Output::Stdout => "-".to_owned(),
+        write::Output::Stdout | write::Output::Store => "-".to_owned(),
     };
     if args.json && !matches!(output, write::Output::Stdout) {
         let left_out: Vec<_> = inventory

@@ -20,7 +20,10 @@ mod kernel;
 mod lab;
 mod ls;
 mod progress;
+mod pull;
+mod push;
 mod recipes;
+mod remote;
 mod replay;
 mod report;
 mod restore;
@@ -79,6 +82,8 @@ enum Verb {
     Show(show::Args),
     Export(export::Args),
     Sign(sign::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     Verify(verify::Args),
     Restore(restore::Args),
     Run(run::Args),
@@ -116,6 +121,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Show(args)) => show::run(args, &context),
         Some(Verb::Export(args)) => export::run(args, &context),
         Some(Verb::Sign(args)) => sign::run(args, &context),
+        Some(Verb::Push(args)) => push::run(args, &context),
+        Some(Verb::Pull(args)) => pull::run(args, &context),
         Some(Verb::Verify(args)) => verify::run(args, &context),
         Some(Verb::Restore(args)) => restore::run(args, &context),
         Some(Verb::Run(args)) => run::run(args, &context),

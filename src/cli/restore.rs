@@ -12,6 +12,7 @@ use super::{
     Context,
     failure::Failure,
     install::Place,
+    remote,
     restored::{self, Bar},
     run::GivenArgs,
     sign,
@@ -34,7 +35,7 @@ const LOGOS: [(&str, &[u8]); 3] = [
 /// Every byte is proved before it is used. Layers that other bundles brought are shared.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A bundle's file (or OCI layout directory), or the name of a restored one
+    /// A bundle's file (or OCI layout directory), its name in a registry, or the name of a restored one
     bundle: String,
     /// Call it this [default: after the notebook]
     #[arg(long)]
@@ -53,6 +54,9 @@ pub(super) struct Args {
     /// What the kernel may see of this machine
     #[command(flatten)]
     given: GivenArgs,
+    /// Plain HTTP may be used with a registry (it may with this machine without being asked)
+    #[arg(long)]
+    insecure: bool,
     /// Write over a different notebook of this name
     #[arg(long)]
     force: bool,
@@ -88,6 +92,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Restored> {
+    if let Some(reference) = remote::named(&args.bundle, context)? {
+        return remote::restore(reference, args.name.as_deref(), args.insecure, context);
+    }
     let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
     if !path.exists() {
         if args.signed_by.is_some() {

@@ -85,6 +85,9 @@ impl bundle::Progress for Bar {
 
 /// Finds a bundle by file or name; restores what the store does not have.
 pub(super) fn resolve(name: &str, context: &Context) -> anyhow::Result<Restored> {
+    if let Some(reference) = super::remote::named(name, context)? {
+        return super::remote::restore(reference, None, false, context);
+    }
     let store = context.store()?;
     let bar = Bar::new(context);
     let found = restore::resolve(&store, name, &context.cwd, event::now(), &bar);

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
-use super::{Context, failure::Failure, sessions};
+use super::{Context, failure::Failure, remote, sessions};
 use crate::{
     bundle::{config, read::Bundle},
     files, inventory, record,
@@ -144,10 +144,20 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Result<Subject> {
     let path = subject.map(|word| context.cwd.join(word)).filter(|path| path.exists());
+    if let (Some(word), None) = (subject, &path)
+        && let Some(reference) = remote::named(word, context)?
+    {
+        let remote = remote::Remote::open(reference, false, store, context)?;
+        remote.fetch_record(store)?;
+        return of_bundle(word, &remote.bundle);
+    }
     let selector = match (subject, path) {
         (None | Some("latest"), None) => Selector::Latest,
         (Some(_), Some(path)) if is_notebook(&path) => Selector::Notebook(path),
-        (Some(_), Some(path)) => return of_bundle(&path),
+        (Some(word), Some(path)) => {
+            let cannot = || Failure::unable(format!("cannot show `{word}`"));
+            return of_bundle(word, &Bundle::open_any(&path).with_context(cannot)?);
+        }
         (Some(word), None) if is_notebook(Path::new(word)) => Selector::Notebook(context.cwd.join(word)),
         (Some(word), None) => Selector::Id(word.to_owned()),
         (None, Some(_)) => Selector::Latest,
@@ -167,9 +177,8 @@ fn is_notebook(path: &Path) -> bool {
 }
 
 /// Reads the record of a bundle into a directory that is gone afterwards.
-fn of_bundle(path: &Path) -> anyhow::Result<Subject> {
-    let cannot = || Failure::unable(format!("cannot show `{}`", path.display()));
-    let bundle = Bundle::open_any(path).with_context(cannot)?;
+fn of_bundle(word: &str, bundle: &Bundle) -> anyhow::Result<Subject> {
+    let cannot = || Failure::unable(format!("cannot show `{word}`"));
     let dir = tempfile::tempdir().map_err(files::FileError::new("create a directory in", Path::new("/tmp")))?;
     let db = dir.path().join("session.db");
     files::publish_bytes(&db, 0o600, &bundle.read_session_file(config::SESSION_DB).with_context(cannot)?)?;

@@ -7,7 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure};
+use super::{
+    Context,
+    failure::Failure,
+    remote::{self, Remote},
+};
 use crate::{
     bundle::{config, read::Bundle},
     digest::Digest,
@@ -24,7 +28,7 @@ const LONGEST_LIST: u64 = 256 << 20;
 
 /// Reads the recording that a word on the command line names.
 ///
-/// In this order: a bundle (file or OCI layout directory), a notebook (its last session, else the file's own outputs), the
+/// In this order: a bundle (file, OCI layout directory, name in a registry), a notebook (its last session, else the file's own outputs), the
 /// name of a restored bundle, the beginning of a session's name, `latest`.
 pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
     let path = context.cwd.join(word);
@@ -33,7 +37,14 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
     }
     let store = context.store()?;
     if path.is_file() || path.join("oci-layout").is_file() {
-        return bundle(&store, word, &path);
+        let unusable =
+            || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("nbpack verify {word}"));
+        return bundle(&store, word, &Bundle::open_any(&path).with_context(unusable)?);
+    }
+    if let Some(reference) = remote::named(word, context)? {
+        let remote = Remote::open(reference, false, &store, context)?;
+        remote.fetch_record(&store)?;
+        return bundle(&store, word, &remote.bundle);
     }
     if let Some(restored) = restored(&store, word)? {
         return of_restored(&store, &restored);
@@ -53,9 +64,8 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
 }
 
 /// The session layer of a bundle, proved and unpacked into a temporary directory.
-fn bundle(store: &Store, word: &str, path: &Path) -> anyhow::Result<Subject> {
+fn bundle(store: &Store, word: &str, bundle: &Bundle) -> anyhow::Result<Subject> {
     let unusable = || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("nbpack verify {word}"));
-    let bundle = Bundle::open_any(path).with_context(unusable)?;
     files::create_private_dir(&store.tmp())?;
     let scratch = tempfile::tempdir_in(store.tmp()).context("cannot make a temporary directory")?;
     let target = scratch.path().join("session");

@@ -4,10 +4,18 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, progress::Progress, restored::Bar, sign};
+use super::{
+    Context,
+    failure::Failure,
+    progress::Progress,
+    remote::{self, Remote},
+    restored::Bar,
+    sign,
+};
 use crate::{
     bundle::verify::{self, Report},
     files,
+    registry::Reference,
     restore::{self, model::Restored},
     signature::{PublicKey, Trust},
     store::Store,
@@ -19,9 +27,12 @@ use crate::{
 /// be told.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The bundle: a file, an OCI image layout directory, or the name of a restored one.
+    /// The bundle: a file, an OCI image layout directory, its name in a registry, or the name of a restored one.
     #[arg(value_name = "FILE|NAME")]
     bundle: PathBuf,
+    /// Plain HTTP may be used with a registry (it may with this machine without being asked).
+    #[arg(long)]
+    insecure: bool,
     /// Say it as JSON.
     #[arg(long)]
     json: bool,
@@ -44,10 +55,17 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let trust = args.signed_by.as_deref().map(|path| sign::trust(path, context)).transpose()?;
     let name = args.bundle.display();
-    let progress = Progress::new(context.fancy);
-    let size = std::fs::metadata(&args.bundle).map_or(0, |metadata| metadata.len());
-    let result = verify::file(&args.bundle, &progress.packing(size));
-    progress.clear();
+    let word = args.bundle.to_string_lossy();
+    let result = match remote::named(&word, context)? {
+        Some(reference) => Ok(of_registry(reference, args.insecure, context)?),
+        None => {
+            let progress = Progress::new(context.fancy);
+            let size = std::fs::metadata(&args.bundle).map_or(0, |metadata| metadata.len());
+            let result = verify::file(&args.bundle, &progress.packing(size));
+            progress.clear();
+            result
+        }
+    };
     let report = match result {
         Ok(report) => report,
         Err(error) => {
@@ -105,6 +123,19 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         Failure::unable(format!("cannot read all of `{name}`")).into()
     })
+}
+
+/// Fetches what the store does not have of an image, and proves all of it.
+fn of_registry(reference: Reference, insecure: bool, context: &Context) -> anyhow::Result<Report> {
+    let store = context.store()?;
+    let remote = Remote::open(reference, insecure, &store, context)?;
+    let pulled = remote.fetch(&store, &|_| true)?;
+    let progress = Progress::new(context.fancy);
+    let size = remote.bundle.layers().iter().map(|layer| layer.descriptor.size).sum();
+    let report = remote.bundle.verify(&progress.packing(size));
+    progress.clear();
+    remote::forget(&store, &pulled);
+    Ok(report)
 }
 
 /// Proves the unpacked layers of a restored bundle.

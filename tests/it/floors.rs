@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["record", "inventory"],
     &["secrets"],
     &["bundle"],
-    &["container"],
+    &["container", "registry"],
     &["restore"],
     &["replay"],
     &["report"],

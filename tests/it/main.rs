@@ -14,6 +14,7 @@ mod floors;
 mod inventory;
 mod kernel;
 mod record;
+mod registry;
 mod replay;
 mod restore;
 mod sign;
