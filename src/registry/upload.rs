@@ -88,9 +88,9 @@ impl<'a> Upload<'a, '_> {
             return Ok(Sent::Mounted);
         };
         if self.chunked {
-            self.send_chunks(place, attempts)?
+            self.send_chunks(place, attempts)?;
         } else {
-            self.send_whole(&place)?
+            self.send_whole(&place)?;
         }
         self.tell(self.source.size);
         Ok(Sent::Uploaded)
