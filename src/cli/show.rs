@@ -149,14 +149,14 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     {
         let remote = remote::Remote::open(reference, false, store, context)?;
         remote.fetch_record(store)?;
-        return of_bundle(word, &remote.bundle);
+        return of_bundle(word, &remote.bundle, None);
     }
     let selector = match (subject, path) {
         (None | Some("latest"), None) => Selector::Latest,
         (Some(_), Some(path)) if is_notebook(&path) => Selector::Notebook(path),
         (Some(word), Some(path)) => {
             let cannot = || Failure::unable(format!("cannot show `{word}`"));
-            return of_bundle(word, &Bundle::open_any(&path).with_context(cannot)?);
+            return of_bundle(word, &Bundle::open_any(&path).with_context(cannot)?, Some(&path));
         }
         (Some(word), None) if is_notebook(Path::new(word)) => Selector::Notebook(context.cwd.join(word)),
         (Some(word), None) => Selector::Id(word.to_owned()),
@@ -177,7 +177,7 @@ fn is_notebook(path: &Path) -> bool {
 }
 
 /// Reads the record of a bundle into a directory that is gone afterwards.
-fn of_bundle(word: &str, bundle: &Bundle) -> anyhow::Result<Subject> {
+fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>) -> anyhow::Result<Subject> {
     let cannot = || Failure::unable(format!("cannot show `{word}`"));
     let dir = tempfile::tempdir().map_err(files::FileError::new("create a directory in", Path::new("/tmp")))?;
     let db = dir.path().join("session.db");
@@ -204,7 +204,7 @@ fn of_bundle(word: &str, bundle: &Bundle) -> anyhow::Result<Subject> {
         by: None,
         components: Some(components),
         manifest,
-        bundle: Some(path.to_owned()),
+        bundle: path.map(Path::to_owned),
     })
 }
 

@@ -248,7 +248,8 @@ fn a_killed_pull_leaves_no_file_and_the_next_one_goes_on() {
             .args(["pull", &image, "-o", "got.nbpack"])
             .spawn()
             .unwrap();
-        let part = env.path().join(signal).join("nbpack/v1/tmp").join(format!("pull-{}", &big[7..]));
+        let part =
+            env.path().join(signal).join("nbpack/v1/tmp").join(format!("pull-{}", big.trim_start_matches("sha256:")));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         while std::fs::metadata(&part).map_or(0, |metadata| metadata.len()) < 500_000 {
             assert!(std::time::Instant::now() < deadline, "the download does not begin");

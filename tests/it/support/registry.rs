@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{TestEnv, skipped};
@@ -53,7 +53,7 @@ impl Registry {
         let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
         let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let rest = line.split("listening on ").nth(1)?;
-            rest.split(|c: char| c == '"' || c == ',' || c == ' ').next()?.rsplit(':').next()?.parse().ok()
+            rest.split(['"', ',', ' ']).next()?.rsplit(':').next()?.parse().ok()
         });
         // It must not stop because nobody reads what it says.
         std::thread::spawn(move || lines.for_each(drop));
@@ -132,15 +132,6 @@ impl Proxy {
     pub(crate) fn left(&self) -> usize {
         self.shared.faults.lock().unwrap().len()
     }
-
-    /// Waits until a request was seen that contains this.
-    pub(crate) fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.seen().iter().any(|line| line.contains(text)) {
-            assert!(Instant::now() < deadline, "no request with {text} in {:?}", self.seen());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-    }
 }
 
 impl Shared {
@@ -158,7 +149,7 @@ impl Shared {
             }
             let lower = line.to_lowercase();
             if first.is_empty() {
-                first = line.trim().to_owned();
+                line.trim().clone_into(&mut first);
             }
             if let Some(value) = lower.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
@@ -167,7 +158,7 @@ impl Shared {
                 range = format!(" {}", lower.trim());
             }
             if let Some(value) = line.strip_prefix("authorization: ").or_else(|| line.strip_prefix("Authorization: ")) {
-                authorization = value.trim().to_owned();
+                value.trim().clone_into(&mut authorization);
             }
             if lower.starts_with("connection:") {
                 continue;
