@@ -71,7 +71,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let given = args.given.kernel_words(context)?;
     let store = context.store()?;
-    let mut found = ensure(&args, &store, context)?;
+    let (mut found, signed_by) = ensure(&args, &store, context)?;
     restored::say_machine(&found, context);
     let to_stdout = args.notebook.as_deref() == Some(Path::new("-"));
     if to_stdout {
@@ -86,21 +86,23 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     restore::save(&store, &found)?;
     if !to_stdout {
-        report(&args, &found, kernelspec.as_deref(), context)?;
+        report(&args, &found, &signed_by, kernelspec.as_deref(), context)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Restored> {
+/// The restored bundle, and a line for each who signed it; none where there is no file to say.
+fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<(Restored, Vec<String>)> {
     if let Some(reference) = remote::named(&args.bundle, context)? {
-        return remote::restore(reference, args.name.as_deref(), args.insecure, context);
+        if args.signed_by.is_some() {
+            return Err(no_signatures("in a registry").into());
+        }
+        return Ok((remote::restore(reference, args.name.as_deref(), args.insecure, context)?, Vec::new()));
     }
     let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
     if !path.exists() {
         if args.signed_by.is_some() {
-            return Err(Failure::unable("signatures lie in the bundle's file, not in what was restored from it")
-                .hint("give the file")
-                .into());
+            return Err(no_signatures("in what was restored from it").into());
         }
         let found = restored::resolve(&args.bundle, context)?;
         if args.name.as_deref().is_some_and(|name| name != found.name) {
@@ -108,28 +110,27 @@ fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<Resto
                 .hint("give the bundle's file to restore it under another name")
                 .into());
         }
-        return Ok(found);
+        return Ok((found, Vec::new()));
     }
     let bundle = Bundle::open(&path)
         .map_err(|source| restored::explain(RestoreError::Bundle { path, source: Box::new(source) }, &args.bundle))?;
-    check_signatures(args, &bundle, context)?;
+    let signed_by = check_signatures(args, &bundle, context)?;
     let bar = Bar::new(context);
     let found = restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar);
     bar.clear();
-    found.map_err(|error| restored::explain(error, &args.bundle))
+    Ok((found.map_err(|error| restored::explain(error, &args.bundle))?, signed_by))
 }
 
-/// Says who signed, before anything is unpacked; whoever is demanded must be among them.
-fn check_signatures(args: &Args, bundle: &Bundle, context: &Context) -> anyhow::Result<()> {
+fn no_signatures(place: &str) -> Failure {
+    Failure::unable(format!("signatures lie in the bundle's file, not {place}")).hint("give the file")
+}
+
+/// Who signed, found out before anything is unpacked; whoever is demanded must be among them.
+fn check_signatures(args: &Args, bundle: &Bundle, context: &Context) -> anyhow::Result<Vec<String>> {
     let trust = args.signed_by.as_deref().map(|path| sign::trust(path, context)).transpose()?;
     let signed_by = sign::signers(bundle, &args.bundle)?;
     sign::demand(&args.bundle, &signed_by, trust.as_ref())?;
-    if !context.quiet && !args.json {
-        for line in sign::lines(&signed_by, trust.as_ref()) {
-            writeln!(std::io::stderr().lock(), "{line}")?;
-        }
-    }
-    Ok(())
+    Ok(sign::lines(&signed_by, trust.as_ref()))
 }
 
 fn read_notebook(found: &Restored, store: &Store) -> anyhow::Result<Vec<u8>> {
@@ -217,12 +218,19 @@ fn has_jupyter(context: &Context) -> bool {
     program || context.var("JUPYTER_DATA_DIR").is_some() || share.join("jupyter").is_dir()
 }
 
-fn report(args: &Args, found: &Restored, kernelspec: Option<&Path>, context: &Context) -> anyhow::Result<()> {
+fn report(
+    args: &Args,
+    found: &Restored,
+    signed_by: &[String],
+    kernelspec: Option<&Path>,
+    context: &Context,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let done = json!({
             "name": found.name,
             "manifest": found.manifest,
+            "signed_by": signed_by,
             "layers": found.layers.len(),
             "notebook": found.notebook,
             "kernelspec": kernelspec,
@@ -231,6 +239,9 @@ fn report(args: &Args, found: &Restored, kernelspec: Option<&Path>, context: &Co
         return Ok(writeln!(out, "{done}")?);
     }
     writeln!(out, "restored {} ({}, {} layers)", found.name, found.manifest.short(), found.layers.len())?;
+    for line in signed_by {
+        writeln!(out, "{line}")?;
+    }
     if let Some(path) = &found.notebook {
         writeln!(out, "notebook {}", path.display())?;
     }

@@ -57,6 +57,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let name = args.bundle.display();
     let word = args.bundle.to_string_lossy();
     let result = match remote::named(&word, context)? {
+        Some(_) if trust.is_some() => {
+            return Err(Failure::unable("signatures lie in the bundle's file, not in a registry")
+                .hint("give the file")
+                .into());
+        }
         Some(reference) => Ok(of_registry(reference, args.insecure, context)?),
         None => {
             let progress = Progress::new(context.fancy);

@@ -287,6 +287,12 @@ impl System {
             self.waiting.push(interpreter.clone());
         }
         for name in &elf.needed {
+            // `$ORIGIN` is where the file was found by name, which alternatives (BLAS) make another place than where it
+            // lies: then what the cache says is what is loaded.
+            if elf.runpath.iter().chain(&elf.rpath).any(|dir| dir.starts_with(b"$")) && !builder.in_environment(path) {
+                let by_name = self.linker.find(name, &elf::Elf::default(), path, &[]);
+                self.waiting.extend(by_name.filter(|found| !self.seen.contains(found)));
+            }
             match self.linker.find(name, &elf, path, &[]) {
                 Some(found) => {
                     if !self.seen.contains(&found) {

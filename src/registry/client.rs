@@ -248,7 +248,8 @@ impl Client {
                 builder = builder.header(*name, value);
             }
             let own = url.authority() == self.authority.as_ref();
-            if own && let Some(value) = self.authorization(request.scope) {
+            let said = self.authorization(request.scope).filter(|_| own);
+            if let Some(value) = &said {
                 builder = builder.header(header::AUTHORIZATION, value);
             }
             let wrong = |error: ureq::http::Error| Trouble::Final(self.unexpected(request, &error.to_string(), None));
@@ -268,7 +269,7 @@ impl Client {
                     let to = to.ok_or_else(|| self.unexpected(request, "a redirect that leads nowhere", None))?;
                     url = self.relative(&url, &to)?;
                 }
-                401 if own => return Err(self.authorize(request, &mut answer)),
+                401 if own => return Err(self.authorize(request, said.as_deref(), &mut answer)),
                 408 | 429 | 500 | 502 | 503 | 504 => {
                     let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
                     let after = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
@@ -309,8 +310,8 @@ impl Client {
         self.authorizations.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    /// Does what a 401 asks for.
-    fn authorize(&self, request: &Request<'_>, answer: &mut Response<Body>) -> Trouble {
+    /// Does what a 401 asks for; `said` is what the request had said already.
+    fn authorize(&self, request: &Request<'_>, said: Option<&str>, answer: &mut Response<Body>) -> Trouble {
         let values: Vec<String> = answer
             .headers()
             .get_all(header::WWW_AUTHENTICATE)
@@ -329,13 +330,12 @@ impl Client {
                 }
             }
         };
-        let key = request.scope.texts().join(" ");
-        let mut known = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
         // The same name and password again: they are not the right ones.
-        if known.insert(key, value.clone()).as_ref() == Some(&value) {
-            drop(known);
+        if said == Some(&value) {
             return denied(answer);
         }
+        let key = request.scope.texts().join(" ");
+        self.authorizations.lock().unwrap_or_else(PoisonError::into_inner).insert(key, value);
         Trouble::Authorized
     }
 

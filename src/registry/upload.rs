@@ -63,10 +63,13 @@ pub(super) fn blob(
     let mut attempts = Attempts::default();
     let mut from = from.filter(|from| *from != repository);
     loop {
-        // Tried once: who does not have it will not have it a moment later.
-        match upload.attempt(from.take(), &mut attempts) {
+        match upload.attempt(from, &mut attempts) {
             Ok(sent) => return Ok(sent),
-            Err(trouble) => attempts.after(trouble, client, progress)?,
+            Err(trouble) => {
+                // Mounting is tried once: who does not have it will not have it a moment later. A token is no answer.
+                from = from.filter(|_| matches!(trouble, Trouble::Authorized));
+                attempts.after(trouble, client, progress)?;
+            }
         }
     }
 }

@@ -168,7 +168,7 @@ fn the_bytes_of_an_export_are_these() {
     export(&recording(), &path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(bytes.len() % 4096, 0);
-    insta::assert_snapshot!(Digest::of(&bytes).to_string(), @"sha256:daec1dda37d87201c0e8ee1ed3da59c10d20a86b3c8d468fb2956e82b5623aa2");
+    insta::assert_snapshot!(Digest::of(&bytes).to_string(), @"sha256:46e85549a92dd8838a275ded7016d082ae2afd12f76c0f5b39500903497f28be");
 }
 
 #[test]
