@@ -71,6 +71,12 @@ fn text(dir: &[u8], name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// When the installer wrote RECORD, in seconds since the epoch: its ctime.
+fn installed(dir: &[u8]) -> i64 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(paths::as_path(dir).join("RECORD")).map_or(0, |metadata| metadata.ctime())
+}
+
 fn read_dist_info(site: &[u8], dir: &[u8]) -> Option<Distribution> {
     let metadata = text(dir, "METADATA")?;
     let direct_url: Option<serde_json::Value> =
@@ -86,7 +92,7 @@ fn read_dist_info(site: &[u8], dir: &[u8]) -> Option<Distribution> {
         Some(record) => {
             let lines = record::parse(&record);
             distribution.component.record = record::digest(&lines);
-            distribution.component.modified = record::modified(&lines, site);
+            distribution.component.modified = record::modified(&lines, site, installed(dir));
             lines.iter().filter(|line| !line.is_bytecode()).map(|line| line.absolute(site)).collect()
         }
         None => own_directory(dir),

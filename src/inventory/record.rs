@@ -11,10 +11,8 @@ use crate::{
     files,
 };
 
-/// Larger files are hashed only where their time says that they changed.
-const ALWAYS_HASHED: u64 = 1 << 20;
-/// Seconds within which an installer writes all files of a distribution.
-const INSTALLING: i64 = 600;
+/// Seconds that clocks of a file system are coarse by, and an installer's last writes.
+const SLACK: i64 = 2;
 
 /// One line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,33 +83,19 @@ pub(crate) fn digest(lines: &[Line]) -> Option<Digest> {
     (!own.is_empty()).then(|| Digest::of(own.concat().as_bytes()))
 }
 
-/// Paths of files, as RECORD has them, whose bytes are not what RECORD says.
+/// Paths of files, as RECORD has them, whose bytes are not what RECORD says. `installed` is the ctime of RECORD in seconds.
 ///
-/// Each is compared by size. It is hashed when it is small, or when its time is not that of the installation (the time
-/// of most files, within some minutes); a large file that was changed without changing size and time is not found.
-/// Scripts that an installer wrote are compared too; what is not there is named.
-pub(crate) fn modified(lines: &[Line], site: &[u8]) -> Vec<String> {
-    let seen: Vec<(&Line, Option<fs::Metadata>)> = lines
-        .iter()
-        .filter(|line| line.digest.is_some() && !line.is_bytecode())
-        .map(|line| (line, fs::metadata(paths::as_path(&line.absolute(site))).ok()))
-        .collect();
-    let mut times: Vec<i64> = seen.iter().filter_map(|(_, metadata)| Some(metadata.as_ref()?.ctime())).collect();
-    times.sort_unstable();
-    let usual = times.get(times.len() / 2).copied().unwrap_or_default();
-    let mut modified: Vec<String> = seen
-        .into_iter()
-        .filter(|(line, metadata)| {
-            let Some(metadata) = metadata else { return true };
-            if line.size.is_some_and(|size| size != metadata.len()) {
-                return true;
-            }
-            // ctime cannot be set back: a file with the installation's ctime was not written since.
-            let suspect = (metadata.ctime() - usual).abs() > INSTALLING;
-            (suspect || metadata.len() <= ALWAYS_HASHED) && differs(line, site)
-        })
-        .map(|(line, _)| line.path.clone())
-        .collect();
+/// Each is compared by size; it is hashed when it was written after RECORD, which installers write last and whose ctime
+/// nobody can set back. So what was not touched costs one `stat`; in a copied environment the times say nothing, and more
+/// is hashed. Scripts that an installer wrote are compared too; what is not there is named.
+pub(crate) fn modified(lines: &[Line], site: &[u8], installed: i64) -> Vec<String> {
+    let is_modified = |line: &&Line| {
+        let Ok(metadata) = fs::metadata(paths::as_path(&line.absolute(site))) else { return true };
+        line.size.is_some_and(|size| size != metadata.len())
+            || (metadata.ctime() > installed.saturating_add(SLACK) && differs(line, site))
+    };
+    let compared = lines.iter().filter(|line| line.digest.is_some() && !line.is_bytecode());
+    let mut modified: Vec<String> = compared.filter(is_modified).map(|line| line.path.clone()).collect();
     modified.sort_unstable();
     modified
 }
@@ -157,7 +141,9 @@ mod tests {
             fs::write(site.path().join(name), bytes).unwrap();
         }
         let lines = parse(&[line("same.py", b"x = 1\n"), line("edited.py", b"x = 2\n"), line("gone.py", b"")].concat());
-        assert_eq!(modified(&lines, paths::bytes(site.path())), ["edited.py", "gone.py"]);
+        assert_eq!(modified(&lines, paths::bytes(site.path()), 0), ["edited.py", "gone.py"]);
+        // Written before RECORD was: not worth a look, as long as it has its size.
+        assert_eq!(modified(&lines, paths::bytes(site.path()), i64::MAX), ["gone.py"]);
     }
 
     #[test]
