@@ -5,10 +5,7 @@
 
 import json
 import pathlib
-import shutil
-import subprocess
 import sys
-import tempfile
 
 directory = pathlib.Path(sys.argv[1])
 
@@ -51,18 +48,7 @@ def in_toto():
     return []
 
 
-def ro_crate():
-    with tempfile.TemporaryDirectory() as crate:
-        shutil.copy(directory / "ro-crate-metadata.json", crate)
-        program = pathlib.Path(sys.executable).parent / "rocrate-validator"
-        result = subprocess.run(
-            [program, "-y", "--disable-color", "validate", "--no-paging", "--profile-identifier", "process-run-crate",
-             "--requirement-severity", "required", crate],
-            capture_output=True, text=True)
-        return [] if result.returncode == 0 else [(result.stdout + result.stderr)[-4000:]]
-
-
-checks = {"spdx": spdx, "cyclonedx": cyclonedx, "prov": prov, "in-toto": in_toto, "ro-crate": ro_crate}
+checks = {"spdx": spdx, "cyclonedx": cyclonedx, "prov": prov, "in-toto": in_toto}
 failed = False
 for name in sys.argv[2:] or checks:
     problems = checks[name]()

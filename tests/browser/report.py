@@ -22,8 +22,11 @@ with sync_playwright() as playwright:
     for width, scheme in [(1280, "light"), (375, "light"), (375, "dark")]:
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         page = context.new_page()
-        page.on("request", lambda request: saw["requests"].append(request.url[:120])
+        # What the policy stops is told as a request that failed; the test's listener says that nothing went out.
+        asked, stopped = [], []
+        page.on("request", lambda request: asked.append(request.url[:120])
                 if not request.url.startswith(("file:", "data:", "about:")) else None)
+        page.on("requestfailed", lambda request: stopped.append((request.url[:120], request.failure)))
         page.on("dialog", lambda dialog: (saw["dialogs"].append(dialog.message), dialog.dismiss()))
         page.goto(page_file.as_uri())
         for frame in page.query_selector_all("iframe"):
@@ -38,5 +41,7 @@ with sync_playwright() as playwright:
         page.screenshot(path=shot, full_page=True)
         saw["shots"].append(shot.stat().st_size)
         context.close()
+        blocked = [url for url, why in stopped if why in ("csp", "net::ERR_BLOCKED_BY_CSP")]
+        saw["requests"] += [(url, [why for one, why in stopped if one == url]) for url in asked if url not in blocked]
     browser.close()
 print(json.dumps(saw))
