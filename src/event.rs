@@ -66,6 +66,8 @@ pub struct FileAccess {
     pub other: Option<Vec<u8>>,
     /// What `stat` said right after the call was let through, for opens that only read; `None` where nobody looked.
     pub signature: Option<crate::files::Signature>,
+    /// How many such calls this stands for, the last of them at `at`.
+    pub times: u32,
 }
 
 /// The system calls that are watched, by what they do to a file.

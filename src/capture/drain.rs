@@ -177,6 +177,7 @@ impl Drain {
             path: through_self(&seen, seen.path.clone()),
             other: None,
             signature: None,
+            times: 1,
         };
         if !seen.other.is_empty() {
             access.other = Some(seen.other.clone());
@@ -279,6 +280,7 @@ impl Drain {
                 path: path.to_owned(),
                 other: None,
                 signature,
+                times: 1,
             })
         };
         self.sink.record(access(&path, signature));

@@ -33,6 +33,7 @@ pub(super) fn files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
                 path: path.as_os_str().as_bytes().to_vec(),
                 other: None,
                 signature: Some(Signature::of(&metadata)),
+                times: 1,
             });
         }
     }

@@ -14,8 +14,13 @@ use super::sys::{Mapping, NOTIFICATION_WORDS};
 
 /// Words before the ring.
 const HEADER: usize = 512;
-/// Words of the ring: 4 MiB, some 30,000 opens, which is more than 100 ms of the fastest loop. A power of two.
+/// Words of the ring: 4 MiB, some 25,000 opens, which is more than 100 ms of the fastest loop. A power of two.
 const RING: usize = 1 << 19;
+/// Memory behind the reader is given back in pieces of so many words (256 KiB), so that what lies in memory is what is
+/// under way and not all that ever was.
+const PIECE: usize = RING / 16;
+/// What the writer uses of the ring: it never comes near the piece behind the reader that is being given back.
+const USED: usize = RING - 2 * PIECE;
 /// How many calls may wait for a [`BeforeChange`](crate::event::BeforeChange) at once.
 const PARKED: usize = 64;
 
@@ -89,7 +94,7 @@ impl Shared {
         let head = self.word(HEAD).load(Ordering::Relaxed);
         let tail = self.word(TAIL).load(Ordering::Acquire);
         let length = record.len() as u64;
-        if head - tail + length + 1 > RING as u64 {
+        if head - tail + length + 1 > USED as u64 {
             self.word(DROPPED).fetch_add(1, Ordering::Relaxed);
             return false;
         }
@@ -116,7 +121,15 @@ impl Shared {
     /// Frees the place of the record that was taken last.
     pub(super) fn release(&self, record: &[u64]) {
         let tail = self.word(TAIL).load(Ordering::Relaxed);
-        self.word(TAIL).store(tail + record.len() as u64 + 1, Ordering::Release);
+        let next = tail + record.len() as u64 + 1;
+        let piece = |position: Position| position / PIECE as u64;
+        for passed in piece(tail)..piece(next) {
+            // The writer is at most `USED` words ahead of `tail`, which lies in this piece or before it. Memory that
+            // cannot be given back is used again all the same.
+            let start = HEADER + (passed * PIECE as u64) as usize % RING;
+            self.words.give_back(start..start + PIECE).unwrap_or_default();
+        }
+        self.word(TAIL).store(next, Ordering::Release);
     }
 
     /// The end of what is written.
@@ -243,10 +256,44 @@ mod tests {
     }
 
     #[test]
+    fn memory_behind_the_reader_is_given_back_and_nothing_that_is_unread() {
+        let memory = Shared::create().unwrap();
+        let shared = Shared::map(memory.as_fd()).unwrap();
+        let resident = || rustix::fs::fstat(&memory).unwrap().st_blocks as usize * 512;
+        let mut found = Vec::new();
+        let (mut pushed, mut read) = (0_u64, 0_u64);
+        let mut most = 0;
+        // Three times round, with the writer as far ahead as it may be.
+        while read * 1000 < 3 * RING as u64 {
+            while shared.push(&[pushed; 999]) {
+                pushed += 1;
+            }
+            for _ in 0..100 {
+                assert!(shared.peek(&mut found));
+                assert!(found.iter().all(|word| *word == read), "record {read}");
+                shared.release(&found);
+                read += 1;
+            }
+        }
+        while shared.peek(&mut found) {
+            assert!(found.iter().all(|word| *word == read), "record {read}");
+            shared.release(&found);
+            read += 1;
+        }
+        for _ in 0..10_000 {
+            assert!(shared.push(&[1; 99]) && shared.peek(&mut found));
+            shared.release(&found);
+            most = most.max(resident());
+        }
+        assert_eq!(read, pushed);
+        assert!(most <= (HEADER + 2 * PIECE) * 8, "{most} bytes");
+    }
+
+    #[test]
     fn a_full_ring_drops_and_counts_and_keeps_what_it_has() {
         let shared = shared();
         let record = vec![7u64; 1023];
-        let fitting = RING / 1024;
+        let fitting = USED / 1024;
         for _ in 0..fitting {
             assert!(shared.push(&record));
         }

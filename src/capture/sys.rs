@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    ops::Deref,
+    ops::{Deref, Range},
     os::{
         fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
         unix::process::CommandExt as _,
@@ -46,6 +46,19 @@ impl Mapping {
         }
         let start = NonNull::new(start.cast::<AtomicU64>()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { start, words })
+    }
+
+    /// Gives these words' memory back to Linux; they read as zeros afterwards, for everybody who has them mapped.
+    /// Pages that lie only partly in the range stay.
+    pub(super) fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        let page = rustix::param::page_size();
+        let (from, to) = ((range.start * 8).next_multiple_of(page), range.end.min(self.words) * 8 / page * page);
+        if from >= to {
+            return Ok(());
+        }
+        // SAFETY: the pages lie within the mapping, and zeros are valid for the atomics in them.
+        check(unsafe { libc::madvise(self.start.as_ptr().byte_add(from).cast(), to - from, libc::MADV_REMOVE) }.into())
+            .map(drop)
     }
 }
 

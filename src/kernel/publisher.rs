@@ -2,6 +2,9 @@
 //!
 //! Each client has a queue bounded in bytes and a task of its own, so one that does not read costs the others
 //! nothing: past the bound it loses whole messages, which are counted. Messages in several queues are the same memory.
+//!
+//! A message with a large buffer is passed on in pieces while it arrives. A client gets all of it or nothing of it, and
+//! whatever else is for that client waits for its end.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -43,6 +46,10 @@ const TOGETHER: u64 = 64 << 10;
 enum Outgoing {
     Message(Message),
     Command(Bytes),
+    /// A part of a message as it goes over the wire.
+    Raw(Bytes),
+    /// The rest of the message that began will not come: the connection is of no more use.
+    Broken,
 }
 
 struct Client {
@@ -51,6 +58,8 @@ struct Client {
     /// Topics whose welcome it has had.
     greeted: BTreeSet<Bytes>,
     queue: VecDeque<Outgoing>,
+    /// While a message is passed on to this client: what is to follow it.
+    passing: Option<Vec<Outgoing>>,
     /// Bytes in the queue.
     waiting: u64,
     /// A message was taken from the queue and is being written.
@@ -104,6 +113,44 @@ impl Publisher {
         }
     }
 
+    /// Begins a message whose pieces follow, for the clients that subscribed to a prefix of its first frame.
+    pub(super) fn begin(&self, frames: &Message) {
+        let topic = frames.first().cloned().unwrap_or_default();
+        let start = zmtp::beginning(frames);
+        let mut state = self.state();
+        for client in state.clients.values_mut() {
+            if client.topics.keys().any(|prefix| topic.starts_with(prefix)) && client.has_room(u64::MAX) {
+                client.push(Outgoing::Raw(start.clone()));
+                client.passing = Some(Vec::new());
+            }
+        }
+    }
+
+    /// Passes on the next piece; after the last one clients get what waited for the message's end.
+    pub(super) fn piece(&self, bytes: &Bytes, last: bool) {
+        let mut state = self.state();
+        for client in state.clients.values_mut() {
+            let Some(after) = client.passing.take() else { continue };
+            client.push(Outgoing::Raw(bytes.clone()));
+            if last {
+                for next in after {
+                    client.push(next);
+                }
+            } else {
+                client.passing = Some(after);
+            }
+        }
+    }
+
+    /// The kernel is gone: who had the beginning of a message cannot be given its end.
+    pub(super) fn abandon(&self) {
+        for client in self.state().clients.values_mut() {
+            if client.passing.take().is_some() {
+                client.push(Outgoing::Broken);
+            }
+        }
+    }
+
     /// Keeps the kernel's greeting for a topic, and gives it to the clients that subscribed to it already.
     pub(super) fn welcome(&self, topic: Bytes, message: Message) {
         let mut state = self.state();
@@ -144,6 +191,8 @@ impl Publisher {
                         Some(pong) => self.answer(id, pong),
                         None => self.subscription_command(id, &body),
                     },
+                    // Only asked for where the kernel speaks.
+                    Received::Beginning(_) | Received::Piece { .. } => return Err(ZmtpError::Ready),
                 }
             }
             Ok(())
@@ -159,6 +208,8 @@ impl Publisher {
                         writer.send_all(&messages).await?;
                     }
                     Some(Outgoing::Command(body)) => writer.command(&body).await?,
+                    Some(Outgoing::Raw(bytes)) => writer.raw(&bytes).await?,
+                    Some(Outgoing::Broken) => return Ok(()),
                     None => woken.await,
                 }
             }
@@ -179,6 +230,7 @@ impl Publisher {
             topics: BTreeMap::new(),
             greeted: BTreeSet::new(),
             queue: VecDeque::new(),
+            passing: None,
             waiting: 0,
             writing: false,
             more,
@@ -196,9 +248,7 @@ impl Publisher {
         let client = state.clients.get_mut(&id)?;
         let next = client.queue.pop_front();
         client.writing = next.is_some();
-        if let Some(Outgoing::Message(message)) = &next {
-            client.waiting -= size(message);
-        }
+        client.waiting -= next.as_ref().map_or(0, Outgoing::size);
         next
     }
 
@@ -221,8 +271,7 @@ impl Publisher {
 
     fn answer(&self, id: u64, pong: Bytes) {
         if let Some(client) = self.state().clients.get_mut(&id) {
-            client.queue.push_back(Outgoing::Command(pong));
-            client.more.notify_one();
+            client.add(Outgoing::Command(pong));
         }
     }
 
@@ -280,9 +329,27 @@ impl Publisher {
     }
 }
 
+impl Outgoing {
+    /// Bytes that count against the bound.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Message(message) => size(message),
+            Self::Raw(bytes) => bytes.len() as u64,
+            Self::Command(_) | Self::Broken => 0,
+        }
+    }
+}
+
 impl Client {
     /// Queues a message, or drops and counts it.
     fn offer(&mut self, message: &Message) {
+        if self.has_room(size(message)) {
+            self.add(Outgoing::Message(message.clone()));
+        }
+    }
+
+    /// Whether the client may have a message of so many bytes; if not, it lost it.
+    fn has_room(&mut self, size: u64) -> bool {
         let written = self.written.load(Ordering::Relaxed);
         if written != self.progress.0 || self.queue.is_empty() {
             self.progress = (written, Instant::now());
@@ -293,12 +360,25 @@ impl Client {
                 self.trim(bound);
             }
             // A frontend that misses `idle` waits for ever: what is small goes last.
-            if size(message) > SMALL || self.waiting > bound + RESERVE {
-                return self.lose();
+            if size > SMALL || self.waiting > bound + RESERVE {
+                self.lose();
+                return false;
             }
         }
-        self.waiting += size(message);
-        self.queue.push_back(Outgoing::Message(message.clone()));
+        true
+    }
+
+    /// Queues something, behind the message that is being passed on.
+    fn add(&mut self, next: Outgoing) {
+        match &mut self.passing {
+            Some(after) => after.push(next),
+            None => self.push(next),
+        }
+    }
+
+    fn push(&mut self, next: Outgoing) {
+        self.waiting += next.size();
+        self.queue.push_back(next);
         self.more.notify_one();
     }
 
@@ -400,6 +480,38 @@ mod tests {
         publisher.subscription_command(two, &Bytes::from_static(b"\x06CANCEL"));
         publisher.publish(&frames(&["other"]));
         assert_eq!(got(&publisher, two).len(), 0);
+    }
+
+    #[test]
+    fn what_is_passed_on_in_pieces_comes_whole_or_not_at_all() {
+        let (publisher, _passed) = publisher();
+        let (early, late, deaf) = (client(&publisher), client(&publisher), client(&publisher));
+        publisher.subscription(early, &frames(&["\x01"]));
+        publisher.subscription(deaf, &frames(&["\x01other"]));
+        publisher.begin(&frames(&["comm", "head"]));
+        publisher.subscription(late, &frames(&["\x01"]));
+        publisher.piece(&Bytes::from_static(b"one"), false);
+        publisher.publish(&frames(&["an answer from elsewhere"]));
+        publisher.answer(early, Bytes::from_static(b"\x04PONG"));
+        publisher.piece(&Bytes::from_static(b"two"), true);
+        let wire = |id| {
+            let mut all = Vec::new();
+            while let Some(next) = publisher.next(id) {
+                match next {
+                    Outgoing::Raw(bytes) => all.extend_from_slice(&bytes),
+                    Outgoing::Message(message) => all.extend_from_slice(&message.concat()),
+                    Outgoing::Command(body) => all.extend_from_slice(&body),
+                    Outgoing::Broken => all.extend_from_slice(b"BROKEN"),
+                }
+            }
+            String::from_utf8(all).unwrap()
+        };
+        assert_eq!(wire(early), "\x01\x04comm\x01\x04headonetwoan answer from elsewhere\x04PONG");
+        assert_eq!((wire(late), wire(deaf)), ("an answer from elsewhere".to_owned(), String::new()));
+        assert_eq!(publisher.state().clients[&early].waiting, 0);
+        publisher.begin(&frames(&["comm"]));
+        publisher.abandon();
+        assert_eq!(wire(early), "\x01\x04commBROKEN");
     }
 
     #[test]

@@ -35,6 +35,15 @@ use crate::jupyter::{
 /// How long the idle of a magic waits for its reply, which comes over another socket.
 const REPLY_WAIT: Duration = Duration::from_millis(250);
 
+/// Signature, header, parent header, metadata and content.
+const PARTS: usize = 5;
+
+/// So many outputs, each close behind the one before, are a stream; messages of a stream travel together.
+const STREAM: u32 = 16;
+/// What a message of a stream waits at most for company. Each journey wakes four threads on the way to the frontend,
+/// which costs more than all that is done with a message.
+const TOGETHER: Duration = Duration::from_millis(3);
+
 /// What all connections of one proxy share.
 pub(super) struct Shared {
     pub(super) sink: Arc<dyn EventSink>,
@@ -180,6 +189,8 @@ async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                         pongs.send(pong).unwrap_or_default();
                     }
                 }
+                // Only asked for on iopub.
+                Some(Received::Beginning(_) | Received::Piece { .. }) => return Err(ZmtpError::Ready),
             },
             Some(pong) = own_pongs.recv() => to.command(&pong).await?,
         }
@@ -193,16 +204,38 @@ fn is_execute_reply(message: &Message) -> bool {
 }
 
 /// Listens to the kernel's iopub until it ends, and publishes what it says.
-pub(super) async fn listen(shared: &Arc<Shared>, mut topics: mpsc::UnboundedReceiver<Bytes>) -> Result<(), ZmtpError> {
+pub(super) async fn listen(shared: &Arc<Shared>, topics: mpsc::UnboundedReceiver<Bytes>) -> Result<(), ZmtpError> {
     let Some((read, write)) = shared.connect(Socket::Iopub).await else { return Ok(()) };
     let own = Introduction { socket_type: "SUB".to_owned(), identity: Bytes::new() };
     let (_, mut reader, mut writer) = zmtp::handshake(read, write, &own).await?;
     writer.send(&[Bytes::from_static(b"\x01")]).await?;
+    reader.pass_large_on(is_past_content);
+    let result = listen_to(shared, topics, reader, writer).await;
+    shared.publisher.abandon();
+    result
+}
+
+async fn listen_to(
+    shared: &Arc<Shared>,
+    mut topics: mpsc::UnboundedReceiver<Bytes>,
+    mut reader: Reader<ReadHalf>,
+    mut writer: Writer<WriteHalf>,
+) -> Result<(), ZmtpError> {
+    let mut flow = Flow::default();
     loop {
+        if flow.streams() && reader.has_trickled_dry() {
+            sleep(TOGETHER).await;
+        }
         tokio::select! {
             received = reader.receive() => match received? {
                 None => return Ok(()),
-                Some(Received::Message(message)) => publish(shared, message),
+                Some(Received::Message(message)) => flow.saw(publish(shared, message)),
+                Some(Received::Beginning(frames)) => {
+                    // What is recorded of such a message is there already (`record::gate` keeps no buffers of outputs).
+                    shared.record(Channel::Iopub, Direction::ToFrontend, &Bytes::new(), &frames);
+                    shared.publisher.begin(&frames);
+                }
+                Some(Received::Piece { bytes, last }) => shared.publisher.piece(&bytes, last),
                 Some(Received::Command(body)) => if let Some(pong) = zmtp::pong(&body) {
                     writer.command(&pong).await?;
                 },
@@ -212,8 +245,35 @@ pub(super) async fn listen(shared: &Arc<Shared>, mut topics: mpsc::UnboundedRece
     }
 }
 
-/// Records and publishes one iopub message.
-fn publish(shared: &Arc<Shared>, message: Message) {
+/// Whether what comes next in a message are its buffers.
+fn is_past_content(frames: &[Bytes]) -> bool {
+    let delimiter = frames.iter().position(|frame| frame.as_ref() == wire::DELIMITER);
+    delimiter.is_some_and(|delimiter| frames.len() >= delimiter + 1 + PARTS)
+}
+
+/// How thick the outputs of an execution come.
+#[derive(Default)]
+struct Flow {
+    /// How many came one close behind the other.
+    close: u32,
+    last: Option<Instant>,
+}
+
+impl Flow {
+    /// Takes note of a message; a change of the kernel's state ends the stream.
+    fn saw(&mut self, is_status: bool) {
+        let now = Instant::now();
+        let close = self.last.replace(now).is_some_and(|last| now - last < 2 * TOGETHER);
+        self.close = if close && !is_status { self.close.saturating_add(1) } else { 0 };
+    }
+
+    fn streams(&self) -> bool {
+        self.close >= STREAM
+    }
+}
+
+/// Records and publishes one iopub message; whether it was a status.
+fn publish(shared: &Arc<Shared>, message: Message) -> bool {
     let none = Bytes::new();
     let Some((header, signed)) = wire::split(&message)
         .ok()
@@ -221,19 +281,21 @@ fn publish(shared: &Arc<Shared>, message: Message) {
     else {
         // Not a Jupyter message, or a broken one: the frontend may know better.
         shared.record(Channel::Iopub, Direction::ToFrontend, &none, &message);
-        return shared.publisher.publish(&message);
+        shared.publisher.publish(&message);
+        return false;
     };
     let Signed { parts: [_, parent_header, _, content], .. } = &signed;
-    let idle = header.msg_type == "status"
+    let is_status = header.msg_type == "status";
+    let idle = is_status
         && serde_json::from_slice::<Status>(content).is_ok_and(|status| status.execution_state == ExecutionState::Idle);
     let fate =
         shared.substitution.as_ref().map_or(Iopub::Forward, |it| it.iopub(&header.msg_type, parent_header, idle));
     match fate {
-        Iopub::Drop => return,
+        Iopub::Drop => return is_status,
         Iopub::Idle(msg_id) => {
             let shared = Arc::clone(shared);
             tokio::spawn(async move { answer(&shared, msg_id, header.session, message).await });
-            return;
+            return is_status;
         }
         Iopub::Forward => {}
     }
@@ -245,9 +307,11 @@ fn publish(shared: &Arc<Shared>, message: Message) {
         && let Ok(welcome) = serde_json::from_slice::<IoPubWelcome>(content)
     {
         let kept = message.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
-        return shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
+        shared.publisher.welcome(Bytes::from(welcome.subscription), kept);
+    } else {
+        shared.publisher.publish(&message);
     }
-    shared.publisher.publish(&message);
+    is_status
 }
 
 /// Publishes the answer to a magic, and then its idle.

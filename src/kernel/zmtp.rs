@@ -28,6 +28,10 @@ const TOGETHER: usize = 96 << 10;
 const LONGEST_HEAD: usize = 9;
 /// The most memory that is set aside because a peer merely *says* that a frame is so long.
 const TRUST: u64 = 256 << 20;
+/// A buffer of so many bytes is passed on while it arrives, where [`Reader::pass_large_on`] was asked for.
+const LARGE: u64 = 1 << 20;
+/// Read at once of a message that is passed on: more does not fit into a socket anyhow.
+const PIECE: usize = 256 << 10;
 /// No Jupyter message has so many frames.
 const MAX_FRAMES: usize = 1 << 16;
 /// How long a peer may take to introduce itself.
@@ -71,6 +75,13 @@ pub(super) enum Received {
     Message(Message),
     /// The body of a command frame.
     Command(Bytes),
+    /// The first frames of a message whose next one is large. The rest comes in pieces, the next of them first.
+    Beginning(Message),
+    /// What follows a beginning, as it came over the wire; with `last` the message is complete.
+    Piece {
+        bytes: Bytes,
+        last: bool,
+    },
 }
 
 /// Greets, and gives what the peer says of itself, and the two directions.
@@ -164,16 +175,43 @@ pub(super) struct Reader<R> {
     frames: Message,
     /// A long frame under way: its flags, its bytes so far, how many are missing.
     long: Option<(u8, Vec<u8>, u64)>,
+    /// Whether this place of a message, told by the frames before it, may be passed on in pieces.
+    may_pass: fn(&[Bytes]) -> bool,
+    /// A message that is passed on: how many bytes of the frame under way are missing, and whether it is the last.
+    passing: Option<(u64, bool)>,
+    /// Bytes that the last read brought.
+    last_read: usize,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     fn new(io: R) -> Self {
-        Self { io, buffer: BytesMut::new(), frames: Vec::new(), long: None }
+        Self {
+            io,
+            buffer: BytesMut::new(),
+            frames: Vec::new(),
+            long: None,
+            may_pass: |_| false,
+            passing: None,
+            last_read: 0,
+        }
+    }
+
+    /// From now on large frames of which `may_pass` says so are given in pieces, as they arrive.
+    pub(super) fn pass_large_on(&mut self, may_pass: fn(&[Bytes]) -> bool) {
+        self.may_pass = may_pass;
+    }
+
+    /// Whether the next [`Reader::receive`] would have to wait for a peer that sends little at a time.
+    pub(super) fn has_trickled_dry(&self) -> bool {
+        self.buffer.is_empty() && self.long.is_none() && self.passing.is_none() && self.last_read < SMALL
     }
 
     /// The next message or command; `None` at the end of the connection, wherever it came.
     pub(super) async fn receive(&mut self) -> Result<Option<Received>, ZmtpError> {
         loop {
+            if let Some((missing, last)) = self.passing {
+                return self.next_piece(missing, last).await;
+            }
             if let Some((flags, body)) = self.next_frame()? {
                 if flags & COMMAND != 0 {
                     return Ok(Some(Received::Command(body)));
@@ -186,6 +224,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     return Err(ZmtpError::TooManyFrames);
                 }
                 continue;
+            }
+            if self.passing.is_some() {
+                return Ok(Some(Received::Beginning(std::mem::take(&mut self.frames))));
             }
             let read = if let Some((_, body, missing)) = &mut self.long {
                 if body.len() == body.capacity() {
@@ -204,7 +245,52 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             if read == 0 {
                 return Ok(None);
             }
+            self.last_read = read;
         }
+    }
+
+    /// The next bytes of a message that is passed on.
+    async fn next_piece(&mut self, missing: u64, last: bool) -> Result<Option<Received>, ZmtpError> {
+        loop {
+            if missing > 0 && !self.buffer.is_empty() {
+                let here = self.buffer.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
+                let bytes = self.buffer.split_to(here).freeze();
+                return Ok(Some(self.piece(bytes, missing - here as u64, last)));
+            }
+            if missing == 0
+                && let Some((flags, length, head)) = self.next_head()?
+            {
+                if flags & COMMAND != 0 {
+                    // Within a message there is none (RFC 23, "traffic").
+                    return Err(ZmtpError::Flags(flags));
+                }
+                let bytes = self.buffer.split_to(head).freeze();
+                return Ok(Some(self.piece(bytes, length, flags & MORE == 0)));
+            }
+            self.buffer.reserve(PIECE);
+            self.last_read = self.io.read_buf(&mut self.buffer).await?;
+            if self.last_read == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn piece(&mut self, bytes: Bytes, missing: u64, last: bool) -> Received {
+        let done = missing == 0 && last;
+        self.passing = (!done).then_some((missing, last));
+        Received::Piece { bytes, last: done }
+    }
+
+    /// Flags and length of the frame that begins in the buffer, and how long its head is.
+    fn next_head(&self) -> Result<Option<(u8, u64, usize)>, ZmtpError> {
+        let mut header = self.buffer.as_ref();
+        let Some(flags) = header.try_get_u8().ok() else { return Ok(None) };
+        if flags & !(MORE | LONG | COMMAND) != 0 {
+            return Err(ZmtpError::Flags(flags));
+        }
+        let length =
+            if flags & LONG != 0 { header.try_get_u64().ok() } else { header.try_get_u8().ok().map(u64::from) };
+        Ok(length.map(|length| (flags, length, self.buffer.len() - header.len())))
     }
 
     /// A frame that is complete in memory: its flags and body.
@@ -217,22 +303,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if self.long.is_some() {
             return Ok(None);
         }
-        let mut header = self.buffer.as_ref();
-        let Some(flags) = header.try_get_u8().ok() else { return Ok(None) };
-        if flags & !(MORE | LONG | COMMAND) != 0 {
-            return Err(ZmtpError::Flags(flags));
-        }
-        let length =
-            if flags & LONG != 0 { header.try_get_u64().ok() } else { header.try_get_u8().ok().map(u64::from) };
-        let Some(length) = length else { return Ok(None) };
-        let head = self.buffer.len() - header.len();
+        let Some((flags, length, head)) = self.next_head()? else { return Ok(None) };
         if length <= SMALL as u64 {
             let length = length as usize;
-            if header.len() < length {
+            if self.buffer.len() - head < length {
                 return Ok(None);
             }
             self.buffer.advance(head);
             return Ok(Some((flags, self.buffer.split_to(length).freeze())));
+        }
+        if length >= LARGE && flags & COMMAND == 0 && (self.may_pass)(&self.frames) {
+            // Its head goes on with its bytes.
+            self.passing = Some((0, false));
+            return Ok(None);
         }
         self.buffer.advance(head);
         let mut body = Vec::new();
@@ -294,6 +377,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.write_pieces(&pieces).await
     }
 
+    /// Writes bytes that are ZMTP already.
+    pub(super) async fn raw(&mut self, bytes: &[u8]) -> Result<(), ZmtpError> {
+        self.io.write_all(bytes).await?;
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Writes one command.
     pub(super) async fn command(&mut self, body: &Bytes) -> Result<(), ZmtpError> {
         let mut bytes = BytesMut::with_capacity(body.len() + LONGEST_HEAD);
@@ -320,6 +410,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
         Ok(())
     }
+}
+
+/// The beginning of a message as it goes over the wire, more frames to follow.
+pub(super) fn beginning(frames: &[Bytes]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.len() + LONGEST_HEAD).sum());
+    for frame in frames {
+        put_head(&mut bytes, MORE, frame.len());
+        bytes.put_slice(frame);
+    }
+    bytes.freeze()
 }
 
 fn put_head(head: &mut BytesMut, flags: u8, length: usize) {
@@ -381,6 +481,52 @@ mod tests {
     }
 
     #[test]
+    fn a_large_buffer_is_passed_on_byte_by_byte_as_it_came() {
+        let mut bytes = BytesMut::new();
+        let put = |bytes: &mut BytesMut, more: u8, body: &[u8]| {
+            put_head(bytes, more, body.len());
+            bytes.put_slice(body);
+        };
+        for frame in [&b"a"[..], b"b"] {
+            put(&mut bytes, MORE, frame);
+        }
+        let start = bytes.len();
+        put(&mut bytes, MORE, &vec![7; 3 * PIECE + LARGE as usize]);
+        put(&mut bytes, MORE, b"");
+        put(&mut bytes, MORE, &vec![8; 300]);
+        put(&mut bytes, 0, b"");
+        let end = bytes.len();
+        put(&mut bytes, 0, &vec![9; LARGE as usize]);
+        run(async {
+            // A reader that gets 1,000 bytes at a time sees heads and bodies cut anywhere.
+            let (mut far, near) = tokio::io::duplex(1000);
+            let mut reader = Reader::new(near);
+            reader.pass_large_on(|before| before.len() >= 2);
+            let sent = async {
+                far.write_all(&bytes).await.unwrap();
+                drop(far);
+            };
+            let got = async {
+                let Some(Received::Beginning(first)) = reader.receive().await.unwrap() else { panic!() };
+                assert_eq!(beginning(&first), bytes[..start]);
+                let mut pieces = Vec::new();
+                loop {
+                    let Some(Received::Piece { bytes, last }) = reader.receive().await.unwrap() else { panic!() };
+                    pieces.extend_from_slice(&bytes);
+                    if last {
+                        break;
+                    }
+                }
+                assert!(pieces == bytes[start..end]);
+                let Some(Received::Message(small)) = reader.receive().await.unwrap() else { panic!() };
+                assert_eq!(small[0].len(), LARGE as usize, "too early in its message to be passed on");
+                assert!(reader.receive().await.unwrap().is_none());
+            };
+            tokio::join!(sent, got);
+        });
+    }
+
+    #[test]
     fn a_frame_that_claims_to_be_endless_ends_with_the_connection() {
         let mut claim = vec![LONG];
         claim.extend(u64::MAX.to_be_bytes());
@@ -404,6 +550,7 @@ mod tests {
         #[test]
         fn no_bytes_crash_the_reader(bytes: Vec<u8>) {
             let mut reader = reader(&bytes);
+            reader.pass_large_on(|_| true);
             run(async { while let Ok(Some(_)) = reader.receive().await {} });
             let body = Bytes::from(bytes);
             let _anything = (parse_ready(&[b"\x05READY", body.as_ref()].concat().into()).is_some(), pong(&body));

@@ -133,9 +133,14 @@ impl Importer {
             }
             self.touched.settle(&self.db, if at_end { now() } else { 0 })?;
             self.write_pending()?;
-            self.db.commit(sync && at_end)?;
+            let needed = self.first_needed();
+            // What is removed from the journal must be on the disk.
+            let removes = needed > self.first_segment.max(1);
+            self.db.commit((sync && at_end) || removes)?;
             self.unwritten.clear();
-            self.remove_old_segments();
+            if removes {
+                self.remove_before(needed);
+            }
             if at_end {
                 return Ok(());
             }
@@ -193,12 +198,12 @@ impl Importer {
         &self.db
     }
 
-    /// The first segment that is still needed; none, when the journal is imported wholly.
-    fn remove_old_segments(&mut self) {
-        let needed = self.touched.oldest_held().unwrap_or_else(|| self.reader.position()).segment;
-        if needed <= self.first_segment {
-            return;
-        }
+    /// The first segment that is still needed.
+    fn first_needed(&self) -> u64 {
+        self.touched.oldest_held().unwrap_or_else(|| self.reader.position()).segment
+    }
+
+    fn remove_before(&mut self, needed: u64) {
         self.first_segment = needed;
         for segment in journal::segments(&self.parts.dir) {
             if segment < needed {

@@ -15,6 +15,7 @@ mod paths;
 mod preserve;
 mod recorder;
 mod recover;
+mod repeats;
 mod said;
 mod touched;
 

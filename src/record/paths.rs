@@ -4,17 +4,21 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
+
+use memchr::memmem::Finder;
 
 /// Which files are none of the session's data, told by their paths alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     /// `bin`, `lib` … below the interpreter's prefixes.
-    environments: Vec<PathBuf>,
+    environments: Vec<Vec<u8>>,
     /// nbpack's own directories: not even recorded.
-    own: Vec<PathBuf>,
+    own: Vec<Vec<u8>>,
 }
 
+/// `/dev/shm` is none of them.
 const SYSTEM: &[&str] = &[
     "/usr",
     "/lib",
@@ -74,26 +78,32 @@ impl Known {
         }
         environments.sort_unstable();
         environments.dedup();
-        Self { environments, own }
+        let bytes = |dirs: Vec<PathBuf>| dirs.iter().map(|dir| fold(dir.as_os_str().as_bytes(), |_| false)).collect();
+        Self { environments: bytes(environments), own: bytes(own) }
     }
 
     /// A file of nbpack itself.
     pub(super) fn is_own(&self, path: &[u8]) -> bool {
-        let path = as_path(path);
-        self.own.iter().any(|dir| path.starts_with(dir))
+        self.own.iter().any(|dir| is_below(path, dir))
     }
 
     /// Could be an input or a result: no library, no system file, nothing private.
     pub(super) fn is_data(&self, path: &[u8]) -> bool {
-        let file = as_path(path);
-        let contains = |part: &&[u8]| memchr::memmem::find(path, part).is_some();
-        !(INSTALLED_PARTS.iter().any(contains)
-            || PRIVATE_PARTS.iter().any(contains)
+        !((SYSTEM.iter().any(|dir| is_below(path, dir.as_bytes())) && !is_below(path, b"/dev/shm"))
+            || self.environments.iter().any(|dir| is_below(path, dir))
             || path.ends_with(b".pyc")
             || path.ends_with(b"/pyvenv.cfg")
-            || (SYSTEM.iter().any(|dir| file.starts_with(dir)) && !file.starts_with("/dev/shm"))
-            || self.environments.iter().any(|dir| file.starts_with(dir)))
+            || PARTS.iter().any(|part| part.find(path).is_some()))
     }
+}
+
+/// [`INSTALLED_PARTS`] and [`PRIVATE_PARTS`], ready to be looked for: it is done for every open.
+static PARTS: LazyLock<Vec<Finder<'static>>> =
+    LazyLock::new(|| INSTALLED_PARTS.iter().chain(PRIVATE_PARTS).map(|part| Finder::new(*part)).collect());
+
+/// Whether a folded path is `dir` or lies in it.
+fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// Bytes as a path.

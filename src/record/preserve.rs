@@ -298,8 +298,16 @@ mod tests {
 
         fn change(&self, path: &Path, op: FileOp, other: Option<&Path>) -> Option<Event> {
             let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-            let access =
-                FileAccess { at: 1, pid: 1, tid: 1, op, path: bytes(path), other: other.map(bytes), signature: None };
+            let access = FileAccess {
+                at: 1,
+                pid: 1,
+                tid: 1,
+                op,
+                path: bytes(path),
+                other: other.map(bytes),
+                signature: None,
+                times: 1,
+            };
             self.preserver.before_change(&access, other.unwrap_or(path))
         }
     }

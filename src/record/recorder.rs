@@ -23,6 +23,7 @@ use super::{
     paths::{self, Known},
     preserve::{Limits, Preserver, Standings},
     recover,
+    repeats::Repeats,
     touched::born_since,
 };
 use crate::{
@@ -39,9 +40,13 @@ use crate::{
     store::Store,
 };
 
-/// Events wait this long for others to share a transaction: they are safe in the journal, and each transaction costs the
-/// kernel's next answer a tenth where it shares two processors with us.
+/// Events wait until no other came for this long, to share a transaction: they are safe in the journal, and each
+/// transaction costs the kernel's next answer a tenth where it shares two processors with us.
 const BATCH_TIME: Duration = Duration::from_millis(50);
+/// Where events come without a pause they are imported after this long all the same, for who looks meanwhile …
+const LONGEST_BATCH: Duration = Duration::from_secs(5);
+/// … or when the journal has grown by so many bytes.
+const LARGEST_BATCH: u64 = 16 << 20;
 /// A session that lies on this machine's disk, for its home is on a network, is copied there this often.
 const COPY_HOME: Duration = Duration::from_secs(300);
 /// How long somebody who asks for the record as it is now waits for it.
@@ -152,6 +157,7 @@ pub struct Recorder {
     known: Known,
     standings: Standings,
     preserver: Preserver,
+    repeats: Mutex<Repeats>,
     started: Nanos,
     foreign_root: bool,
     threads: Mutex<Option<Threads>>,
@@ -219,6 +225,7 @@ impl Recorder {
             known,
             standings,
             preserver,
+            repeats: Mutex::default(),
             started: seed.started,
             foreign_root: seed.foreign_root,
             threads,
@@ -240,6 +247,7 @@ impl Recorder {
     /// Takes at most about two seconds. Called again it does nothing.
     pub fn finish(&self, status: i32) {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.write_repeats();
         {
             let mut front = self.shared.lock();
             front.stop = Some((now(), status));
@@ -289,6 +297,7 @@ impl Recorder {
     ///
     /// After two seconds it returns all the same: the database may be out of order.
     pub(super) fn catch_up(&self) {
+        self.write_repeats();
         let mut front = self.shared.lock();
         let end = front.journal.end();
         front.pending = true;
@@ -296,6 +305,13 @@ impl Recorder {
         self.shared.wake.notify_all();
         let behind = |front: &mut Front| front.imported < end && front.stop.is_none();
         drop(self.shared.wake.wait_timeout_while(front, CATCH_UP, behind));
+    }
+
+    /// Writes how often the files were opened again that were opened since the kernel's state changed last.
+    fn write_repeats(&self) {
+        for access in self.repeats.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.append(&Event::File(access));
+        }
     }
 
     fn append(&self, event: &Event) {
@@ -316,6 +332,9 @@ impl EventSink for Recorder {
         match event {
             Event::Message(message) => {
                 let Some(kind) = gate::msg_type(&message) else { return };
+                if kind == "status" {
+                    self.write_repeats();
+                }
                 let mut front = self.shared.lock();
                 if let Some(message) = front.gate.admit(message, &kind) {
                     self.append_locked(front, &Event::Message(message));
@@ -323,6 +342,13 @@ impl EventSink for Recorder {
             }
             Event::File(access) => {
                 if self.known.is_own(&access.path) {
+                    return;
+                }
+                let (is_one, before) = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).is_one(&access);
+                if let Some(before) = before {
+                    self.append(&Event::File(before));
+                }
+                if is_one {
                     return;
                 }
                 self.note_standing(&access);
@@ -498,6 +524,12 @@ struct Back {
     stop: Arc<AtomicBool>,
 }
 
+/// How much of the journal a power loss would leave, and since when.
+struct Synced {
+    at: Instant,
+    until: journal::Position,
+}
+
 /// What the importer's thread woke up for.
 struct Work {
     until: journal::Position,
@@ -510,22 +542,21 @@ impl Back {
         files::sync_dir(&self.shared.dir).unwrap_or_default();
         let is_away = session::place::away(&self.parts.store, &self.id).is_some();
         let mut copied = Instant::now();
-        let mut synced = Instant::now();
-        let mut unsynced = false;
+        let began = Instant::now();
+        let mut synced = Synced { at: began, until: journal::Position::default() };
+        // The database was made without a sync, and its head is in no journal.
+        let mut is_on_disk = false;
         loop {
-            let work = self.wait(importer.is_waiting() || unsynced);
+            let work = self.wait(importer.is_waiting() || !is_on_disk, &mut synced);
             for version in self.versions.try_iter() {
                 importer.version(version);
             }
-            let sync = unsynced && synced.elapsed() >= SYNC;
+            let sync = !is_on_disk && began.elapsed() >= SYNC;
             match importer.import(Some(work.until), sync) {
                 Ok(()) => {
+                    is_on_disk |= sync;
                     self.shared.lock().imported = work.until;
                     self.shared.wake.notify_all();
-                    unsynced = !sync;
-                    if sync {
-                        synced = Instant::now();
-                    }
                     if is_away && copied.elapsed() >= COPY_HOME {
                         // A home that is full or away for now: the next copy may do.
                         session::place::copy_home(&self.parts.store, &self.id, importer.db()).unwrap_or_default();
@@ -544,16 +575,35 @@ impl Back {
         }
     }
 
-    /// Waits for events, and then a moment for more of them.
-    fn wait(&self, soon: bool) -> Work {
+    /// Waits for events, and then for a moment without any. Meanwhile the journal is brought to the disk: all that is
+    /// in it can be imported after a power loss as after a kill.
+    fn wait(&self, soon: bool, synced: &mut Synced) -> Work {
         let mut front = self.shared.lock();
-        let limit = if soon { WAITING } else { Duration::from_secs(3600) };
+        let is_synced = |front: &Front| front.journal.end() == synced.until;
+        let limit = if soon || !is_synced(&front) { WAITING } else { Duration::from_secs(3600) };
         let wait = |front, limit, until: fn(&Front) -> bool| {
             let result = self.shared.wake.wait_timeout_while(front, limit, |front| !until(front));
             result.unwrap_or_else(PoisonError::into_inner).0
         };
         front = wait(front, limit, |front| front.pending);
-        front = wait(front, BATCH_TIME, |front| front.urgent || front.stop.is_some() || !front.pending);
+        let began = Instant::now();
+        loop {
+            let end = front.journal.end();
+            front = wait(front, BATCH_TIME, |front| front.urgent || front.stop.is_some());
+            let comes_more = front.journal.end() != end && !front.urgent && front.stop.is_none();
+            if synced.at.elapsed() >= SYNC && front.journal.end() != synced.until {
+                let until = front.journal.end();
+                drop(front);
+                // A disk that cannot be written says so when something is appended.
+                journal::sync(&self.shared.dir, synced.until, until).unwrap_or_default();
+                *synced = Synced { at: Instant::now(), until };
+                front = self.shared.lock();
+            }
+            let grown = journal::distance(front.imported, front.journal.end());
+            if !comes_more || began.elapsed() >= LONGEST_BATCH || grown >= LARGEST_BATCH {
+                break;
+            }
+        }
         front.pending = false;
         front.urgent = false;
         Work { until: front.journal.end(), stop: front.stop }

@@ -99,6 +99,7 @@ impl Play {
             path: path.as_os_str().as_bytes().to_vec(),
             other: None,
             signature: signature.filter(|_| flags & libc::O_ACCMODE == libc::O_RDONLY),
+            times: 1,
         };
         if flags & libc::O_ACCMODE != libc::O_RDONLY {
             self.recorder.before_change(&access, path);

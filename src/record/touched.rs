@@ -432,7 +432,7 @@ impl Touched {
             created_here,
         });
         entry.last = entry.last.max(access.at);
-        entry.count += 1;
+        entry.count += u64::from(access.times);
         Ok(())
     }
 

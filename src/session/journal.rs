@@ -104,6 +104,25 @@ impl Writer {
     }
 }
 
+/// Brings to the disk what was written from `from` up to `to`: it survives a power loss then.
+pub fn sync(dir: &Path, from: Position, to: Position) -> Result<(), FileError> {
+    for segment in from.segment.max(1)..=to.segment {
+        let path = segment_path(dir, segment);
+        match files::open(&path) {
+            Ok(file) => file.sync_data().map_err(FileError::new("write", &path))?,
+            // Imported and removed meanwhile.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if to.segment > from.segment { files::sync_dir(dir) } else { Ok(()) }
+}
+
+/// How many bytes lie between two places, at least.
+pub fn distance(from: Position, to: Position) -> u64 {
+    (to.segment.saturating_sub(from.segment) * SEGMENT_BYTES + to.offset).saturating_sub(from.offset)
+}
+
 fn create_segment(dir: &Path, segment: u64) -> Result<File, FileError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = segment_path(dir, segment);
@@ -337,6 +356,7 @@ fn put_access(out: &mut Vec<u8>, access: &FileAccess) {
             out.extend(time.to_le_bytes());
         }
     }
+    out.extend(access.times.to_le_bytes());
 }
 
 struct Cursor(Bytes);
@@ -418,7 +438,9 @@ fn decode_access(cursor: &mut Cursor) -> Option<FileAccess> {
     } else {
         None
     };
-    Some(FileAccess { at, pid, tid, op, path, other: has_other.then(|| other.to_vec()), signature })
+    // A journal of an earlier version ends here.
+    let times = cursor.u32().unwrap_or(1);
+    Some(FileAccess { at, pid, tid, op, path, other: has_other.then(|| other.to_vec()), signature, times })
 }
 
 /// The events that are rare enough for JSON.
@@ -489,6 +511,7 @@ mod tests {
             path: b"/a/\xff".to_vec(),
             other: Some(Vec::new()),
             signature: Some(Signature { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5 }),
+            times: 6,
         })
     }
 
