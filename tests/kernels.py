@@ -36,11 +36,20 @@ def run(code):
     return {"status": reply["status"], "count": reply.get("execution_count"), "said": "".join(map(plain, outputs))}
 
 
-def ask(message_id):
+def ask(message_id, timeout=30):
     while True:
-        message = client.get_shell_msg(timeout=30)
+        message = client.get_shell_msg(timeout=timeout)
         if message["parent_header"].get("msg_id") == message_id:
             return message["content"]
+
+
+def history():
+    """What this session's inputs are in the kernel's own history; nothing where it keeps none."""
+    asked = client.history(hist_access_type="tail", n=20, raw=True, output=False)
+    try:
+        return str(ask(asked, 5).get("history", ""))
+    except queue.Empty:
+        return ""
 
 
 def interrupted(code):
@@ -74,6 +83,7 @@ try:
         "interrupted": interrupted(long) if long else None,
         "after": run(cells[0]),
         "complete": ask(client.is_complete("1"))["status"],
+        "nbpack_in_history": "nbpack" in history(),
     }
 finally:
     client.stop_channels()

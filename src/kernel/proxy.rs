@@ -65,7 +65,7 @@ pub struct Config {
     pub inner_dir: PathBuf,
     /// The same directory as the kernel sees it.
     pub inner_dir_inside: PathBuf,
-    /// How the kernel's sockets are reached; `None`: by Unix sockets, except for kernels known not to have them.
+    /// How the kernel's sockets are reached; `None`: by Unix sockets where the kernel is known to have them.
     pub inner_transport: Option<Transport>,
     /// Who delivers interrupts.
     pub signal_mode: SignalMode,
@@ -259,7 +259,10 @@ async fn accept(shared: Arc<Shared>, socket: Socket, listener: Listener, open: m
 fn write_inner(config: &Config) -> Result<Connection, ProxyError> {
     let front = &config.front;
     let transport = config.inner_transport.unwrap_or_else(|| {
-        if knows_ipc(&config.argv, &config.inner_dir_inside) { Transport::Ipc } else { Transport::Tcp }
+        // A container mostly has a network of its own, with other ports than ours.
+        let inside = config.signal_mode == SignalMode::Container;
+        let ipc = knows_ipc(&config.argv, &config.inner_dir_inside).unwrap_or(inside);
+        if ipc { Transport::Ipc } else { Transport::Tcp }
     });
     let scheme = &front.signature_scheme;
     let mut inside = Connection::ipc(&config.inner_dir_inside, "k", front.key.clone(), scheme);
@@ -278,23 +281,31 @@ fn write_inner(config: &Config) -> Result<Connection, ProxyError> {
     Ok(here)
 }
 
-/// Kernels on the Java machine speak ZeroMQ by JeroMQ, whose `ipc` is TCP under another name. Those built on xeus read
-/// their endpoints back into 32 bytes, and end with "Invalid argument" when one is longer (seen with xeus-python 0.19).
-fn knows_ipc(argv: &[OsString], dir: &Path) -> bool {
+/// Whether a kernel uses libzmq, and so knows `ipc` with the path that a connection file means.
+///
+/// Others have ZeroMQ libraries of their own: JeroMQ's `ipc` is TCP under another name, Deno's and evcxr's kernels read
+/// `ip` as an address and end at once. TCP on loopback every kernel knows. Those built on xeus know `ipc` but read their
+/// endpoints back into 32 bytes, and end with "Invalid argument" when one is longer (seen with xeus-python 0.19).
+/// `None` for a program that says nothing about its kernel.
+fn knows_ipc(argv: &[OsString], dir: &Path) -> Option<bool> {
     const XEUS: [&str; 6] = ["xpython", "xeus", "xcpp", "xr", "xsqlite", "xlua"];
+    const OTHERS: [&str; 7] = ["java", "kotlin", "scala", "groovy", "clojure", "deno", "evcxr"];
     let endpoint = "ipc://".len() + dir.as_os_str().len() + "/k-1".len();
     // Only what is run counts: the program, and the module behind `python -m`.
-    let xeus = argv.iter().take(3).any(|arg| {
-        let arg = arg.to_string_lossy();
-        let name = arg.rsplit('/').next().unwrap_or_default();
+    let names: Vec<String> = argv.iter().take(3).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let names = || names.iter().filter_map(|arg| arg.rsplit('/').next());
+    let is_xeus = names().any(|name| {
         XEUS.iter()
             .any(|xeus| name == *xeus || name.starts_with(&format!("{xeus}_")) || name.starts_with(&format!("{xeus}-")))
     });
-    let java = argv.iter().any(|arg| {
-        let arg = arg.to_string_lossy();
-        arg.rsplit('/').next() == Some("java") || arg.ends_with(".jar")
-    });
-    !java && (!xeus || endpoint <= 31)
+    let is_other = names().any(|name| OTHERS.iter().any(|other| name.to_lowercase().contains(other)))
+        || argv.iter().any(|arg| arg.to_string_lossy().ends_with(".jar"));
+    let uses_libzmq = names().next().is_some_and(|name| name == "R" || name.starts_with("python"));
+    match (is_other, is_xeus) {
+        (true, _) => Some(false),
+        (false, true) => Some(endpoint <= 31),
+        (false, false) => uses_libzmq.then_some(true),
+    }
 }
 
 fn use_free_ports(connection: &mut Connection) -> io::Result<()> {
@@ -427,11 +438,18 @@ mod tests {
             knows_ipc(&argv, Path::new(dir))
         };
         let (short, long) = ("/run/nbpack", "/run/user/1000/nbpack-1000-abcdef");
-        assert!(knows(&["/env/bin/python", "-m", "ipykernel_launcher"], long));
-        assert!(knows(&["/usr/bin/R", "--slave", "-e", "IRkernel::main()"], long));
-        assert!(!knows(&["/usr/bin/java", "-jar", "kernel.jar"], short));
+        assert_eq!(knows(&["/env/bin/python", "-m", "ipykernel_launcher"], long), Some(true));
+        assert_eq!(knows(&["/usr/bin/R", "--slave", "-e", "IRkernel::main()"], long), Some(true));
+        assert_eq!(knows(&["/bin/sh", "-c", "exec something"], short), None);
+        for argv in [
+            &["/usr/bin/java", "-jar", "kernel.jar"][..],
+            &["/env/bin/python", "-m", "run_kotlin_kernel"],
+            &["/env/bin/deno", "jupyter", "--kernel"],
+        ] {
+            assert_eq!(knows(argv, short), Some(false), "{argv:?}");
+        }
         for argv in [&["python", "-m", "xpython_launcher"][..], &["/env/bin/xr"], &["/env/bin/xeus-octave"]] {
-            assert!(knows(argv, short) && !knows(argv, long), "{argv:?}");
+            assert_eq!((knows(argv, short), knows(argv, long)), (Some(true), Some(false)), "{argv:?}");
         }
     }
 }

@@ -17,7 +17,15 @@ struct Tried {
     said: &'static str,
     /// Runs for half a minute; empty where the bare kernel does not survive an interrupt.
     long: &'static str,
+    /// Its environment is small enough for `%nbpack export` to pack it in this test.
+    export: bool,
 }
+
+/// All `%nbpack` verbs but `export`: which answer they give.
+const MAGICS: [(&str, &str); 2] = [
+    ("%nbpack status", "recording session"),
+    ("%nbpack note a word\n%nbpack tag v1\n%nbpack exclude *.tmp", "note: a word\ntag: v1\nexclude: *.tmp\n"),
+];
 
 impl Tried {
     /// Runs it bare and recorded, in an environment of its own.
@@ -47,10 +55,21 @@ impl Tried {
         assert!(self.long.is_empty() || bare["interrupted"]["soon"] == true, "{bare}");
 
         let [first, second, third] = self.cells;
-        let mut recorded = drive(&format!("{}-nbpack", self.name), &[first, "%nbpack status", second, third]);
-        let magic = recorded["cells"].as_array_mut().unwrap().remove(1);
-        assert_eq!(magic["status"], "ok", "{magic}");
-        assert!(magic["said"].as_str().unwrap().contains("recording"), "{magic}");
+        let packed = env.work().join("packed.nbpack");
+        let export = format!("%nbpack export {}", packed.display());
+        let mut magics: Vec<(&str, &str)> = MAGICS.to_vec();
+        magics.extend(self.export.then_some((export.as_str(), "packed.nbpack")));
+        let asked: Vec<&str> = magics.iter().map(|(code, _)| *code).collect();
+        let mut recorded = drive(&format!("{}-nbpack", self.name), &[&[first], &asked[..], &[second, third]].concat());
+        for (code, answer) in &magics {
+            let magic = recorded["cells"].as_array_mut().unwrap().remove(1);
+            assert_eq!(
+                (&magic["status"], &magic["count"]),
+                (&"ok".into(), &bare["cells"][0]["count"]),
+                "{code}: {magic}"
+            );
+            assert!(magic["said"].as_str().unwrap().contains(answer), "{code}: {magic}");
+        }
         assert_eq!(recorded, bare, "recorded (left) and bare (right)");
 
         let shown: Value = serde_json::from_str(&env.nbpack_ok(&["show", "--cells", "--json"])).unwrap();
@@ -58,12 +77,29 @@ impl Tried {
             shown["executions"].as_array().unwrap().iter().filter_map(|one| one[field].as_str()).collect()
         };
         let long = (!self.long.is_empty()).then_some((self.long, false));
-        let ran = [(first, true), ("%nbpack status", true), (second, true), (third, false)];
-        let ran: Vec<_> = ran.into_iter().chain(long).chain([(first, true)]).collect();
+        let ran = [(first, true)].into_iter().chain(asked.iter().map(|code| (*code, true)));
+        let ran: Vec<_> = ran.chain([(second, true), (third, false)]).chain(long).chain([(first, true)]).collect();
         let recorded: Vec<_> = of("code").into_iter().zip(of("status").iter().map(|status| *status == "ok")).collect();
         assert_eq!(recorded, ran, "{shown:#}");
         assert!(shown["executions"][0].to_string().contains(self.said), "{shown:#}");
+        let whole: Value = serde_json::from_str(&env.nbpack_ok(&["show", "--json"])).unwrap();
+        let kept = ["notes", "tags", "excludes"].map(|name| whole["facts"][name].clone());
+        assert_eq!(kept, [["a word"], ["v1"], ["*.tmp"]].map(Value::from), "{whole:#}");
+        if self.export {
+            let verified = env.nbpack(&["verify", packed.to_str().unwrap()]);
+            assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        }
     }
+}
+
+/// An environment that README's test command prepares.
+fn prepared(name: &str) -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name).join("bin/python");
+    if !python.exists() {
+        support::skipped(&format!("no {} (README's test command makes it)", python.display()));
+        return None;
+    }
+    Some(python)
 }
 
 /// Whether Jupyter of this Python finds the kernelspec.
@@ -77,7 +113,7 @@ fn ipykernel() {
     let Some(python) = support::python() else { return };
     let cells = ["print(6 * 7)", "6 * 7", "1 / 0"];
     let long = "import time\ntime.sleep(30)";
-    Tried { name: "python3", cells, said: "42", long }.compare(&python, None);
+    Tried { name: "python3", cells, said: "42", long, export: false }.compare(&python, None);
 }
 
 #[test]
@@ -87,7 +123,7 @@ fn irkernel() {
         return support::skipped("no IRkernel (Debian package r-cran-irkernel)");
     }
     let cells = ["cat(6 * 7)", "6 * 7", "stop('no')"];
-    Tried { name: "ir", cells, said: "42", long: "Sys.sleep(30)" }.compare(&python, None);
+    Tried { name: "ir", cells, said: "42", long: "Sys.sleep(30)", export: true }.compare(&python, None);
 }
 
 #[test]
@@ -101,7 +137,7 @@ fn bash_kernel() {
     }
     let cells = ["echo $((6 * 7))", "pwd", "ls /not/there"];
     let path = prefix.path().join("share/jupyter");
-    Tried { name: "bash", cells, said: "42", long: "sleep 30" }.compare(&python, Some(path));
+    Tried { name: "bash", cells, said: "42", long: "sleep 30", export: false }.compare(&python, Some(path));
 }
 
 #[test]
@@ -112,5 +148,35 @@ fn xeus_python() {
     }
     let cells = ["print(6 * 7)", "6 * 7", "raise ValueError('no')"];
     // Version 0.19 from PyPI answers nothing more after a SIGINT.
-    Tried { name: "xpython", cells, said: "42", long: "" }.compare(&python, None);
+    Tried { name: "xpython", cells, said: "42", long: "", export: false }.compare(&python, None);
+}
+
+#[test]
+fn ipykernel_6() {
+    let Some(python) = prepared("test-ipykernel-6") else { return };
+    let cells = ["print(6 * 7)", "6 * 7", "1 / 0"];
+    let long = "import time\ntime.sleep(30)";
+    Tried { name: "python3", cells, said: "42", long, export: true }.compare(&python, None);
+}
+
+#[test]
+fn calysto_scheme() {
+    let Some(python) = prepared("test-kernels") else { return };
+    let cells = ["(print (* 6 7))", "(* 6 7)", "(car 1)"];
+    let long = "(let loop ((i 0)) (loop (+ i 1)))";
+    Tried { name: "calysto_scheme", cells, said: "42", long, export: false }.compare(&python, None);
+}
+
+#[test]
+fn deno() {
+    let Some(python) = prepared("test-kernels") else { return };
+    // Its installer knows the user's directory only.
+    let data = tempfile::tempdir().unwrap();
+    let mut install = std::process::Command::new(python.with_file_name("deno"));
+    let installed = install.args(["jupyter", "--install"]).env("XDG_DATA_HOME", data.path()).output().unwrap();
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let cells = ["console.log(6 * 7)", "6 * 7", "throw new Error('no')"];
+    // Version 2.9 does not end a waiting cell when it is interrupted.
+    let path = data.path().join("jupyter");
+    Tried { name: "deno", cells, said: "42", long: "", export: true }.compare(&python, Some(path));
 }
