@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    head,
     keep::Job,
     paths::Known,
     preserve::Standings,
@@ -29,7 +30,7 @@ use crate::{
 /// Events in one transaction at most.
 const BATCH: usize = 5_000;
 /// Gaps that do not mean that something was not seen.
-const NOT_ABOUT_SEEING: &[&str] = &["preserve", "overlap", "disk_full", "messages"];
+const NOT_ABOUT_SEEING: &[&str] = &["preserve", "overlap", "disk_full", "messages", head::REBUILT];
 
 /// The journal or the database stopped working.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,13 @@ pub enum ImportError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl ImportError {
+    /// Whether the database itself is broken or gone: no other try helps.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Db(error) if error.is_damage())
+    }
 }
 
 impl From<SaidError> for ImportError {
@@ -114,6 +122,7 @@ impl Importer {
 
     /// Imports up to `until` (all there is, for a dead journal), in transactions; then what time has passed by.
     pub(super) fn import(&mut self, until: Option<Position>, sync: bool) -> Result<(), ImportError> {
+        self.db.check_in_place()?;
         loop {
             self.db.begin()?;
             let mut count = 0;
@@ -170,6 +179,7 @@ impl Importer {
 
     /// The session is over: everything that waits is attributed; with an end it is written into the head.
     pub(super) fn close(&mut self, end: Option<(i64, i32)>) -> Result<(), ImportError> {
+        self.db.check_in_place()?;
         self.db.begin()?;
         self.touched.end();
         self.touched.settle(&self.db, i64::MAX)?;

@@ -7,6 +7,7 @@
 mod environment;
 pub mod facts;
 mod gate;
+mod head;
 mod importer;
 mod keep;
 pub mod kernel;

@@ -16,8 +16,9 @@ use std::{
 };
 
 use super::{
-    PRESERVED, RESERVE, environment,
+    PRESERVED, RESERVE,
     gate::{self, Gate},
+    head,
     importer::{Importer, Parts},
     keep::{self, Job},
     paths::{self, Known},
@@ -181,7 +182,7 @@ impl Recorder {
         let (id, dir, lock) = new_session_dir(store, seed.started)?;
         let db = Db::create(&dir.join(session::db::FILE_NAME))?;
         let info = info_of(&seed, &id);
-        write_head(&db, &info, &seed)?;
+        head::write(&db, &dir, &info, &seed)?;
         reserve(&dir);
         let mut own = seed.own_dirs.clone();
         own.push(store.root().to_owned());
@@ -465,18 +466,6 @@ fn info_of(seed: &SessionSeed, id: &SessionId) -> SessionInfo {
     }
 }
 
-fn write_head(db: &Db, info: &SessionInfo, seed: &SessionSeed) -> Result<(), DbError> {
-    db.begin()?;
-    db.put_info(info)?;
-    for (name, value) in environment::allowed(&seed.environment, &seed.kernel_env, seed.foreign_root) {
-        db.put_variable(&name, value.as_deref())?;
-    }
-    for (key, value) in &seed.facts {
-        db.put_fact(key, value)?;
-    }
-    db.commit(false)
-}
-
 fn reserve(dir: &Path) {
     // Without a reserve a full disk costs the last rows; that is no reason not to begin.
     let made = std::fs::File::create(dir.join(RESERVE)).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
@@ -538,8 +527,10 @@ struct Work {
 
 impl Back {
     fn run(self, mut importer: Importer) {
-        // The directory's own entries, which nothing else brings to the disk.
-        files::sync_dir(&self.shared.dir).unwrap_or_default();
+        // The directory's own entries and its name, which nothing else brings to the disk.
+        for dir in [&self.shared.dir, &self.parts.store.sessions()] {
+            files::sync_dir(dir).unwrap_or_default();
+        }
         let is_away = session::place::away(&self.parts.store, &self.id).is_some();
         let mut copied = Instant::now();
         let began = Instant::now();
@@ -623,6 +614,7 @@ impl Back {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
         self.shared.warn_once(&format!("this session waits in its journal: {error}{cause}"));
         self.shared.release_reserve();
+        let mut damaged = error.is_damage();
         let mut unwritten = importer.into_unwritten();
         loop {
             if ending {
@@ -632,14 +624,19 @@ impl Back {
             let waited = self.shared.wake.wait_timeout_while(front, RETRY, |front| front.stop.is_none());
             let stopped = waited.unwrap_or_else(PoisonError::into_inner).0.stop.is_some();
             unwritten.extend(self.versions.try_iter());
-            let opened = Db::open(&self.shared.dir.join(session::db::FILE_NAME));
-            if let Ok(mut new) =
-                opened.map_err(super::ImportError::from).and_then(|db| Importer::load(self.parts.clone(), db))
-            {
-                for version in unwritten {
-                    new.version(version);
+            let open = || Ok(Db::open(&self.shared.dir.join(session::db::FILE_NAME))?);
+            let opened = if damaged { head::rebuild(&self.shared.dir) } else { open() };
+            match opened.and_then(|db| Importer::load(self.parts.clone(), db)) {
+                Ok(mut new) => {
+                    for version in unwritten {
+                        new.version(version);
+                    }
+                    if damaged {
+                        (self.shared.warn)("this session's database was damaged or removed; it is made again");
+                    }
+                    return Some(new);
                 }
-                return Some(new);
+                Err(error) => damaged |= error.is_damage(),
             }
             if stopped {
                 return None;

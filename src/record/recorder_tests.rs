@@ -45,9 +45,13 @@ fn seed(dir: &Path) -> SessionSeed {
 
 impl Play {
     pub(in crate::record) fn new() -> Self {
+        Self::told(Box::new(|text| panic!("warned: {text}")))
+    }
+
+    fn told(warn: super::Warn) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        let recorder = Recorder::start(&store, seed(dir.path()), Box::new(|text| panic!("warned: {text}"))).unwrap();
+        let recorder = Recorder::start(&store, seed(dir.path()), warn).unwrap();
         Self { dir, store, recorder }
     }
 
@@ -354,4 +358,94 @@ fn the_journal_and_its_traces_are_gone_after_an_ordinary_end() {
     let names: Vec<String> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().all(|name| name.starts_with("session.db") || name == "lock"), "{names:?}");
+}
+
+/// What ran in a session whose database was broken, and the reasons of its gaps.
+fn said_and_gaps(recording: &Recording) -> (Vec<Vec<String>>, Vec<&str>) {
+    let said = recording.executions.iter().map(|execution| texts(&execution.outputs)).collect();
+    (said, recording.gaps.iter().map(|gap| gap.reason.as_str()).collect())
+}
+
+#[test]
+fn a_killed_session_without_a_sound_database_is_made_again_from_its_journal() {
+    let play = Play::new();
+    for n in 0..3 {
+        play.execute(&format!("m{n}"), "code", &[stream(&format!("said {n}"))]);
+    }
+    let source = session::dir(&play.store, play.recorder.id());
+    play.recorder.catch_up();
+    let id = SessionId("20200101-000000-00000000".into());
+    let killed = session::dir(&play.store, &id);
+    type Break = fn(&Path);
+    let breaks: [(&str, Break); 5] = [
+        ("removed", |db| std::fs::remove_file(db).unwrap()),
+        ("empty", |db| std::fs::write(db, "").unwrap()),
+        ("cut", |db| std::fs::OpenOptions::new().write(true).open(db).unwrap().set_len(5000).unwrap()),
+        ("zeros", |db| std::fs::write(db, vec![0; 40_000]).unwrap()),
+        ("a torn page", |db| {
+            let mut bytes = std::fs::read(db).unwrap();
+            bytes[4096..].iter_mut().step_by(7).for_each(|byte| *byte ^= 0x55);
+            std::fs::write(db, bytes).unwrap();
+        }),
+    ];
+    for (how, break_it) in breaks {
+        std::fs::create_dir(&killed).unwrap();
+        std::fs::copy(journal::segment_path(&source, 1), journal::segment_path(&killed, 1)).unwrap();
+        std::fs::copy(source.join("head.json"), killed.join("head.json")).unwrap();
+        let db = killed.join("session.db");
+        rusqlite::Connection::open(source.join("session.db"))
+            .unwrap()
+            .execute("VACUUM INTO ?1", [db.to_str().unwrap()])
+            .unwrap();
+        break_it(&db);
+        assert_eq!(recover::recover(&play.store).unwrap(), std::slice::from_ref(&id), "{how}");
+        let recording = session::read_id(&play.store, &id).unwrap();
+        let expected = (0..3).map(|n| vec![format!("stdout:said {n}")]).collect();
+        assert_eq!(said_and_gaps(&recording), (expected, vec!["database"]), "{how}");
+        assert_eq!(recording.environment["HIDDEN_SIZE"], None);
+        assert_eq!(recover::recover(&play.store).unwrap(), [], "{how}: nothing is left to do");
+        std::fs::remove_dir_all(&killed).unwrap();
+    }
+    play.recorder.finish(9);
+}
+
+#[test]
+fn a_database_that_is_removed_or_overwritten_while_the_notebook_runs_is_made_again() {
+    type Break = fn(&Path);
+    let remove: Break = |db| std::fs::remove_file(db).unwrap();
+    let replace: Break = |db| {
+        std::fs::write(db.with_extension("other"), "no database").unwrap();
+        std::fs::rename(db.with_extension("other"), db).unwrap();
+    };
+    for break_it in [remove, replace] {
+        let (told, warnings) = std::sync::mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let play = Play::told(Box::new(move |text| told.lock().unwrap().send(text.to_owned()).unwrap()));
+        play.execute("a", "1", &[stream("before")]);
+        play.recorder.catch_up();
+        break_it(&session::dir(&play.store, play.recorder.id()).join("session.db"));
+        play.execute("b", "2", &[stream("after")]);
+        let first = warnings.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert!(first.contains("waits in its journal") && first.contains("removed while it was written"), "{first}");
+        let second = warnings.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert!(second.contains("is made again"), "{second}");
+        play.execute("c", "3", &[stream("at the end")]);
+        let (_dir, recording) = play.finish();
+        let expected = ["before", "after", "at the end"].map(|text| vec![format!("stdout:{text}")]).to_vec();
+        assert_eq!(said_and_gaps(&recording), (expected, vec!["database"]));
+    }
+}
+
+#[test]
+fn a_database_that_goes_in_the_last_moment_is_made_again_by_the_next_process() {
+    let play = Play::told(Box::new(|_| {}));
+    play.execute("a", "1", &[stream("kept")]);
+    play.recorder.catch_up();
+    let dir = session::dir(&play.store, play.recorder.id());
+    std::fs::remove_file(dir.join("session.db")).unwrap();
+    play.recorder.finish(0);
+    assert_eq!(recover::recover(&play.store).unwrap(), std::slice::from_ref(play.recorder.id()));
+    let recording = session::read_id(&play.store, play.recorder.id()).unwrap();
+    assert_eq!(said_and_gaps(&recording), (vec![vec!["stdout:kept".to_owned()]], vec!["database"]));
+    assert!(!dir.join("head.json").exists());
 }

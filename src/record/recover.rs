@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    PRESERVED,
+    PRESERVED, head,
     importer::{self, ImportError, Importer, Parts},
     keep::{self, Digests},
     paths::Known,
@@ -47,8 +47,9 @@ pub fn recover(store: &Store) -> Result<Vec<SessionId>, RecoverError> {
     let mut recovered = Vec::new();
     for id in session::ids(store)? {
         let dir = session::dir(store, &id);
-        let is_imported = || journal::segments(&dir).is_empty();
-        if (is_imported() && session::place::away(store, &id).is_none()) || !dir.join(session::db::FILE_NAME).exists() {
+        let is_imported = || journal::segments(&dir).is_empty() && !head::exists(&dir);
+        let is_session = head::exists(&dir) || dir.join(session::db::FILE_NAME).exists();
+        if (is_imported() && session::place::away(store, &id).is_none()) || !is_session {
             continue;
         }
         let Some(lock) = session::lock(&dir)? else { continue };
@@ -66,7 +67,15 @@ pub fn recover(store: &Store) -> Result<Vec<SessionId>, RecoverError> {
 }
 
 fn recover_one(store: &Store, dir: &Path) -> Result<(), ImportError> {
-    let db = Db::open(&dir.join(session::db::FILE_NAME))?;
+    let finish = |db: Db| import_into(store, dir, db);
+    let opened = Db::open(&dir.join(session::db::FILE_NAME)).and_then(|db| db.check_whole().map(|()| db));
+    match opened.map_err(ImportError::from).and_then(finish) {
+        Err(error) if error.is_damage() && head::exists(dir) => finish(head::rebuild(dir)?),
+        done => done,
+    }
+}
+
+fn import_into(store: &Store, dir: &Path, db: Db) -> Result<(), ImportError> {
     let known = known_of(&db.info()?, store);
     let parts = Parts {
         store: store.clone(),
@@ -109,6 +118,7 @@ pub(super) fn remove_traces(dir: &Path) {
         std::fs::remove_file(journal::segment_path(dir, segment)).unwrap_or_default();
     }
     std::fs::remove_file(dir.join(super::RESERVE)).unwrap_or_default();
+    head::remove(dir);
     // Only when it is empty: what could not be taken into the store stays.
     std::fs::remove_dir(dir.join(PRESERVED)).unwrap_or_default();
 }

@@ -65,9 +65,37 @@ pub enum DbError {
         /// Why.
         source: crate::files::FileError,
     },
+    /// The file was removed, or another one took its place, while it was open.
+    #[error("the session database `{}` was removed while it was written", path.display())]
+    Removed {
+        /// Where it was.
+        path: std::path::PathBuf,
+    },
     /// A file beside the database.
     #[error(transparent)]
     File(#[from] crate::files::FileError),
+}
+
+impl DbError {
+    /// Whether the database is broken or gone, so that no other try helps. A full disk or a lock is none of this.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::NotOurs { .. } | Self::Row { .. } | Self::Removed { .. } => true,
+            Self::Sqlite { source, .. } => match source {
+                rusqlite::Error::SqliteFailure(error, _) => matches!(
+                    error.code,
+                    rusqlite::ErrorCode::DatabaseCorrupt
+                        | rusqlite::ErrorCode::NotADatabase
+                        | rusqlite::ErrorCode::CannotOpen
+                        // "no such table": its schema is gone.
+                        | rusqlite::ErrorCode::Unknown
+                ),
+                rusqlite::Error::QueryReturnedNoRows | rusqlite::Error::InvalidColumnType(..) => true,
+                _ => false,
+            },
+            Self::Newer { .. } | Self::Blob { .. } | Self::File(_) => false,
+        }
+    }
 }
 
 /// Where an output's text lies.
@@ -101,9 +129,16 @@ pub struct OutputRow {
 pub struct Db {
     connection: Connection,
     path: std::path::PathBuf,
+    /// Device and inode of the file when it was opened to be written.
+    file: Option<(u64, u64)>,
 }
 
 type Row<T> = Result<T, DbError>;
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
 
 impl Db {
     /// Makes the database of a live session: WAL, one writer.
@@ -159,7 +194,21 @@ impl Db {
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(error)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), file: identity(path) })
+    }
+
+    /// Refuses when the file is not the one that was opened: what is written then is nobody's.
+    pub fn check_in_place(&self) -> Row<()> {
+        if identity(&self.path) == self.file { Ok(()) } else { Err(DbError::Removed { path: self.path.clone() }) }
+    }
+
+    /// Looks at every page, which takes as long as reading the file does.
+    pub fn check_whole(&self) -> Row<()> {
+        let found: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|source| self.error("check", source))?;
+        if found == "ok" { Ok(()) } else { Err(DbError::NotOurs { path: self.path.clone(), found }) }
     }
 
     fn check(&self) -> Row<()> {
