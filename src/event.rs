@@ -203,6 +203,42 @@ pub enum Event {
     },
 }
 
+/// How much an execution had shown and asked at a moment, as messages count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// Bytes written to stdout and stderr.
+    pub text: u64,
+    /// Line feeds among them.
+    pub lines: u64,
+    /// Displays, results, errors and updates of displays.
+    pub displays: u64,
+    /// Questions over stdin.
+    pub questions: u64,
+}
+
+impl Shown {
+    /// Counts one message of the execution; whether it was one that shows or asks something.
+    pub fn count(&mut self, msg_type: &str, content: &serde_json::Value) -> bool {
+        match msg_type {
+            "stream" => {
+                let text = content.get("text").and_then(serde_json::Value::as_str).unwrap_or_default();
+                self.text += text.len() as u64;
+                self.lines += text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+            }
+            "display_data" | "execute_result" | "error" | "update_display_data" => self.displays += 1,
+            "input_request" => self.questions += 1,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether as much has been shown as then. Texts that are not the same every time are counted by lines.
+    pub fn reaches(&self, then: &Self) -> bool {
+        let text = self.text >= then.text || (then.lines > 0 && self.lines >= then.lines);
+        text && self.displays >= then.displays && self.questions >= then.questions
+    }
+}
+
 /// Takes events. Never blocks for long, never fails: what cannot be kept becomes a [`Gap`] in the record.
 pub trait EventSink: Send + Sync {
     /// Keeps one event. When this returns, the event survives `kill -9` of this process.

@@ -1,6 +1,9 @@
 //! A frontend of our own, for replays: one client of one kernel.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,7 +13,7 @@ use zeromq::{
     ZmqMessage, util::PeerIdentity,
 };
 
-use crate::event;
+use crate::event::{self, Shown};
 use crate::jupyter::{
     connection::{Connection, Endpoint, Socket},
     messages::{ExecutionState, Status},
@@ -81,6 +84,34 @@ pub struct ExecuteOutcome {
     pub unanswered: bool,
 }
 
+/// What the execution that runs has shown so far, for whoever waits for it.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<Mutex<(Shown, Instant)>>);
+
+impl Progress {
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Shown, Instant)> {
+        // Two plain values: a panic between them spoils neither.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was shown since the request was sent, and how long nothing has been.
+    pub fn now(&self) -> (Shown, Duration) {
+        let (shown, last) = *self.lock();
+        (shown, last.elapsed())
+    }
+
+    fn begin(&self) {
+        *self.lock() = (Shown::default(), Instant::now());
+    }
+
+    fn count(&self, message: &Incoming) {
+        let mut now = self.lock();
+        if now.0.count(&message.header.msg_type, &message.content()) {
+            now.1 = Instant::now();
+        }
+    }
+}
+
 /// A connected client. Its messages carry one session id, which is its routing identity too.
 pub struct Client {
     shell: DealerSocket,
@@ -89,6 +120,9 @@ pub struct Client {
     iopub: SubSocket,
     key: SigningKey,
     session: String,
+    progress: Progress,
+    /// A question without an answer stands, and somebody else will end the execution.
+    pub leave_questions: bool,
     /// Whether the shell connection still stands.
     watch: Box<dyn FnMut() -> bool + Send>,
 }
@@ -162,7 +196,14 @@ impl Client {
             let endpoint = place(socket)?;
             dealer.connect(&endpoint.to_string()).await.map_err(failed(&endpoint))?;
         }
-        Ok(Self { shell, control, stdin, iopub, key: connection.key.clone(), session, watch })
+        let progress = Progress(Arc::new(Mutex::new((Shown::default(), Instant::now()))));
+        let key = connection.key.clone();
+        Ok(Self { shell, control, stdin, iopub, key, session, progress, leave_questions: false, watch })
+    }
+
+    /// What the execution that runs has shown so far.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// A signed message of this client, and its id.
@@ -233,6 +274,7 @@ impl Client {
             Stdin(Option<Incoming>),
         }
         let (msg_id, frames) = self.message("execute_request", b"{}", &metadata, &content);
+        self.progress.begin();
         Self::send(&mut self.shell, "execute_request", frames).await?;
         let mut outcome = ExecuteOutcome { msg_id: msg_id.clone(), ..ExecuteOutcome::default() };
         let mut give_up = Instant::now() + within;
@@ -252,6 +294,7 @@ impl Client {
                         give_up = give_up.min(Instant::now() + LATE_IDLE);
                     }
                     Event::Iopub(Some(message)) if message.is_idle_of(&msg_id) => idle = true,
+                    Event::Iopub(Some(message)) if message.parent_id == msg_id => self.progress.count(&message),
                     Event::Stdin(Some(message)) if message.header.msg_type == "input_request" => {
                         outcome.unanswered |= !self.answer(&message, &mut stdin).await?;
                     }
@@ -274,11 +317,14 @@ impl Client {
         request: &Incoming,
         stdin: &mut impl FnMut(&str, bool) -> Option<String>,
     ) -> Result<bool, ClientError> {
+        self.progress.count(request);
         let asked = request.content();
         let prompt = asked.get("prompt").and_then(Value::as_str).unwrap_or_default();
         let password = asked.get("password").and_then(Value::as_bool).unwrap_or(false);
         let Some(value) = stdin(prompt, password) else {
-            self.interrupt().await?;
+            if !self.leave_questions {
+                self.interrupt().await?;
+            }
             return Ok(false);
         };
         let content = json!({"value": value, "status": "ok"});

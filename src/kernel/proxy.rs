@@ -190,11 +190,15 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
                 break status.map_err(|_| lost(io::Error::other("the waiting thread ended")))?.map_err(lost)?;
             }
             _ = interrupt.recv() => {
+                sink.record(Event::Fact { key: "interrupt".to_owned(), value: event::now().into() });
                 if config.signal_mode == SignalMode::Container && config.interrupt_mode == InterruptMode::Signal {
                     deliver(kernel.as_ref(), libc::SIGINT);
                 }
             }
-            _ = terminate.recv() => deliver(kernel.as_ref(), libc::SIGTERM),
+            _ = terminate.recv() => {
+                sink.record(Event::Fact { key: "end".to_owned(), value: event::now().into() });
+                deliver(kernel.as_ref(), libc::SIGTERM);
+            }
             () = gone(&mut manager), if doomed.is_none() => {
                 deliver(kernel.as_ref(), libc::SIGTERM);
                 doomed = Some(Instant::now() + GRACE);

@@ -4,15 +4,18 @@
 //! of other projects (history) or are bulky and say nothing about the result (completion, inspection, debugger) are
 //! left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::widgets::by_digest;
 use crate::event::{Channel, Direction, MessageRecord};
 
 /// A secret shorter than this is not looked for in outputs: it would match by chance.
 const SHORTEST_SECRET: usize = 6;
+/// A larger state of a widget is not kept, and a larger buffer by its length only: this is on the message's way.
+const LARGEST_STATE: usize = 1 << 20;
 const MASK: &str = "[masked by nbpack]";
 /// What stands in the record for the answer to a password question.
 const MASKED_REPLY: &[u8] = br#"{"value":null}"#;
@@ -51,6 +54,8 @@ pub(super) struct Gate {
     open: BTreeMap<Bytes, bool>,
     /// As they stand in JSON text, both spellings.
     secrets: Vec<String>,
+    /// Comms whose value is a password.
+    password_widgets: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -73,6 +78,15 @@ impl Gate {
             (Channel::Shell, "execute_request") if to_kernel => false,
             (Channel::Shell | Channel::Control, "execute_reply") if !to_kernel => false,
             (Channel::Control, "interrupt_request" | "shutdown_request") if to_kernel => false,
+            (Channel::Iopub, "comm_open" | "comm_msg" | "comm_close") => {
+                if !says_of_widgets(&message, msg_type) {
+                    return None;
+                }
+                for buffer in message.frames.iter_mut().skip(4) {
+                    *buffer = named(buffer).into();
+                }
+                true
+            }
             (Channel::Stdin, "input_request") if !to_kernel => {
                 self.asked(&message);
                 false
@@ -97,6 +111,9 @@ impl Gate {
         if !keep_buffers {
             message.frames.truncate(4);
         }
+        if msg_type.starts_with("comm_") {
+            self.mask_password_widget(&mut message, msg_type);
+        }
         if message.direction == Direction::ToFrontend && !self.secrets.is_empty() {
             self.mask_echoes(&mut message);
         }
@@ -119,17 +136,49 @@ impl Gate {
         if let Ok(Answer { value }) = serde_json::from_slice::<Answer>(content)
             && value.len() >= SHORTEST_SECRET
         {
-            for spelling in [json_text(&value, false), json_text(&value, true)] {
-                if !self.secrets.contains(&spelling) {
-                    self.secrets.push(spelling);
-                }
-            }
+            self.learn(&value);
         }
         *content = Bytes::from_static(MASKED_REPLY);
         // The copy of the request in the parent header says nothing secret; metadata might.
         if let Some(metadata) = message.frames.get_mut(2) {
             *metadata = Bytes::from_static(b"{}");
         }
+    }
+
+    fn learn(&mut self, secret: &str) {
+        for spelling in [json_text(secret, false), json_text(secret, true)] {
+            if !self.secrets.contains(&spelling) {
+                self.secrets.push(spelling);
+            }
+        }
+    }
+
+    /// What is typed into a password widget is dropped as an answer to `getpass` is; that it was typed is kept.
+    fn mask_password_widget(&mut self, message: &mut MessageRecord, msg_type: &str) {
+        let Some(content) = message.frames.get_mut(3) else { return };
+        let opens = msg_type == "comm_open" && memchr::memmem::find(content, b"PasswordModel").is_some();
+        if !opens && self.password_widgets.is_empty() {
+            return;
+        }
+        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(content) else { return };
+        let comm_id = value.get("comm_id").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        if opens {
+            self.password_widgets.insert(comm_id.clone());
+        }
+        if !self.password_widgets.contains(&comm_id) {
+            return;
+        }
+        let state = value.pointer_mut("/data/state").and_then(serde_json::Value::as_object_mut);
+        let Some(typed) = state.and_then(|state| state.remove("value")) else { return };
+        if let Some(secret) = typed.as_str().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            self.learn(secret);
+        }
+        if typed != ""
+            && let Some(data) = value.get_mut("data").and_then(serde_json::Value::as_object_mut)
+        {
+            data.insert("masked".to_owned(), true.into());
+        }
+        *content = Bytes::from(value.to_string());
     }
 
     fn mask_echoes(&self, message: &mut MessageRecord) {
@@ -140,6 +189,24 @@ impl Gate {
             *content = Bytes::from(masked);
         }
     }
+}
+
+/// Whether a comm message of the kernel says what state a widget is in. Other comms, and states too large to be worth
+/// it, are left out.
+fn says_of_widgets(message: &MessageRecord, msg_type: &str) -> bool {
+    let content = message.frames.get(3).map(|content| &content[..]).unwrap_or_default();
+    let holds = |needle: &[u8]| memchr::memmem::find(content, needle).is_some();
+    content.len() <= LARGEST_STATE
+        && match msg_type {
+            "comm_open" => holds(b"jupyter.widget"),
+            "comm_msg" => holds(b"\"update\""),
+            _ => true,
+        }
+}
+
+/// What stands for a widget's buffer: its digest, or its length where hashing would hold the message up.
+fn named(buffer: &Bytes) -> String {
+    if buffer.len() <= LARGEST_STATE { by_digest(buffer) } else { format!("{} bytes", buffer.len()) }
 }
 
 /// The text as it stands inside a JSON string; with `ascii` as Python's `json.dumps` writes it by default.

@@ -22,7 +22,7 @@ use crate::{
         DbError,
         db::Db,
         journal::{self, Position, Reader},
-        model::{FileVersion, Role, SessionInfo},
+        model::{FileVersion, Role, SessionInfo, Stop},
     },
     store::Store,
 };
@@ -327,7 +327,11 @@ impl Importer {
         match key {
             "" => Ok(()),
             "interrupt" => {
-                self.said.interrupted();
+                self.said.stopped(Stop::Interrupt, value.as_i64().unwrap_or_default());
+                Ok(())
+            }
+            "end" => {
+                self.said.stopped(Stop::End, value.as_i64().unwrap_or_default());
                 Ok(())
             }
             // These add up: one word or line for each time.

@@ -19,6 +19,7 @@ mod recover;
 mod repeats;
 mod said;
 mod touched;
+mod widgets;
 
 pub use importer::ImportError;
 pub use preserve::Limits;

@@ -8,14 +8,17 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{environment, gate};
+use super::{
+    environment, gate,
+    widgets::{Widgets, by_digest},
+};
 use crate::{
-    event::{Channel, Direction, MessageRecord, Nanos},
+    event::{Channel, Direction, MessageRecord, Nanos, Shown},
     files::FileError,
     session::{
         self, DbError, LARGEST_INLINE,
         db::{Body, Db, OutputRow},
-        model::{CommMessage, Execution, Output, Status, StdinExchange},
+        model::{CommMessage, Execution, INTERRUPTIONS, Interruption, Output, Status, StdinExchange, Stop},
     },
     store::Store,
 };
@@ -69,6 +72,9 @@ struct Live {
     dirty: bool,
     /// The status that iopub's `error` gave: it outweighs the reply's.
     failed: bool,
+    /// What it has shown so far, and when it last showed something.
+    shown: Shown,
+    last_shown: Option<Nanos>,
 }
 
 /// A stream's last part, which more text may join.
@@ -93,6 +99,10 @@ pub(super) struct Said {
     next_question: i64,
     next_comm: i64,
     questions: Vec<Question>,
+    widgets: Widgets,
+    /// By execution.
+    interruptions: BTreeMap<String, Vec<Interruption>>,
+    interruptions_changed: bool,
     /// The kernel's environment, for variables that code names; empty when another process imports.
     env: BTreeMap<OsString, OsString>,
     /// A notebook path that a message told of, until the importer takes it.
@@ -109,6 +119,9 @@ impl Said {
             next_question: question + 1,
             next_comm: comm + 1,
             questions: Vec::new(),
+            widgets: Widgets::load(db)?,
+            interruptions: db.fact(INTERRUPTIONS)?.and_then(|all| serde_json::from_value(all).ok()).unwrap_or_default(),
+            interruptions_changed: false,
             env,
             notebook: None,
         };
@@ -140,7 +153,17 @@ impl Said {
         if message.channel == Channel::Stdin {
             return self.question(db, message, &parent, &content).map(|()| None);
         }
-        let Some(id) = self.of_request(db, &parent.msg_id)? else { return Ok(None) };
+        let execution = self.of_request(db, &parent.msg_id)?;
+        let buffers: Vec<String> =
+            message.frames.iter().skip(4).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        match header.msg_type.as_str() {
+            "comm_open" => self.widgets.open(execution, &content, &buffers),
+            "comm_msg" => self.widgets.update(&content, &buffers),
+            "comm_close" => self.widgets.close(&content),
+            _ => {}
+        }
+        let Some(id) = execution else { return Ok(None) };
+        self.counts(id, &header.msg_type, &content, at);
         match header.msg_type.as_str() {
             "status" => Ok(self.status(id, text(&content, "execution_state"), at)),
             "execute_reply" => {
@@ -156,16 +179,36 @@ impl Said {
         }
     }
 
-    /// An interrupt was seen: by message or by signal.
-    pub(super) fn interrupted(&mut self) {
+    /// An interrupt was seen, or the kernel was told to end: by message or by signal.
+    pub(super) fn stopped(&mut self, how: Stop, at: Nanos) {
         for live in self.live.values_mut().filter(|live| live.execution.idle.is_none()) {
-            live.execution.interrupted = true;
-            live.dirty = true;
+            if how == Stop::Interrupt {
+                live.execution.interrupted = true;
+                live.dirty = true;
+            }
+            if let Some(busy) = live.execution.busy {
+                let quiet = (at - live.last_shown.unwrap_or(busy)).max(0);
+                let interruption = Interruption { how, after: (at - busy).max(0), quiet, shown: live.shown };
+                self.interruptions.entry(live.execution.id.to_string()).or_default().push(interruption);
+                self.interruptions_changed = true;
+            }
+        }
+    }
+
+    fn counts(&mut self, id: i64, msg_type: &str, content: &Value, at: Nanos) {
+        if let Some(live) = self.live.get_mut(&id)
+            && live.shown.count(msg_type, content)
+        {
+            live.last_shown = Some(at);
         }
     }
 
     /// Writes what changed, and forgets executions that are over.
     pub(super) fn flush(&mut self, db: &Db) -> Result<(), DbError> {
+        self.widgets.flush(db)?;
+        if std::mem::take(&mut self.interruptions_changed) {
+            db.put_fact(INTERRUPTIONS, &json!(self.interruptions))?;
+        }
         for live in self.live.values_mut() {
             if live.dirty {
                 db.put_execution(&live.execution, live.clear_pending)?;
@@ -200,10 +243,18 @@ impl Said {
             "execute_request" => Ok(self.request(db, message.at, header, metadata, content)?),
             "input_reply" => Ok(self.answer(db, message, &content)?),
             "interrupt_request" => {
-                self.interrupted();
+                self.stopped(Stop::Interrupt, message.at);
+                Ok(())
+            }
+            "shutdown_request" => {
+                self.stopped(Stop::End, message.at);
                 Ok(())
             }
             "comm_open" | "comm_msg" | "comm_close" => {
+                if header.msg_type == "comm_msg" {
+                    let named = message.frames.iter().skip(4).map(|buffer| by_digest(buffer)).collect::<Vec<_>>();
+                    self.widgets.update(&content, &named);
+                }
                 let comm = CommMessage {
                     at: message.at,
                     msg_type: header.msg_type.clone(),
@@ -274,7 +325,16 @@ impl Said {
             stdin: Vec::new(),
         };
         db.put_execution(&execution, false)?;
-        let live = Live { execution, clear_pending: false, next_ord: 1, tail: None, dirty: false, failed: false };
+        let live = Live {
+            execution,
+            clear_pending: false,
+            next_ord: 1,
+            tail: None,
+            dirty: false,
+            failed: false,
+            shown: Shown::default(),
+            last_shown: None,
+        };
         self.live.insert(id, live);
         Ok(())
     }
@@ -297,7 +357,8 @@ impl Said {
         if let Some((execution, clear_pending)) = db.execution(id)? {
             let next_ord = db.next_ord(id)?;
             let failed = execution.status == Some(Status::Error);
-            let live = Live { execution, clear_pending, next_ord, tail: None, dirty: false, failed };
+            let (shown, last_shown) = (Shown::default(), None);
+            let live = Live { execution, clear_pending, next_ord, tail: None, dirty: false, failed, shown, last_shown };
             self.live.insert(id, live);
         }
         Ok(())
@@ -414,6 +475,7 @@ impl Said {
         let prompt = text(content, "prompt").to_owned();
         let masked = gate::asks_for_secret(&prompt, flag(content, "password"));
         let exchange = StdinExchange { prompt, masked, value: None, asked: message.at };
+        self.counts(execution, "input_request", content, message.at);
         let id = self.next_question;
         self.next_question += 1;
         db.put_stdin(id, execution, &exchange, false)?;

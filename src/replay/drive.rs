@@ -5,19 +5,22 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::plan::{Answer, Request, Step, dependents};
 use crate::{
+    event::Shown,
     jupyter::connection::Connection,
-    kernel::client::{Client, ClientError, ExecuteOutcome},
-    session::model::{CommMessage, Output, Recording},
+    kernel::client::{Client, ClientError, ExecuteOutcome, Progress as Shows},
+    session::model::{CommMessage, Interruption, Recording, Stop, Widget},
 };
 
 /// How long a kernel may take to start.
 const START: Duration = Duration::from_secs(120);
 /// How long a kernel that was interrupted may take to obey.
 const OBEY: Duration = Duration::from_secs(10);
+/// How long what the kernel said may take to be in the replay's record.
+const RECORDED: Duration = Duration::from_secs(3);
 
 /// Asks the person for a password; the argument is the prompt. `None`: nobody is there.
 pub type Ask<'a> = dyn FnMut(&str) -> Option<String> + 'a;
@@ -47,16 +50,20 @@ pub(super) struct Driven {
     pub(super) notes: Vec<String>,
     /// The kernel ended by itself.
     pub(super) ended: bool,
+    /// It is told to end while it still runs something.
+    pub(super) stopped: bool,
 }
 
-/// Where the ids of widgets in the replay are looked up: (`msg_id` of a request, its outputs so far).
-pub(super) type OutputsOf<'a> = dyn Fn(&str) -> Vec<Output> + 'a;
+/// Where the ids of widgets in the replay are looked up: the models that the request with this `msg_id` made, in order.
+pub(super) type ModelsOf<'a> = dyn Fn(&str) -> Vec<String> + 'a;
 
 /// How to drive.
 pub(super) struct How<'a> {
     /// Send nothing more after an execution that ended in an error.
     pub(super) stop_at_error: bool,
-    pub(super) outputs_of: &'a OutputsOf<'a>,
+    pub(super) models_of: &'a ModelsOf<'a>,
+    /// Sends SIGINT to the kernel, as a frontend does where the kernelspec asks for signals; `None`: by message.
+    pub(super) interrupt: Option<&'a dyn Fn()>,
 }
 
 /// Sends all steps; the kernel is asked to end at the end.
@@ -100,8 +107,13 @@ pub(super) async fn drive(
         if let Some(number) = request.number {
             progress(Progress::Cell { number, of, code: &request.title });
         }
-        match execute(&mut client, &mut second, request, answers).await {
-            Ok(outcome) if outcome.timed_out => {
+        match execute(&mut client, &mut second, request, answers, how).await {
+            Ok(End::Stopped) => {
+                // As then, the kernel is told to end while it runs this.
+                driven.stopped = true;
+                break;
+            }
+            Ok(End::Answered(outcome)) if outcome.timed_out => {
                 let number = request.number.unwrap_or_default();
                 driven.notes.push(format!("cell {number} was stopped after {:.0} s", request.timeout.as_secs_f64()));
                 if !obeys(&mut client, &mut second).await {
@@ -109,9 +121,9 @@ pub(super) async fn drive(
                     break;
                 }
             }
-            Ok(outcome) => {
+            Ok(End::Answered(outcome)) => {
                 if !recording.comms.is_empty() {
-                    learn_ids(recording, request.id, &(how.outputs_of)(&outcome.msg_id), &mut comm_ids);
+                    learn_ids(recording, request.id, &outcome.msg_id, how, &mut comm_ids).await;
                 }
                 let ok = outcome.reply.as_ref().and_then(|reply| reply.get("status")).is_some_and(|s| s == "ok");
                 if how.stop_at_error && !ok {
@@ -148,39 +160,70 @@ fn answers(request: &Request, ask: &mut Ask<'_>) -> Option<Vec<String>> {
     answers.collect()
 }
 
-/// Sends one request and waits for its end, with the recorded interrupt in between.
+/// How a request ended.
+enum End {
+    /// The kernel answered, or did not in time.
+    Answered(ExecuteOutcome),
+    /// It is the moment at which the kernel was told to end.
+    Stopped,
+}
+
+/// Sends one request and waits for its end, with the recorded interruptions in between.
 async fn execute(
     client: &mut Client,
     second: &mut Client,
     request: &Request,
     answers: Vec<String>,
-) -> Result<ExecuteOutcome, ClientError> {
+    how: &How<'_>,
+) -> Result<End, ClientError> {
+    client.leave_questions = !request.interruptions.is_empty();
     // A kernel that has just failed may still be throwing away its queue.
     for _ in 0..3 {
         let mut answers = answers.clone().into_iter();
         let stdin = move |_: &str, _: bool| answers.next();
+        let progress = client.progress();
         let run = client.execute(request.content.clone(), request.metadata.clone(), stdin, request.timeout);
-        let outcome = match request.interrupt {
-            None => run.await?,
-            Some(delay) => {
-                let interrupt = async {
-                    tokio::time::sleep(delay).await;
+        let interruptions = async {
+            for interruption in &request.interruptions {
+                moment(&progress, interruption).await;
+                match (interruption.how, how.interrupt) {
+                    (Stop::End, _) => return End::Stopped,
+                    (Stop::Interrupt, Some(signal)) => signal(),
                     // Without an answer the execution's own timeout decides.
-                    second.interrupt().await.unwrap_or_default();
-                    std::future::pending::<Result<ExecuteOutcome, ClientError>>().await
-                };
-                tokio::select! {
-                    outcome = run => outcome?,
-                    outcome = interrupt => outcome?,
+                    (Stop::Interrupt, None) => second.interrupt().await.unwrap_or_default(),
                 }
             }
+            std::future::pending().await
+        };
+        let outcome = tokio::select! {
+            outcome = run => outcome?,
+            stopped = interruptions => return Ok(stopped),
         };
         let aborted = outcome.reply.as_ref().and_then(|reply| reply.get("status")).is_some_and(|s| s == "aborted");
         if !aborted {
-            return Ok(outcome);
+            return Ok(End::Answered(outcome));
         }
     }
-    Ok(ExecuteOutcome::default())
+    Ok(End::Answered(ExecuteOutcome::default()))
+}
+
+/// Waits until the execution has come as far as it had when it was interrupted: as much shown, then as long silent.
+/// One that shows something else now is waited for three times as long.
+async fn moment(progress: &Shows, then: &Interruption) {
+    let nanos = |nanos: i64| Duration::from_nanos(nanos.max(0).cast_unsigned());
+    // Nothing shown is no moment: then only the time tells.
+    let quiet = if then.shown == Shown::default() { nanos(then.after) } else { nanos(then.quiet) };
+    let quiet = quiet.max(Duration::from_millis(50));
+    let give_up = tokio::time::Instant::now() + nanos(then.after) * 3 + Duration::from_secs(5);
+    while tokio::time::Instant::now() < give_up {
+        let (shown, silent) = progress.now();
+        if shown.reaches(&then.shown) {
+            // What is said meanwhile was said after it then, too.
+            tokio::time::sleep(quiet.saturating_sub(silent)).await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Interrupts the kernel; whether it listens again.
@@ -194,20 +237,23 @@ async fn obeys(client: &mut Client, second: &mut Client) -> bool {
     nothing.is_ok_and(|outcome| !outcome.timed_out)
 }
 
-/// Pairs the widgets that both runs showed at the same place.
-fn learn_ids(recording: &Recording, id: i64, replayed: &[Output], ids: &mut BTreeMap<String, String>) {
-    let models = |outputs: &[Output]| -> Vec<String> {
-        let shown = outputs.iter().filter_map(|output| match output {
-            Output::DisplayData { data, .. } | Output::ExecuteResult { data, .. } => {
-                data.get("application/vnd.jupyter.widget-view+json")
-            }
-            Output::Stream { .. } | Output::Error { .. } => None,
-        });
-        shown.filter_map(|view| view.get("model_id").and_then(Value::as_str)).map(ToOwned::to_owned).collect()
-    };
-    if let Some(execution) = recording.executions.iter().find(|execution| execution.id == id) {
-        ids.extend(models(&execution.outputs).into_iter().zip(models(replayed)));
+/// Pairs the widgets that both runs made in this execution, by order.
+async fn learn_ids(recording: &Recording, id: i64, msg_id: &str, how: &How<'_>, ids: &mut BTreeMap<String, String>) {
+    let then = models(&recording.widgets(), id);
+    let give_up = tokio::time::Instant::now() + RECORDED;
+    while !then.is_empty() {
+        let now = (how.models_of)(msg_id);
+        if now.len() >= then.len() || tokio::time::Instant::now() >= give_up {
+            ids.extend(then.into_iter().zip(now));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The ids of the models that an execution made, in order.
+pub(super) fn models(widgets: &[Widget], execution: i64) -> Vec<String> {
+    widgets.iter().filter(|one| one.execution == Some(execution)).map(|one| one.comm_id.clone()).collect()
 }
 
 /// Sends what the frontend's widget said, to the widget that stands in its place now.
@@ -220,35 +266,23 @@ async fn send_comm(
     // A comm that the frontend opened keeps its id.
     let own = comm.msg_type == "comm_open";
     let Some(id) = ids.get(&comm.comm_id).cloned().or_else(|| own.then(|| comm.comm_id.clone())) else {
-        let note = "a widget that is not shown by itself was used; that was not repeated".to_owned();
+        let note = "a widget whose making was not recorded was used; that was not repeated".to_owned();
         if !driven.notes.contains(&note) {
             driven.notes.push(note);
         }
         return Ok(());
     };
+    if comm.content.pointer("/data/masked").is_some() {
+        let note = "a password was typed into a widget, which no recording holds; that was not repeated".to_owned();
+        if !driven.notes.contains(&note) {
+            driven.notes.push(note);
+        }
+        return Ok(());
+    }
     let mut content = comm.content.clone();
     if let Some(object) = content.as_object_mut() {
         object.insert("comm_id".to_owned(), id.into());
     }
     let buffers = comm.buffers.iter().map(|buffer| bytes::Bytes::copy_from_slice(buffer)).collect();
     client.send_comm(&comm.msg_type, content, buffers).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::replay::truth::{execution, recording};
-
-    #[test]
-    fn widgets_are_paired_by_their_place() {
-        let view = |id: &str| Output::DisplayData {
-            data: BTreeMap::from([("application/vnd.jupyter.widget-view+json".to_owned(), json!({"model_id": id}))]),
-            metadata: json!({}),
-            display_id: None,
-        };
-        let session = recording(0, vec![execution(1, 0, "w", vec![view("a"), view("b")])]);
-        let mut ids = BTreeMap::new();
-        learn_ids(&session, 1, &[view("x"), view("y")], &mut ids);
-        assert_eq!(ids, BTreeMap::from([("a".into(), "x".into()), ("b".into(), "y".into())]));
-    }
 }

@@ -1,6 +1,6 @@
 //! The verdict for every execution of a recording. Pure: two or three recordings in, verdicts out.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, rc::Rc};
 
 use super::{
     Rules,
@@ -13,7 +13,7 @@ use super::{
     text,
     verdict::{Difference, Judged, Place, Verdict, Verdicts},
 };
-use crate::session::model::{Execution, Recording, Status};
+use crate::session::model::{Execution, Recording, Status, Stop};
 
 /// Whether an execution of this recording is one that a replay must repeat: it ran, and a person saw it run.
 ///
@@ -195,34 +195,67 @@ fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread) {
 }
 
 fn tally((recording, then): Ran, (replay, now): Ran, rules: &Rules, tolerance: f64) -> Tally {
-    let pair =
-        Pair { rules, tolerance, recorded: side(recording, then), replayed: side(replay, now), code: &then.code };
+    let pair = Pair {
+        rules,
+        tolerance,
+        recorded: side(recording, then),
+        replayed: side(replay, now),
+        code: &then.code,
+        interrupted: was_stopped(recording, then) && was_stopped(replay, now),
+        recordings: Some((recording, replay)),
+    };
     let mut tally = Tally::default();
     let how = |recording: &Recording, execution: &Execution| match execution.status {
         Some(Status::Ok) => "no error".to_owned(),
         Some(Status::Error) => execution.ename.clone().unwrap_or_else(|| "an error".to_owned()),
         Some(Status::Aborted) => "aborted".to_owned(),
-        None if died_in(recording, execution) => "the kernel died".to_owned(),
+        None if died_in(recording, execution) => died(recording, execution),
         None => "it did not end".to_owned(),
     };
-    if then.status != now.status {
+    let (end, other_end) = (how(recording, then), how(replay, now));
+    if then.status != now.status || then.status.is_none() && end != other_end {
         let message = |execution: &Execution, text: String| match &execution.evalue {
             Some(evalue) if execution.status == Some(Status::Error) => text::clip(&format!("{text}: {evalue}")),
             _ => text,
         };
         tally.differ(Difference {
             place: Place { part: "status".to_owned(), at: None },
-            recorded: message(then, how(recording, then)),
-            replayed: message(now, how(replay, now)),
+            recorded: message(then, end),
+            replayed: message(now, other_end),
         });
     } else if then.status == Some(Status::Error) {
         error_agrees(&pair, then, now, &mut tally);
     }
-    if then.execution_count != now.execution_count && rules.on("execution_count") {
+    // A kernel that dies may take the number with it.
+    let numbered = then.status.is_some() || now.status.is_some();
+    if numbered && then.execution_count != now.execution_count && rules.on("execution_count") {
         tally.count("execution_count");
     }
     outputs::compare(&pair, &then.outputs, &now.outputs, &mut tally);
     tally
+}
+
+/// Whether somebody interrupted it, or ended the kernel while it ran.
+fn was_stopped(recording: &Recording, execution: &Execution) -> bool {
+    execution.interrupted || was_ended(recording, execution)
+}
+
+fn was_ended(recording: &Recording, execution: &Execution) -> bool {
+    recording.interruptions(execution.id).iter().any(|one| one.how == Stop::End)
+}
+
+/// How the kernel ended in the middle of an execution, from its wait status (`waitpid(2)`).
+fn died(recording: &Recording, execution: &Execution) -> String {
+    if was_ended(recording, execution) {
+        return "the kernel was ended".to_owned();
+    }
+    let status = std::process::ExitStatus::from_raw(recording.info.exit_status.unwrap_or_default());
+    // The first process of a container has no other way to say that its child was killed (`sh(1)`).
+    let signal = status.signal().or_else(|| status.code().filter(|code| (129..=192).contains(code)).map(|c| c - 128));
+    match signal {
+        Some(signal) => format!("the kernel died of signal {signal}"),
+        None => format!("the kernel died with exit code {}", status.code().unwrap_or_default()),
+    }
 }
 
 /// An error without an output (`silent`, or a frontend that hides it) is compared by what the reply says.

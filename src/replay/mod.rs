@@ -26,6 +26,7 @@ pub(crate) mod truth;
 pub mod units;
 mod value;
 pub mod verdict;
+mod widget;
 
 pub mod why;
 

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Rules, clock::Window, outputs::Tally};
+use crate::session::model::Recording;
 
 /// Every normaliser by name, and what it makes equal. `[replay] off = ["name"]` in `nbpack.toml` switches one off.
 pub const NORMALISERS: &[(&str, &str)] = &[
@@ -32,7 +33,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`): in a bundle it may"),
     ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
-    ("interrupt_point", "the line at which an interrupt struck"),
+    ("interrupt_point", "the line at which an interrupt struck, and how far the output of that cell had come"),
 ];
 
 /// The shape of a token.
@@ -64,7 +65,10 @@ const SHAPES: &[(Shape, &str)] = &[
         Shape::TemporaryPath,
         r"(?:/[\w.+-]+)*/?\b(?:tmp[a-z0-9_]{8}\b|tmp\.[A-Za-z0-9]{6,10}\b|Rtmp[A-Za-z0-9]{6}\b(?:/file[0-9a-f]+)?)",
     ),
-    (Shape::PlacedAddress, r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b"),
+    (
+        Shape::PlacedAddress,
+        r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
+    ),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
     (Shape::Hex, r"[0-9a-f]{32}\b"),
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
@@ -206,6 +210,10 @@ pub(super) struct Pair<'a> {
     pub(super) recorded: Side,
     pub(super) replayed: Side,
     pub(super) code: &'a str,
+    /// Both were interrupted.
+    pub(super) interrupted: bool,
+    /// What else is known of the two sessions.
+    pub(super) recordings: Option<(&'a Recording, &'a Recording)>,
 }
 
 impl Pair<'_> {

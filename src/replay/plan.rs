@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use super::{is_judged, judge::died_in, lineage::Lineage};
-use crate::session::model::{CommMessage, Execution, Recording, Status};
+use crate::{
+    event::Shown,
+    session::model::{CommMessage, Execution, Interruption, Output, Recording, Status, StdinExchange, Stop},
+};
 
 /// No execution is stopped before this.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -38,8 +41,8 @@ pub(super) struct Request {
     pub(super) answers: Vec<Answer>,
     /// When to give up.
     pub(super) timeout: Duration,
-    /// It was interrupted after this long.
-    pub(super) interrupt: Option<Duration>,
+    /// When it is interrupted, or the kernel told to end, in order.
+    pub(super) interruptions: Vec<Interruption>,
     /// The kernel died in it.
     pub(super) dies: bool,
 }
@@ -81,12 +84,17 @@ fn request(recording: &Recording, execution: &Execution, number: Option<usize>, 
     content.insert("code".to_owned(), execution.code.clone().into());
     content.entry("silent").or_insert_with(|| execution.silent.into());
     let lasted = super::judge::seconds(execution).map_or(Duration::ZERO, Duration::from_secs_f64);
-    let answers = execution.stdin.iter().map(|exchange| match &exchange.value {
+    let interruptions = interruptions(recording, execution, lasted);
+    let answer = |exchange: &StdinExchange| match &exchange.value {
         Some(value) if !exchange.masked => Answer::Recorded(value.clone()),
         _ => Answer::Masked,
-    });
+    };
     // A question that an interrupt ended has no answer, and the interrupt comes again.
-    let answers: Vec<Answer> = answers.take(if execution.interrupted { 0 } else { usize::MAX }).collect();
+    let ended = |(at, exchange): &(usize, &StdinExchange)| {
+        !interruptions.is_empty() && exchange.value.is_none() && (!exchange.masked || at + 1 == execution.stdin.len())
+    };
+    let answers: Vec<Answer> =
+        execution.stdin.iter().enumerate().take_while(|one| !ended(one)).map(|(_, one)| answer(one)).collect();
     Request {
         id: execution.id,
         number,
@@ -95,9 +103,32 @@ fn request(recording: &Recording, execution: &Execution, number: Option<usize>, 
         metadata: execution.cell_id.as_ref().map_or_else(|| json!({}), |id| json!({"cellId": id})),
         answers,
         timeout: timeout.unwrap_or_else(|| SHORTEST.max(lasted.saturating_mul(PATIENCE))),
-        interrupt: execution.interrupted.then(|| lasted.max(Duration::from_millis(50))),
+        interruptions,
         dies: died_in(recording, execution),
     }
+}
+
+/// The recorded interruptions. One that nobody saw come, only its effect, is expected where the execution ended.
+fn interruptions(recording: &Recording, execution: &Execution, lasted: Duration) -> Vec<Interruption> {
+    let mut seen = recording.interruptions(execution.id);
+    if execution.status.is_some() {
+        // It came to its end all the same, as one does that a frontend interrupts before it ends the kernel.
+        seen.retain(|one| one.how == Stop::Interrupt);
+    }
+    if seen.is_empty() && execution.interrupted {
+        let mut shown = Shown::default();
+        for output in &execution.outputs {
+            match output {
+                Output::Stream { text, .. } => shown.count("stream", &json!({"text": text})),
+                Output::DisplayData { .. } => shown.count("display_data", &Value::Null),
+                Output::ExecuteResult { .. } | Output::Error { .. } => false,
+            };
+        }
+        let nanos = |time: Duration| time.as_nanos().try_into().unwrap_or(i64::MAX);
+        let quiet = nanos(Duration::from_millis(300));
+        seen.push(Interruption { how: Stop::Interrupt, after: nanos(lasted), quiet, shown });
+    }
+    seen
 }
 
 /// The executions that depend on one of these.

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    drive::{Ask, Driven, How, Progress, drive},
+    drive::{Ask, Driven, How, Progress, drive, models},
     plan::plan,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     restore::{self, RestoreError, SpecOptions, model::Restored},
     session::{
         self, DbError,
-        model::{Output, Recording, SessionId},
+        model::{Recording, SessionId},
     },
     store::Store,
 };
@@ -175,11 +175,14 @@ pub fn run(
     // Not waited for without a limit: its end is told over the channel.
     std::thread::spawn(move || drop(sender.send(record::kernel::run(setup))));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let outputs_of = |msg_id: &str| told.outputs(&store, msg_id);
+    let models_of = |msg_id: &str| told.models(&store, msg_id);
+    let interrupt = || told.signal(libc::SIGINT);
+    let by_signal = place.run_config().interrupt_mode != "message";
     let steps = plan(recording, options.timeout);
     let driven = runtime.block_on(async {
         listening(&front).await;
-        let how = How { stop_at_error: options.stop_at_error, outputs_of: &outputs_of };
+        let interrupt = by_signal.then_some(&interrupt as &dyn Fn());
+        let how = How { stop_at_error: options.stop_at_error, models_of: &models_of, interrupt };
         let driving = drive(&front, recording, &steps, &how, ask, progress);
         tokio::select! {
             driven = beside(ended, &told, driving) => driven,
@@ -231,7 +234,10 @@ async fn beside(
         driven = &mut driving => {
             let mut driven = driven.map_err(RunError::Client)?;
             // A kernel may forget that it was asked to end; frontends signal it then, and so do we.
-            for signal in [None, Some(libc::SIGTERM), Some(libc::SIGKILL)] {
+            let politely = [None, Some(libc::SIGTERM), Some(libc::SIGKILL)];
+            // One that is in the middle of something hears nothing.
+            let how = if driven.stopped { politely.get(2..) } else { politely.get(..) };
+            for signal in how.unwrap_or_default().iter().copied() {
                 if let Some(signal) = signal {
                     told.signal(signal);
                 }
@@ -281,12 +287,12 @@ impl Told {
         }
     }
 
-    /// What the request showed so far; nothing when that cannot be read now.
-    fn outputs(&self, store: &Store, msg_id: &str) -> Vec<Output> {
+    /// The models that the request made so far, in order; none when that cannot be read now.
+    fn models(&self, store: &Store, msg_id: &str) -> Vec<String> {
         let Some(id) = self.lock().session.clone() else { return Vec::new() };
         let Ok(recording) = session::read_id(store, &id) else { return Vec::new() };
-        let found = recording.executions.into_iter().find(|execution| execution.msg_id == msg_id);
-        found.map(|execution| execution.outputs).unwrap_or_default()
+        let found = recording.executions.iter().find(|execution| execution.msg_id == msg_id);
+        found.map(|execution| models(&recording.widgets(), execution.id)).unwrap_or_default()
     }
 }
 

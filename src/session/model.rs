@@ -93,6 +93,61 @@ pub struct Recording {
     pub comms: Vec<CommMessage>,
 }
 
+/// The fact that holds [`Recording::interruptions`].
+pub const INTERRUPTIONS: &str = "interruptions";
+/// The facts that hold [`Recording::widgets`] begin so; a number of six digits follows.
+pub const WIDGET: &str = "widget:";
+
+/// Somebody ended an execution before it ended itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Interruption {
+    /// What was done.
+    pub how: Stop,
+    /// How long after the kernel had begun with it.
+    pub after: Nanos,
+    /// How long nothing had been shown then.
+    pub quiet: Nanos,
+    /// What had been shown then.
+    pub shown: crate::event::Shown,
+}
+
+/// See [`Interruption::how`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The execution was interrupted, by message or signal.
+    Interrupt,
+    /// The kernel was told to end or to restart.
+    End,
+}
+
+/// The model of a widget, as it was at the end of the session.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Widget {
+    /// Its id, made anew in each session.
+    pub comm_id: String,
+    /// The execution that made it.
+    pub execution: Option<i64>,
+    /// Its state; buffers and long values stand in it by digest and length.
+    pub state: serde_json::Value,
+    /// It was closed.
+    pub closed: bool,
+}
+
+impl Recording {
+    /// When and how this execution was interrupted, or the kernel told to end while it ran.
+    pub fn interruptions(&self, execution: i64) -> Vec<Interruption> {
+        let all = self.facts.get(INTERRUPTIONS).and_then(|all| all.get(execution.to_string()));
+        all.and_then(|all| serde_json::from_value(all.clone()).ok()).unwrap_or_default()
+    }
+
+    /// The models of widgets, in the order in which they were made.
+    pub fn widgets(&self) -> Vec<Widget> {
+        let from = self.facts.range(WIDGET.to_owned()..).take_while(|(key, _)| key.starts_with(WIDGET));
+        from.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect()
+    }
+}
+
 /// One `execute_request` and what came of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Execution {

@@ -69,6 +69,12 @@ impl Db {
         })
     }
 
+    /// The facts whose names begin so, with their values.
+    pub fn facts_below(&self, prefix: &str) -> Result<Vec<(String, Value)>, DbError> {
+        let all = Reader { db: self, dir: Path::new("") }.facts()?;
+        Ok(all.into_iter().filter(|(key, _)| key.starts_with(prefix)).collect())
+    }
+
     /// Everything that is known of content.
     pub fn versions(&self) -> Result<Vec<FileVersion>, DbError> {
         Reader { db: self, dir: Path::new("") }.versions()
@@ -140,18 +146,19 @@ impl Reader<'_> {
                 .rows("SELECT name, value FROM environment ORDER BY 1", |row| Ok(Ok((row.get(0)?, row.get(1)?))))?
                 .into_iter()
                 .collect(),
-            facts: self
-                .rows("SELECT key, value FROM fact ORDER BY 1", |row| {
-                    let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
-                    Ok(parse_json("a fact", &value).map(|value| (key, value)))
-                })?
-                .into_iter()
-                .collect(),
+            facts: self.facts()?.into_iter().collect(),
             gaps: self.rows("SELECT at, reason, detail, count FROM gap ORDER BY id", |row| {
                 let count: i64 = row.get(3)?;
                 Ok(Ok(Gap { at: row.get(0)?, reason: row.get(1)?, detail: row.get(2)?, count: count.cast_unsigned() }))
             })?,
             comms: self.comms()?,
+        })
+    }
+
+    fn facts(&self) -> Parsed<Vec<(String, Value)>> {
+        self.rows("SELECT key, value FROM fact ORDER BY 1", |row| {
+            let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(parse_json("a fact", &value).map(|value| (key, value)))
         })
     }
 
