@@ -59,7 +59,8 @@ pub(super) enum Shape {
 
 /// Shapes in the order in which they are tried at one position.
 const SHAPES: &[(Shape, &str)] = &[
-    (Shape::Uuid, r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
+    // A name before it ends in a dash, which is no sign of a number.
+    (Shape::Uuid, r"-?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
     (Shape::KernelFile, r"(?:(?:/[\w.+-]+)*/)?ipykernel_\d+"),
     (
         Shape::TemporaryPath,
@@ -70,7 +71,7 @@ const SHAPES: &[(Shape, &str)] = &[
         r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
     ),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
-    (Shape::Hex, r"[0-9a-f]{32}\b"),
+    (Shape::Hex, r"-?[0-9a-f]{32}\b"),
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
@@ -316,12 +317,14 @@ fn is_pid(side: &Side, value: f64) -> bool {
 }
 
 fn random_uuid(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
     matches!(text.as_bytes().get(14), Some(b'1' | b'4' | b'6' | b'7'))
         && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B'))
 }
 
 /// `uuid4().hex`: the version and variant digits tell it from an MD5 in 63 of 64 cases on each side.
 fn random_hex(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
     matches!(text.as_bytes().get(12), Some(b'4')) && matches!(text.as_bytes().get(16), Some(b'8' | b'9' | b'a' | b'b'))
 }
 
@@ -417,6 +420,14 @@ mod tests {
         let shapes: Vec<Shape> = shaped(text).tokens.iter().map(|token| token.shape).collect();
         use Shape::{Bar, Clock, Duration, KernelFile, Number, PlacedAddress};
         assert_eq!(shapes, [PlacedAddress, Number, Number, Clock, Duration, KernelFile, Number, Bar, Number, Number]);
+    }
+
+    #[test]
+    fn a_uuid_after_a_name_and_an_address_cut_by_reprlib_are_found_whole() {
+        let shapes = |text| shaped(text).tokens.iter().map(|token| token.shape).collect::<Vec<_>>();
+        assert_eq!(shapes("Delayed('add-4682526e-3723-4a0e-b880-11a6536e0e66')"), [Shape::Uuid]);
+        assert_eq!(shapes("&lt;sklearn.tree...x7fb69e803670&gt;"), [Shape::PlacedAddress]);
+        assert!(random_uuid("-4682526e-3723-4a0e-b880-11a6536e0e66"));
     }
 
     #[test]

@@ -27,28 +27,79 @@ static FUNCTION: LazyLock<Option<Regex>> =
 /// The words before and after a number.
 type Kind = (String, String);
 
-/// The largest distance between two replays for each kind of number.
+/// Numbers below each other: the part, the column of its table (or that it is lines), the line's words, which number.
+type Series = (String, String, String, usize);
+
+/// So many numbers of a series must have varied before it is known to vary.
+const ENOUGH: usize = 3;
+
+/// The largest distance between two replays for each kind of number, and for each series how many varied.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Spread(BTreeMap<Kind, f64>);
+pub(super) struct Spread {
+    kinds: BTreeMap<Kind, f64>,
+    series: BTreeMap<Series, (usize, f64)>,
+}
 
 impl Spread {
     /// Learns from what differs between two replays of one execution.
     pub(super) fn learn(&mut self, noise: &[Difference]) {
         for (kind, distance) in noise.iter().filter_map(distances).flatten() {
-            let known = self.0.entry(kind).or_insert(0.0);
+            let known = self.kinds.entry(kind).or_insert(0.0);
             *known = known.max(distance);
         }
+        for (series, distance) in noise.iter().filter_map(in_series).flatten() {
+            let known = self.series.entry(series).or_insert((0, 0.0));
+            *known = (known.0 + 1, known.1.max(distance));
+        }
+    }
+
+    /// Whether the numbers that differ stand in columns that vary as far: a random one of four is often the same twice.
+    fn holds_series(&self, difference: &Difference) -> bool {
+        in_series(difference).is_some_and(|found| {
+            !found.is_empty()
+                && found.iter().all(|(series, distance)| {
+                    self.series
+                        .get(series)
+                        .is_some_and(|(count, known)| *count >= ENOUGH && *distance <= known * MARGIN)
+                })
+        })
     }
 
     /// Whether the two sides of a difference are the same line but for numbers that vary as far as that.
     pub(super) fn holds(&self, difference: &Difference) -> bool {
-        distances(difference).is_some_and(|distances| {
-            !distances.is_empty()
-                && distances.iter().all(|(kind, distance)| {
-                    *distance == 0.0 || self.0.get(kind).is_some_and(|known| *distance <= known * MARGIN)
-                })
-        })
+        self.holds_series(difference)
+            || distances(difference).is_some_and(|distances| {
+                !distances.is_empty()
+                    && distances.iter().all(|(kind, distance)| {
+                        *distance == 0.0 || self.kinds.get(kind).is_some_and(|known| *distance <= known * MARGIN)
+                    })
+            })
     }
+}
+
+/// The numbers of a difference that differ, when nothing else does, each with the series it stands in.
+fn in_series(difference: &Difference) -> Option<Vec<(Series, f64)>> {
+    let (a, b) = (difference.recorded.as_str(), difference.replayed.as_str());
+    if a.ends_with('…') || b.ends_with('…') {
+        return None;
+    }
+    let at = difference.place.at.as_deref()?;
+    let column =
+        at.split_once(" column ").map(|(_, column)| column).or_else(|| at.strip_prefix("line ").map(|_| ""))?;
+    let (x, y) = (numbers(a), numbers(b));
+    let words = |skeleton: &str| skeleton.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skeleton = words(&x.skeleton);
+    if skeleton != words(&y.skeleton) {
+        return None;
+    }
+    let differing = x.tokens.iter().zip(&y.tokens).enumerate().filter(|(_, (x, y))| x.text != y.text);
+    differing
+        .map(|(which, (x, y))| {
+            let distance = (number(x.text)? - number(y.text)?).abs();
+            let series = (difference.place.part.clone(), column.to_owned(), skeleton.clone(), which);
+            distance.is_finite().then_some((series, distance))
+        })
+        .collect()
 }
 
 /// The numbers of a difference that differ, when nothing else does; `None` also when the line is not shown whole.
@@ -123,6 +174,21 @@ mod tests {
         assert!(!spread.holds(&difference("C vs D | 40% game", "C vs E | 40% game")), "a word differs");
         assert!(!spread.holds(&difference("rows 40", "rows 41")), "another kind");
         assert!(!spread.holds(&difference("40% game…", "41% game…")), "not shown whole");
+    }
+
+    #[test]
+    fn a_column_in_which_several_numbers_vary_varies() {
+        let cell = |row: usize, column: usize, recorded: &str, replayed: &str| Difference {
+            place: Place { part: "output 1 text/html".into(), at: Some(format!("row {row} column {column}")) },
+            ..difference(recorded, replayed)
+        };
+        let mut spread = Spread::default();
+        spread.learn(&[cell(1, 2, "1", "3"), cell(2, 2, "4", "2")]);
+        assert!(!spread.holds(&cell(4, 2, "3", "1")), "two are not enough");
+        spread.learn(&[cell(3, 2, "2", "1")]);
+        assert!(spread.holds(&cell(4, 2, "3", "1")));
+        assert!(!spread.holds(&cell(4, 3, "3", "1")), "another column");
+        assert!(!spread.holds(&cell(4, 2, "3", "9")), "far");
     }
 
     #[test]
