@@ -1,53 +1,10 @@
 """Ground truth: notebooks of which we know, cell by cell, what a verdict must be.
 
-A case is recorded with a real kernel, exported, and replayed; what is changed in between is seeded here. `kept` cases
-(a third) were written before any result was seen and are not used to mend rules.
+A case is recorded with a real kernel, exported, and replayed; what is changed in between is seeded here. Rules were
+mended on these; `kept.py` holds the ones they were not.
 """
 
-from dataclasses import dataclass, field
-
-
-@dataclass
-class Cell:
-    code: str
-    truth: str  # "same", "varies" (by itself, so `--twice` shows it) or "differs"
-    cause: frozenset = frozenset()
-
-
-@dataclass
-class Case:
-    name: str
-    cells: list
-    kept: bool = False
-    kernel: str = "python3"
-    files: dict = field(default_factory=dict)
-    environment: dict = field(default_factory=dict)  # while recording
-    data: dict = field(default_factory=dict)  # file of the notebook -> its new bytes at the replay
-    patch: tuple = ()  # (module file in site-packages, old text, new text) at the replay
-    given: dict = field(default_factory=dict)  # environment at the replay
-    cpus: int = 0  # the replay may use only so many
-    order: list = None  # a second session runs the cells in this order
-    edited: dict = None  # a second session has this code instead in some cells
-    moved: bool = False  # a second session runs in another directory
-    upgrade: tuple = ()  # a second session has this distribution in another version: (now, then)
-    twice: bool = False
-    server: bool = False  # while recording, a server answers on the port that {port} names
-
-
-def same(code):
-    return Cell(code, "same")
-
-
-def varies(code):
-    return Cell(code, "varies", frozenset({"random"}))
-
-
-def differs(code, *cause):
-    return Cell(code, "differs", frozenset(cause))
-
-
-CSV = "city,year,rain\nOslo,2019,763.2\nOslo,2020,814.9\nBergen,2019,2250.4\nBergen,2020,2391.7\nVardo,2019,563.0\n"
-BYTE = CSV.replace("814.9", "815.9")
+from truth import BYTE, CSV, Case, differs, same, varies
 
 CASES = [
     # Known same: noise of every kind.
@@ -134,7 +91,7 @@ CASES = [
         same("display(Latex(r'$\\frac{a}{b}$'), Math(r'x^2'), Markdown('**bold**'))"),
         same("sp.solve(x**2 - 2, x)"),
         same("sp.expand((x + y)**5)"),
-    ], kept=True),
+    ]),
     Case("models", [
         same("import numpy as np, statsmodels.api as sm\nX = np.c_[np.ones(30), np.arange(30.)]; y = X @ [1, 2] + np.sin(np.arange(30))\nfit = sm.OLS(y, X).fit(); print(fit.summary())"),
         same("fit.summary()"),
@@ -143,7 +100,7 @@ CASES = [
         same("from sklearn.model_selection import GridSearchCV\nGridSearchCV(Ridge(), {'alpha': [1., 10.]}, cv=3, verbose=3).fit(X, y).best_params_"),
         same("import networkx as nx; g = nx.path_graph(4); print(g, list(g.edges)); g"),
         same("from rich.table import Table; from rich.console import Console\nt = Table(title='r'); t.add_column('n'); t.add_row('1'); Console().print(t)"),
-    ], kept=True),
+    ]),
     Case("blas threads", [
         same("import numpy as np\nr = np.random.default_rng(5); a = r.standard_normal((400, 400)); b = a @ a.T\nb[:2, :3]"),
         same("np.linalg.eigvalsh(b)[-3:]"),
@@ -154,14 +111,14 @@ CASES = [
         same("import numpy as np\nr = np.random.default_rng(6); a = r.standard_normal((300, 300)); b = a @ a.T\nb[0, :4].tolist()"),
         same("float(b.trace()), np.linalg.cond(b) > 1"),
         same("import pandas as pd; pd.DataFrame(b[:3, :3])"),
-    ], environment={"OPENBLAS_CORETYPE": "Haswell"}, given={"OPENBLAS_CORETYPE": "Nehalem"}, kept=True),
+    ], environment={"OPENBLAS_CORETYPE": "Haswell"}, given={"OPENBLAS_CORETYPE": "Nehalem"}),
     Case("another directory", [
         same("import os; os.getcwd()"),
         same("open('missing.csv')"),
         same("import helper; helper.__file__"),
         same("helper.fail()"),
         same("import pathlib; print(sorted(p.name for p in pathlib.Path.cwd().glob('*.py')), pathlib.Path('a.csv').resolve())"),
-    ], files={"helper.py": "def fail():\n    raise RuntimeError('from a module')\n"}, moved=True, kept=True),
+    ], files={"helper.py": "def fail():\n    raise RuntimeError('from a module')\n"}, moved=True),
     Case("statistics in R", [
         same("x <- c(1.5, 2.25, 3); mean(x)"),
         same("data.frame(a = x, b = letters[1:3])"),
@@ -171,7 +128,7 @@ CASES = [
         same("set.seed(4); rnorm(3)"),
         same("stop('no')"),
         same("tempfile(); system.time(sum(1:1e5))"),
-    ], kernel="ir", kept=True),
+    ], kernel="ir"),
     Case("shell", [
         same("echo hello; date"),
         same("for i in 1 2 3; do echo $i; done"),
@@ -195,7 +152,7 @@ CASES = [
         varies("[toss(1000) for _ in range(3)]"),
         same("random.seed(1); toss(100)"),
         varies("import secrets; print('token', secrets.token_hex(4))"),
-    ], twice=True, kept=True),
+    ], twice=True),
     # Known different: one thing is changed.
     Case("one byte of a table", [
         same("import pandas as pd, matplotlib.pyplot as plt"),
@@ -222,7 +179,7 @@ CASES = [
         same("len(words)"),
         differs("import altair as alt, pandas as pd\nalt.Chart(pd.DataFrame({'w': words, 'n': range(len(words))})).mark_bar().encode(x='n', y='w')", "data", "downstream"),
         same("'unrelated'"),
-    ], files={"w.txt": "to be or not to be that is the question\n"}, data={"w.txt": "to be or not to bee that is the question\n"}, kept=True),
+    ], files={"w.txt": "to be or not to be that is the question\n"}, data={"w.txt": "to be or not to bee that is the question\n"}),
     Case("a missing column", [
         same("import pandas as pd; df = pd.read_csv('rain.csv')"),
         differs("df.rain.mean()", "data", "downstream"),
@@ -237,13 +194,13 @@ CASES = [
         differs("grep 2020 rain.csv", "data"),
         same("wc -l < rain.csv"),
         same("echo unrelated"),
-    ], kernel="bash", files={"rain.csv": CSV}, data={"rain.csv": BYTE}, kept=True),
+    ], kernel="bash", files={"rain.csv": CSV}, data={"rain.csv": BYTE}),
     Case("a seed in a file", [
         same("import json, numpy as np"),
         differs("r = np.random.default_rng(json.load(open('conf.json'))['seed']); r.integers(0, 100, 5)", "data"),
         differs("r.normal(size=2).round(3)", "data", "downstream"),
         same("np.arange(3)"),
-    ], files={"conf.json": '{"seed": 41}'}, data={"conf.json": '{"seed": 42}'}, kept=True),
+    ], files={"conf.json": '{"seed": 41}'}, data={"conf.json": '{"seed": 42}'}),
     Case("a local module", [
         same("import numpy as np\nimport lib"),
         differs("lib.scale(np.arange(3.))", "data", "library", "downstream"),
@@ -266,7 +223,7 @@ CASES = [
         differs("constants.zero_Celsius", "library"),
         differs("print(np.array([10., 20.]) + constants.convert_temperature(0., 'C', 'K'))", "library"),
         same("np.array([10., 20.]).sum()"),
-    ], patch=("scipy/constants/_constants.py", "zero_Celsius = 273.15", "zero_Celsius = 273.16"), kept=True),
+    ], patch=("scipy/constants/_constants.py", "zero_Celsius = 273.15", "zero_Celsius = 273.16")),
     Case("one library upgraded", [
         same("import tabulate as t"),
         differs("t.__version__", "library"),
@@ -278,7 +235,7 @@ CASES = [
         differs("print('networkx', nx.__version__)", "library"),
         same("sorted(nx.path_graph(4).degree)"),
         same("np.eye(2)"),
-    ], upgrade=("networkx==3.6.1", "networkx==3.4.2"), kept=True),
+    ], upgrade=("networkx==3.6.1", "networkx==3.4.2")),
     Case("a variable", [
         same("import os; import math"),
         differs("print('mode', os.environ['MODE_OF_RUN'])", "environment"),
@@ -290,7 +247,7 @@ CASES = [
         differs("datetime.datetime.fromtimestamp(86400)", "environment"),
         differs("time.tzname", "environment"),
         same("datetime.datetime(2020, 1, 1)"),
-    ], environment={"TZ": "UTC"}, given={"TZ": "Asia/Tokyo"}, kept=True),
+    ], environment={"TZ": "UTC"}, given={"TZ": "Asia/Tokyo"}),
     Case("a seed in a variable", [
         same("import os, random"),
         differs("random.seed(int(os.environ['RUN_SEED'])); print(random.random())", "environment"),
@@ -315,7 +272,7 @@ CASES = [
         differs("len(os.sched_getaffinity(0))", "machine"),
         differs("from joblib import cpu_count; print('workers', cpu_count())", "machine"),
         same("np.arange(10).mean()"),
-    ], cpus=1, kept=True),
+    ], cpus=1),
     Case("a seed in the code", [
         same("import numpy as np, matplotlib.pyplot as plt"),
         differs("r = np.random.default_rng(7)\nr.random(3)", "code"),
@@ -328,7 +285,7 @@ CASES = [
         differs("(base * factor).to_frame('v')", "downstream", "code"),
         same("base.sum()"),
         differs("print('total', (base * factor).sum())", "downstream", "code"),
-    ], edited={1: "factor = 4\nfactor"}, kept=True),
+    ], edited={1: "factor = 4\nfactor"}),
     Case("another order", [
         same("x = 1"),
         same("x = x + 1"),
@@ -341,7 +298,7 @@ CASES = [
         same("items.append(len(items))"),
         differs("items", "order", "downstream"),
         same("'fixed'"),
-    ], order=[0, 1, 1, 2, 3], kept=True),
+    ], order=[0, 1, 1, 2, 3]),
     Case("a clock as data", [
         same("import time"),
         differs("int(time.time()) % 9973", "clock"),
@@ -361,7 +318,7 @@ CASES = [
         differs("int.from_bytes(open('/dev/urandom', 'rb').read(4), 'big')", "random"),
         differs("key = os.urandom(8).hex(); print('key', key)", "random"),
         same("len(key)"),
-    ], kept=True),
+    ]),
     Case("a server", [
         same("import urllib.request"),
         differs("text = urllib.request.urlopen('http://127.0.0.1:{port}/').read(); text", "network"),
@@ -371,5 +328,5 @@ CASES = [
     Case("a service for R", [
         differs("readLines(url('http://127.0.0.1:{port}/'))", "network"),
         same("1:3"),
-    ], kernel="ir", server=True, kept=True),
+    ], kernel="ir", server=True),
 ]

@@ -21,6 +21,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import CASES  # noqa: E402
+from kept import KEPT  # noqa: E402
 
 AGREE = {"identical", "equivalent", "within-tolerance", "nondeterministic"}
 parser = argparse.ArgumentParser()
@@ -209,7 +210,7 @@ def part(title, cases, results):
 
 
 def main():
-    wanted = [case for case in CASES if (not arguments.case or case.name in arguments.case)
+    wanted = [case for case in [*CASES, *KEPT] if (not arguments.case or case.name in arguments.case)
               and (arguments.part == "all" or case.kept == (arguments.part == "kept"))]
     run([sys.executable, "-m", "bash_kernel.install", "--sys-prefix"], scratch)
     for kernel in sorted({case.kernel for case in wanted}):

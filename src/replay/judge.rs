@@ -235,9 +235,9 @@ fn tally((recording, then): Ran, (replay, now): Ran, rules: &Rules, tolerance: f
     tally
 }
 
-/// Whether somebody interrupted it, or ended the kernel while it ran.
+/// Whether it was cut short: somebody interrupted it, or the kernel ended in it, whose last words may be lost.
 fn was_stopped(recording: &Recording, execution: &Execution) -> bool {
-    execution.interrupted || was_ended(recording, execution)
+    execution.interrupted || was_ended(recording, execution) || died_in(recording, execution)
 }
 
 fn was_ended(recording: &Recording, execution: &Execution) -> bool {

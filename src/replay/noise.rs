@@ -33,7 +33,10 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`): in a bundle it may"),
     ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
-    ("interrupt_point", "the line at which an interrupt struck, and how far the output of that cell had come"),
+    (
+        "interrupt_point",
+        "the line at which an interrupt struck, and how far the output of a cell came that it or the kernel's end cut short",
+    ),
 ];
 
 /// The shape of a token.
