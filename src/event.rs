@@ -146,7 +146,8 @@ pub struct Gap {
     /// When it was noticed.
     pub at: Nanos,
     /// A word from a fixed list: `io_uring`, `eintr_hazard`, `unreadable`, `foreign_arch`, `ring_full`, `preserve`,
-    /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself).
+    /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself), `database` and `database_lost` (it was
+    /// damaged, and made again from the whole journal or from what was left of it).
     pub reason: String,
     /// For a person: what, where, how many.
     pub detail: String,
