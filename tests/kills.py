@@ -129,3 +129,4 @@ for number in range(rounds):
     if (number + 1) % 20 == 0:
         print(f"{number + 1} kills, {seen} executions seen, {lost} lost", flush=True)
 print("lost", lost, "of", seen, "executions in", rounds, "kills")
+sys.exit(1 if lost else 0)
