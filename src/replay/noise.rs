@@ -78,7 +78,7 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
-        r"\d+:\d{2}(?::\d{2})?<(?:\d+:\d{2}(?::\d{2})?|\?)|(?:\d+(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
+        r"\d+:\d{2}(?::\d{2})?(?:<|&lt;)(?:\d+:\d{2}(?::\d{2})?|\?)|(?:\d+(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
     ),
     (
         Shape::Clock,
