@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [restore] [replay] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [bundle] [idle] [restore] [replay] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -161,8 +161,13 @@ def exported():
 
 
 def empty_store(_name=None):
-    for part in ("blobs", "index", "layers", "refs"):
-        shutil.rmtree(scratch / "data/nbpack/v1" / part, ignore_errors=True)
+    """Forgets what was packed and restored. What the recording itself put aside stays: the index names what was made."""
+    store = scratch / "data/nbpack/v1"
+    for known in (store / "index").glob("*.json"):
+        hexadecimal = json.loads(known.read_text())["blob"].removeprefix("sha256:")
+        (store / "blobs/sha256" / hexadecimal[:2] / hexadecimal).unlink(missing_ok=True)
+    for part in ("index", "layers", "refs"):
+        shutil.rmtree(store / part, ignore_errors=True)
 
 
 def bundle():
@@ -178,6 +183,61 @@ def bundle():
     print(f"  size: nbpack {os.path.getsize(scratch / 'a.nbpack') / 1e6:.1f} MB, peer {os.path.getsize(scratch / 'peer.tar.zst') / 1e6:.1f} MB")
     export()
     compare("second export: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export again", export)])
+
+
+def idle():
+    """The first export of a session whose kernel idled, against the first export of the same session without that."""
+    from jupyter_client.manager import KernelManager
+
+    os.environ["JPY_SESSION_NAME"] = str(scratch / "idle.ipynb")
+    os.environ["NBPACK_PREPARE"] = "1"
+    manager = KernelManager(kernel_name="python3-nbpack")
+    manager.start_kernel(cwd=str(scratch))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+    index = scratch / "data/nbpack/v1/index"
+
+    def idled():
+        """Runs a cell that loads something new, and waits until what is started then has ended."""
+        name = f"fresh{time.monotonic_ns()}"
+        (scratch / f"{name}.py").write_text("")
+        client.execute_interactive(f"import {name}", timeout=600, output_hook=lambda _: None)
+        deadline, quiet, seen = time.monotonic() + 600, time.monotonic(), None
+        while time.monotonic() < deadline and time.monotonic() - quiet < 5:
+            time.sleep(0.2)
+            now = preparing(manager.provisioner.process.pid), len(list(index.glob("*.json")))
+            if now != seen or now[0]:
+                quiet, seen = time.monotonic(), now
+
+    client.execute_interactive(IMPORTS, timeout=600, output_hook=lambda _: None)
+    ident = json.loads(subprocess.check_output([program, "sessions", "--json"]))[0]["id"]
+    samples = []
+    for _ in range(arguments.rounds):
+        pair = []
+        for prepared in (False, True):
+            empty_store()
+            if prepared:
+                idled()
+            pair.append(cost(lambda: run(program, "export", "--quiet", "--force", ident, "-o", str(scratch / "idle.nbpack"))))
+        samples.append(pair)
+    client.stop_channels()
+    manager.shutdown_kernel()
+    cpu, wall = (statistics.median(after[at] / before[at] for before, after in samples) for at in (0, 1))
+    print(f"\nfirst export of a session that idled, against a cold one  ({arguments.rounds} rounds, medians)")
+    print(f"  ratio {cpu:6.2f}   wall ratio {wall:6.2f}   cold {statistics.median(before[0] for before, _ in samples):.2f} CPU s")
+
+
+def preparing(proxy):
+    """Whether a recording kernel has layers made right now."""
+    for task in pathlib.Path(f"/proc/{proxy}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            try:
+                if b"prepare" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[1:2]:
+                    return True
+            except OSError:
+                pass
+    return False
 
 
 def unpack(target):
@@ -235,8 +295,8 @@ def replay():
 
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
-    for part in arguments.parts or ["capture", "kernel", "bundle", "restore", "replay"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "restore": restore, "replay": replay}[part]()
+    for part in arguments.parts or ["capture", "kernel", "bundle", "idle", "restore", "replay"]:
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "idle": idle, "restore": restore, "replay": replay}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -22,6 +22,7 @@ use super::{
     compress::Encoder,
     content::{self, Data},
     plan::{LayerPlan, Plan},
+    sys,
     tar::{self, Body},
     write::WriteError,
 };
@@ -173,7 +174,13 @@ impl Shared {
         let cost = self.full_cost();
         let mut state = self.wait(|state| state.free >= cost)?;
         state.free -= cost;
-        Ok(state.chunks.pop().unwrap_or_else(|| vec![0; CHUNK]))
+        let used = state.chunks.pop();
+        drop(state);
+        Ok(used.unwrap_or_else(|| {
+            let mut chunk = vec![0; CHUNK];
+            sys::advise_large_pages(&mut chunk);
+            chunk
+        }))
     }
 
     fn give_back(&self, cost: usize, keep: impl FnOnce(&mut State)) {

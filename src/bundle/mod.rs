@@ -24,6 +24,8 @@ mod frames;
 mod image;
 mod json;
 mod layers;
+#[expect(unsafe_code, reason = "the fenced place for it")]
+mod sys;
 #[cfg(test)]
 mod tests;
 

@@ -105,14 +105,34 @@ impl From<Codec> for Compression {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     args.recipes.check(args.force, context)?;
+    let result = export(&args, context);
+    // A package manager rewrites such files while it works. What is packed must be of one moment: all of it again.
+    match result.as_ref().err().and_then(|error| error.downcast_ref::<write::WriteError>()) {
+        Some(write::WriteError::Changed { path }) if is_of_the_system(path) => {
+            if !context.quiet {
+                let path = path.display();
+                writeln!(std::io::stderr().lock(), "note: `{path}` was rewritten while it was packed; starting again")?;
+            }
+            export(&args, context)
+        }
+        _ => result,
+    }
+}
+
+/// Whether a package manager may write there while somebody works.
+fn is_of_the_system(path: &Path) -> bool {
+    ["/etc", "/usr", "/lib", "/var/lib", "/var/cache"].iter().any(|dir| path.starts_with(dir))
+}
+
+fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let store = context.store()?;
     let progress = Progress::new(context.fancy);
-    let mut recording = find(&args, context, &store)?;
+    let mut recording = find(args, context, &store)?;
     say_what_is_not_known(&recording, context)?;
 
     progress.stage("looking for what the session needs");
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let options = options(&args, context, &recording, program)?;
+    let options = options(args, context, &recording, program)?;
     let origin = child::origin(&recording, &store)?;
     let mut inventory = match &origin {
         None => inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?,
@@ -157,7 +177,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return show_plan(&plan, &store, args.compression.into(), args.json);
     }
     let image = args.output.as_deref().map_or(Ok(None), |word| remote::named_output(word, context))?;
-    let mut output = if image.is_some() { write::Output::Store } else { output(&args, context, &recording)? };
+    let mut output = if image.is_some() { write::Output::Store } else { output(args, context, &recording)? };
     let options =
         write::WriteOptions { compression: args.compression.into(), threads: args.threads.unwrap_or_default() };
     let total = plan.layers.iter().map(|layer| layer.bytes).sum();
@@ -180,7 +200,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             writeln!(std::io::stderr().lock(), "wrote {}", path.display())?;
         }
     }
-    say_what_was_written(&args, context, &inventory, &plan, &written, &output)
+    say_what_was_written(args, context, &inventory, &plan, &written, &output)
 }
 
 fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recording> {
@@ -212,6 +232,10 @@ fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recordi
         )?;
     }
     let mut recording = session::read_id(store, &found.id)?;
+    if matches!(selector, session::Selector::Latest) && !context.quiet {
+        let of = recording.info.notebook.as_deref().map(|path| format!(" of `{}`", path.display())).unwrap_or_default();
+        writeln!(std::io::stderr().lock(), "note: taking the latest session, {}{of}", found.id)?;
+    }
     record::complete(store, &mut recording);
     let found = found.id;
     if recording.executions.iter().all(|execution| execution.silent) {
@@ -263,6 +287,16 @@ fn options(
         })?);
     }
     options.exclude(&args.exclude)?;
+    add_project(&mut options, context, recording)?;
+    Ok(options)
+}
+
+/// Adds what the project's `nbpack.toml` says: beside the notebook, else in the working directory.
+pub(super) fn add_project(
+    options: &mut inventory::Options,
+    context: &Context,
+    recording: &Recording,
+) -> anyhow::Result<()> {
     let beside = recording.info.notebook.as_deref().and_then(Path::parent).unwrap_or(&recording.info.cwd);
     for dir in [beside, &context.cwd] {
         let path = dir.join("nbpack.toml");
@@ -272,7 +306,7 @@ fn options(
             break;
         }
     }
-    Ok(options)
+    Ok(())
 }
 
 /// Replaces what was found; what cannot be replaced keeps the bundle from being written.

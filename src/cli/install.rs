@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// How file accesses are watched
     #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "none"])]
     capture: Option<String>,
+    /// Make no layers for an export to come while the kernel idles
+    #[arg(long)]
+    no_prepare: bool,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -201,6 +204,7 @@ fn describe(
             argv.extend([flag.to_owned(), value]);
         }
     }
+    argv.extend(args.no_prepare.then(|| "--no-prepare".to_owned()));
     let display_name = args.display_name.clone().unwrap_or_else(|| titled(&wrapped.display_name, "nbpack"));
     spec.insert("argv".to_owned(), argv.into());
     spec.insert("display_name".to_owned(), display_name.into());

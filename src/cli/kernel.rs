@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -25,6 +26,9 @@ use crate::{
     restore::{self, SpecOptions},
     store::Store,
 };
+
+/// Nobody types for so long who only thinks.
+const PREPARE_AFTER: Duration = Duration::from_secs(20);
 
 /// Run a kernel for Jupyter and record it (Jupyter starts this; `nbpack install` tells it how)
 #[derive(clap::Args, Debug)]
@@ -47,6 +51,10 @@ pub(super) struct Args {
     /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
     #[arg(long, value_name = "MODE")]
     capture: Option<String>,
+    /// Make no layers for an export to come while the kernel idles [default: $NBPACK_PREPARE: `on` (after 20
+    /// idle seconds), the seconds, or `off`, else off]
+    #[arg(long)]
+    no_prepare: bool,
     #[command(flatten)]
     given: GivenArgs,
     /// Handed to the kernel
@@ -96,6 +104,25 @@ fn capture_options(args: &Args, context: &Context, program: &Path) -> capture::O
         }
     };
     capture::Options { mode, ..capture::Options::new(program.to_owned()) }
+}
+
+/// How long the kernel must be idle before layers are made; `None`: they are not.
+fn prepare_after(args: &Args, context: &Context) -> Option<Duration> {
+    let word = context.var("NBPACK_PREPARE").filter(|word| !word.is_empty());
+    match word {
+        _ if args.no_prepare => None,
+        None | Some("off") => None,
+        Some("on") => Some(PREPARE_AFTER),
+        Some(word) => {
+            let seconds = word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            if seconds.is_none() {
+                say(&format!(
+                    "NBPACK_PREPARE is `{word}`, which is neither `on`, `off` nor a number of seconds; it is off"
+                ));
+            }
+            seconds
+        }
+    }
 }
 
 /// One line on stderr, which Jupyter shows in its log.
@@ -157,6 +184,7 @@ fn wrapped(
         interrupt_mode: spec.interrupt_mode,
         capture,
         contain: None,
+        prepare_after: prepare_after(args, context),
         on_session: Box::new(|_| {}),
         on_kernel: Box::new(|_| {}),
         warn: warn_once_each(),
@@ -238,6 +266,7 @@ fn restored_setup(
         },
         capture,
         contain: Some(Box::new(contain)),
+        prepare_after: None,
         on_session: Box::new(|_| {}),
         on_kernel: Box::new(|_| {}),
         warn: warn_once_each(),

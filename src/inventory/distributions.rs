@@ -49,21 +49,33 @@ pub(crate) fn read_site(site: &[u8]) -> Vec<Distribution> {
     let mut names: Vec<Vec<u8>> =
         listing.filter_map(Result::ok).map(|entry| entry.file_name().into_encoded_bytes()).collect();
     names.sort_unstable();
-    let mut found: Vec<Distribution> = names
-        .iter()
-        .filter_map(|name| {
-            let dir = paths::join(site, name);
-            if name.ends_with(b".dist-info") {
-                read_dist_info(site, &dir)
-            } else if name.ends_with(b".egg-info") {
-                read_egg_info(site, &dir)
-            } else {
-                None
-            }
-        })
-        .collect();
-    found.sort_by(|a, b| a.component.name.cmp(&b.component.name));
-    found
+    let read = |(at, name): (usize, &Vec<u8>)| {
+        let dir = paths::join(site, name);
+        let found = if name.ends_with(b".dist-info") {
+            read_dist_info(site, &dir)
+        } else if name.ends_with(b".egg-info") {
+            read_egg_info(site, &dir)
+        } else {
+            None
+        };
+        found.map(|found| (at, found))
+    };
+    // A `stat` for each file of each distribution: worth all processors.
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
+    let mut found: Vec<(usize, Distribution)> = std::thread::scope(|scope| {
+        let (names, read) = (&names, &read);
+        let workers: Vec<_> = (0..threads)
+            .map(|first| {
+                scope.spawn(move || names.iter().enumerate().skip(first).step_by(threads).filter_map(read).collect())
+            })
+            .collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().flat_map(join).collect()
+    });
+    found.sort_by(|(a_at, a), (b_at, b)| (&a.component.name, a_at).cmp(&(&b.component.name, b_at)));
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 fn text(dir: &[u8], name: &str) -> Option<String> {

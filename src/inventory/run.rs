@@ -153,9 +153,39 @@ fn architecture() -> &'static str {
     }
 }
 
+/// Letters that people write for this one where they have only ASCII; itself when there are none.
+fn in_ascii(c: char) -> impl Iterator<Item = char> {
+    let letters = match c {
+        'ä' | 'æ' => "ae",
+        'ö' | 'ø' | 'œ' => "oe",
+        'ü' => "ue",
+        'ß' => "ss",
+        'þ' => "th",
+        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' => "a",
+        'ç' | 'ć' | 'č' | 'ĉ' => "c",
+        'ď' | 'đ' | 'ð' => "d",
+        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' | 'ė' => "e",
+        'ğ' | 'ģ' | 'ĝ' => "g",
+        'ì' | 'í' | 'î' | 'ï' | 'ī' | 'ı' | 'į' => "i",
+        'ł' | 'ľ' | 'ļ' => "l",
+        'ñ' | 'ń' | 'ň' | 'ņ' => "n",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ō' | 'ő' => "o",
+        'ř' | 'ŕ' => "r",
+        'ś' | 'š' | 'ş' | 'ș' | 'ŝ' => "s",
+        'ť' | 'ţ' | 'ț' => "t",
+        'ù' | 'ú' | 'û' | 'ū' | 'ů' | 'ű' => "u",
+        'ý' | 'ÿ' => "y",
+        'ź' | 'ż' | 'ž' => "z",
+        _ => "",
+    };
+    // Marks of a name that was written apart (macOS) carry nothing alone.
+    let mark = matches!(c, '\u{300}'..='\u{36f}');
+    letters.chars().chain((letters.is_empty() && !mark).then_some(c))
+}
+
 /// A file name without `.ipynb`, in `[a-z0-9._-]+`, beginning with a letter or digit.
 fn bundle_name(file: &[u8]) -> String {
-    let text = String::from_utf8_lossy(file).to_lowercase();
+    let text: String = String::from_utf8_lossy(file).to_lowercase().chars().flat_map(in_ascii).collect();
     let stem = text.strip_suffix(".ipynb").unwrap_or(&text);
     let mut name = String::new();
     for c in stem.chars() {
@@ -176,7 +206,9 @@ mod tests {
     #[test]
     fn a_bundle_is_named_after_its_notebook() {
         assert_eq!(bundle_name(b"My Analysis (2).ipynb"), "my-analysis-2");
-        assert_eq!(bundle_name("größe.ipynb".as_bytes()), "gr-e");
+        assert_eq!(bundle_name("größe.ipynb".as_bytes()), "groesse");
+        assert_eq!(bundle_name("Café Zürich – Łódź.ipynb".as_bytes()), "cafe-zuerich-lodz");
+        assert_eq!(bundle_name("cafe\u{301}.ipynb".as_bytes()), "cafe");
         assert_eq!(bundle_name(b"..ipynb"), "session");
         assert_eq!(bundle_name(b""), "session");
     }

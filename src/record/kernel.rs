@@ -1,8 +1,9 @@
 //! Puts proxy, capture and recorder together: one recorded kernel, from its start to its end.
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    idle::Idle,
     magics::RecorderMagics,
     recorder::{Recorder, SessionSeed, Warn},
 };
@@ -49,6 +50,8 @@ pub struct Setup {
     pub capture: capture::Options,
     /// Puts a container around the kernel.
     pub contain: Option<Contain>,
+    /// After so long without a request, the layers of what is loaded are made for an export to come; `None`: never.
+    pub prepare_after: Option<Duration>,
     /// Is told the session's name as soon as there is one.
     pub on_session: Box<dyn FnOnce(&SessionId) + Send>,
     /// Is given the kernel as soon as it runs.
@@ -82,6 +85,12 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
         None => (Arc::new(Nowhere), Arc::new(Nowhere)),
     };
     let program = capture.program.clone();
+    // Without it only the first export takes longer.
+    let idle = match (&recorder, setup.prepare_after) {
+        (Some(recorder), Some(after)) => Idle::start(preparation(&program, recorder.id()), after).ok(),
+        _ => None,
+    };
+    let sink = idle.as_ref().map_or_else(|| Arc::clone(&sink), |idle| idle.watch(Arc::clone(&sink)));
     let config = Config {
         front: setup.front,
         kernel_name,
@@ -99,12 +108,21 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
     let launcher = launcher(contain, guard, capture, &sink, before);
     let launcher: Launcher = Box::new(move |launch| launcher(launch).inspect(|kernel| on_kernel(Arc::clone(kernel))));
     let result = kernel::proxy::run(config, launcher, sink);
+    drop(idle);
     if let Some(recorder) = &recorder {
         // A kernel that never ran has the status of a program that was not found.
         recorder.finish(*result.as_ref().unwrap_or(&(127 << 8)));
     }
     drop(guarded);
     result
+}
+
+/// The command that makes layers of a session (`nbpack prepare`).
+fn preparation(program: &std::path::Path, session: &SessionId) -> Vec<OsString> {
+    let own = std::process::id().to_string();
+    let mut command = vec![program.into()];
+    command.extend(["prepare".to_owned(), session.to_string(), "--parent".to_owned(), own].map(OsString::from));
+    command
 }
 
 fn launcher(

@@ -8,6 +8,7 @@ mod environment;
 pub mod facts;
 mod gate;
 mod head;
+mod idle;
 mod importer;
 mod keep;
 pub mod kernel;
@@ -18,9 +19,12 @@ mod recorder;
 mod recover;
 mod repeats;
 mod said;
+#[expect(unsafe_code, reason = "the scheduler's calls have no safe wrapper; one for each function")]
+mod sys;
 mod touched;
 mod widgets;
 
+pub use idle::step_back;
 pub use importer::ImportError;
 pub use preserve::Limits;
 pub use recorder::{Recorder, SessionSeed, StartError, Warn};

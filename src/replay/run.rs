@@ -388,6 +388,7 @@ fn setup(
         capture: capture::Options::new(options.program.to_owned()),
         contain: start.contain,
         on_session: Box::new(move |id| session.lock().session = Some(id.clone())),
+        prepare_after: None,
         on_kernel: Box::new(move |kernel| started.lock().kernel = Some(Arc::downgrade(&kernel))),
         warn: Box::new(move |text| warning.lock().warning = Some(text.to_owned())),
     })

@@ -6,8 +6,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, Sender},
     },
 };
 
@@ -28,8 +28,9 @@ use crate::{
 
 /// Layers that are unpacked at the same time.
 const AT_ONCE: usize = 2;
-/// After so many unpacked bytes, what is finished is synced and published: an interrupted restore goes on from there.
-const PUBLISH_AFTER: u64 = 256 << 20;
+/// After so many unpacked bytes, what is finished is synced and published, beside the unpacking: so the disk is never
+/// idle and little is left to sync at the end, and an interrupted restore goes on from there.
+const PUBLISH_AFTER: u64 = 128 << 20;
 /// Directories of ours in the store's `tmp/` begin with this.
 const TMP_PREFIX: &str = "restore-";
 
@@ -134,12 +135,11 @@ struct Work<'a> {
     queue: Vec<usize>,
     next: AtomicUsize,
     stop: AtomicBool,
-    finished: Mutex<Finished>,
 }
 
-#[derive(Default)]
+/// A layer that is unpacked and proved.
 struct Finished {
-    layers: Vec<usize>,
+    index: usize,
     bytes: u64,
 }
 
@@ -154,30 +154,37 @@ fn unpack_all(bundle: &Bundle, store: &Store, queue: Vec<usize>, progress: &dyn 
         queue,
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
-        finished: Mutex::default(),
     };
+    let (finished, queue) = mpsc::channel();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| work.run())).collect();
+        let mut threads: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let (work, finished) = (&work, finished.clone());
+                scope.spawn(move || work.stop_on_error(work.unpack_until_done(&finished)))
+            })
+            .collect();
+        // The workers hold the other ends: the publisher ends when they do.
+        drop(finished);
+        let work = &work;
+        threads.push(scope.spawn(move || work.stop_on_error(work.publish_all(&queue))));
         let mut first = Ok(());
-        for worker in workers {
-            let result = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        for thread in threads {
+            let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             first = first.and(result);
         }
         first
-    })?;
-    work.publish()
+    })
 }
 
 impl Work<'_> {
-    fn run(&self) -> Result<(), RestoreError> {
-        let result = self.unpack_until_done();
+    fn stop_on_error(&self, result: Result<(), RestoreError>) -> Result<(), RestoreError> {
         if result.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
         result
     }
 
-    fn unpack_until_done(&self) -> Result<(), RestoreError> {
+    fn unpack_until_done(&self, finished: &Sender<Finished>) -> Result<(), RestoreError> {
         while let Some(&index) = self.queue.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             if self.progress.cancelled() {
                 return Err(RestoreError::Stopped);
@@ -186,13 +193,32 @@ impl Work<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            self.unpack(index)?;
+            let bytes = self.unpack(index)?;
+            // The publisher is gone only after an error of its own, and says why.
+            if finished.send(Finished { index, bytes }).is_err() {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
-    fn unpack(&self, index: usize) -> Result<(), RestoreError> {
-        let Some(layer) = self.bundle.layers().get(index) else { return Ok(()) };
+    /// Publishes what the workers finish, in batches, until they end. What was whole when one of them failed is kept.
+    fn publish_all(&self, queue: &Receiver<Finished>) -> Result<(), RestoreError> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for finished in queue {
+            batch.push(finished.index);
+            bytes += finished.bytes;
+            if bytes >= PUBLISH_AFTER {
+                self.publish(&std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        self.publish(&batch)
+    }
+
+    /// Returns the bytes of its files.
+    fn unpack(&self, index: usize) -> Result<u64, RestoreError> {
+        let Some(layer) = self.bundle.layers().get(index) else { return Ok(0) };
         let dir = self.workshop.join(layer.diff_id.0.hex());
         files::create_private_dir(&dir)?;
         let report = unpack::layer(self.bundle, index, &dir.join("root")).map_err(|source| RestoreError::Layer {
@@ -206,23 +232,17 @@ impl Work<'_> {
         fs::write(&path, meta.to_string()).map_err(FileError::new("write", &path))?;
         self.progress.layer(index, self.bundle.layers().len(), &layer.title, false);
         self.progress.bytes(report.bytes);
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished.layers.push(index);
-        finished.bytes += report.bytes;
-        let publish = finished.bytes >= PUBLISH_AFTER;
-        drop(finished);
-        if publish { self.publish() } else { Ok(()) }
+        Ok(report.bytes)
     }
 
     /// Makes what is finished durable, then visible.
-    fn publish(&self) -> Result<(), RestoreError> {
-        let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
-        if finished.layers.is_empty() {
+    fn publish(&self, batch: &[usize]) -> Result<(), RestoreError> {
+        if batch.is_empty() {
             return Ok(());
         }
         let handle = files::open(self.workshop)?;
         rustix::fs::syncfs(&handle).map_err(|error| FileError::new("write", self.workshop)(error.into()))?;
-        for layer in finished.layers.iter().filter_map(|index| self.bundle.layers().get(*index)) {
+        for layer in batch.iter().filter_map(|index| self.bundle.layers().get(*index)) {
             let from = self.workshop.join(layer.diff_id.0.hex());
             let to = self.store.layer_path(&layer.diff_id);
             match fs::rename(&from, &to) {
