@@ -83,7 +83,7 @@ impl Shared {
         let places = places(&self.inner, socket);
         let start = Instant::now();
         loop {
-            for place in &places {
+            for place in places.iter().filter(|place| may_be_there(place)) {
                 if let Ok(halves) = transport::connect(place).await {
                     self.met.store(true, Ordering::Release);
                     return Some(halves);
@@ -116,6 +116,14 @@ fn places(inner: &Connection, socket: Socket) -> Vec<Endpoint> {
         places.push(Endpoint::Ipc(format!("{}:{}", inner.ip, inner.port(socket)).into()));
     }
     places
+}
+
+/// A look at the directory is a tenth of the price of trying, and it is looked some 300 times until a kernel is up.
+fn may_be_there(place: &Endpoint) -> bool {
+    match place {
+        Endpoint::Ipc(path) => path.exists(),
+        Endpoint::Tcp(_) => true,
+    }
 }
 
 fn channel(socket: Socket) -> Option<Channel> {
