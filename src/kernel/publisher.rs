@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
+    sys,
     transport::{ReadHalf, WriteHalf},
     zmtp::{self, Introduction, Message, Received, ZmtpError},
 };
@@ -38,6 +39,9 @@ const STOPPED_AFTER: Duration = Duration::from_secs(3);
 const SMALL: u64 = 16 << 10;
 /// See [`SMALL`].
 const RESERVE: u64 = 16 << 20;
+
+/// When so much had waited, its memory is given back as soon as nothing waits any more.
+const MUCH: u64 = 8 << 20;
 
 /// Messages of up to so many bytes in all are written at once.
 const TOGETHER: u64 = 64 << 10;
@@ -62,6 +66,8 @@ struct Client {
     passing: Option<Vec<Outgoing>>,
     /// Bytes in the queue.
     waiting: u64,
+    /// The most that waited since the queue was last empty.
+    most: u64,
     /// A message was taken from the queue and is being written.
     writing: bool,
     /// Wakes the task that writes.
@@ -215,7 +221,11 @@ impl Publisher {
             }
         };
         let result = tokio::select! { result = reading => result, result = writing => result };
-        let lost = self.state().clients.remove(&id).map_or(0, |client| client.dropped);
+        let gone = self.state().clients.remove(&id);
+        let (lost, most) = gone.map_or((0, 0), |client| (client.dropped, client.most));
+        if most > MUCH {
+            sys::return_free_memory();
+        }
         if lost > 0 {
             say(&format!("a client that did not read lost {lost} iopub messages"));
         }
@@ -232,6 +242,7 @@ impl Publisher {
             queue: VecDeque::new(),
             passing: None,
             waiting: 0,
+            most: 0,
             writing: false,
             more,
             written,
@@ -249,6 +260,10 @@ impl Publisher {
         let next = client.queue.pop_front();
         client.writing = next.is_some();
         client.waiting -= next.as_ref().map_or(0, Outgoing::size);
+        if next.is_none() && std::mem::take(&mut client.most) > MUCH {
+            drop(state);
+            sys::return_free_memory();
+        }
         next
     }
 
@@ -378,6 +393,7 @@ impl Client {
 
     fn push(&mut self, next: Outgoing) {
         self.waiting += next.size();
+        self.most = self.most.max(self.waiting);
         self.queue.push_back(next);
         self.more.notify_one();
     }

@@ -16,6 +16,12 @@ pub(super) fn return_large_memory() {
     unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, 4 << 20) };
 }
 
+/// Gives back what is free among memory that is in use: large messages in many small pieces leave such holes.
+pub(super) fn return_free_memory() {
+    // SAFETY: malloc_trim looks at the allocator's own lists, under their locks, at any time.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// Makes the command's process end when the thread that starts it ends.
 pub(super) fn end_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();

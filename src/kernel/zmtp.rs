@@ -267,7 +267,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 let bytes = self.buffer.split_to(head).freeze();
                 return Ok(Some(self.piece(bytes, length, flags & MORE == 0)));
             }
-            self.buffer.reserve(PIECE);
+            if self.buffer.capacity() - self.buffer.len() < PIECE / 4 {
+                self.buffer.reserve(PIECE);
+            }
             self.last_read = self.io.read_buf(&mut self.buffer).await?;
             if self.last_read == 0 {
                 return Ok(None);
