@@ -41,7 +41,7 @@ fn an_interrupt_comes_again_where_it_came() {
         {"run": counting, "interrupt": "3\n"},
         {"run": "print('reached', n)"},
         {"run": caught, "interrupt": "waiting"},
-        {"run": "!sleep 60; echo never", "interrupt": ""},
+        {"run": "!echo started; sleep 60; echo never", "interrupt": "started"},
         {"run": "print('asked'); input('name? ')", "interrupt": "asked"},
         {"run": "1 + 1"},
     ]);
