@@ -32,7 +32,16 @@ def plain(message):
 
 def run(code):
     outputs = []
-    reply = client.execute_interactive(code, timeout=60, output_hook=outputs.append)["content"]
+    answer = client.execute_interactive(code, timeout=60, output_hook=outputs.append)
+    reply, asked = answer["content"], answer["parent_header"]["msg_id"]
+    # Deno's kernel may say that it is idle before it says what the cell printed, the bare one too.
+    while not "".join(map(plain, outputs)):
+        try:
+            message = client.get_iopub_msg(timeout=1)
+        except queue.Empty:
+            break
+        if message["parent_header"].get("msg_id") == asked:
+            outputs.append(message)
     return {"status": reply["status"], "count": reply.get("execution_count"), "said": "".join(map(plain, outputs))}
 
 
