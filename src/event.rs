@@ -242,7 +242,8 @@ impl Shown {
 
 /// Takes events. Never blocks for long, never fails: what cannot be kept becomes a [`Gap`] in the record.
 pub trait EventSink: Send + Sync {
-    /// Keeps one event. When this returns, the event survives `kill -9` of this process.
+    /// Keeps one event. When this returns, the event survives `kill -9` of this process; of a file that is opened again
+    /// and again only how often may be lost.
     fn record(&self, event: Event);
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Why not a ZeroMQ library here: a proxy wants one connection of a frontend to be one connection of the kernel, the
 //! peer's own identity and socket type passed on, back pressure of each peer on itself alone, and frames of any size
-//! that are read once into memory of their size and written from there. What comes in is foreign: each shape of
-//! bytes gives a message or a [`ZmtpError`].
+//! that are read once and written from where they lie, the largest of them while they still arrive. What comes in is
+//! foreign: each shape of bytes gives a message or a [`ZmtpError`].
 
 use std::{
     io::{self, IoSlice},
