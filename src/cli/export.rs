@@ -103,25 +103,25 @@ impl From<Codec> for Compression {
     }
 }
 
+/// How often a file may change under an export before it gives up.
+const ATTEMPTS: usize = 3;
+
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     args.recipes.check(args.force, context)?;
-    let result = export(&args, context);
-    // A package manager rewrites such files while it works. What is packed must be of one moment: all of it again.
-    match result.as_ref().err().and_then(|error| error.downcast_ref::<write::WriteError>()) {
-        Some(write::WriteError::Changed { path }) if is_of_the_system(path) => {
-            if !context.quiet {
-                let path = path.display();
-                writeln!(std::io::stderr().lock(), "note: `{path}` was rewritten while it was packed; starting again")?;
-            }
-            export(&args, context)
+    // What is packed must be of one moment. A package manager rewrites files while it works, and an installer that links
+    // its cache into another environment changes the status of ours; so all of it is looked at again, data too.
+    for _ in 1..ATTEMPTS {
+        let result = export(&args, context);
+        let Some(write::WriteError::Changed { path }) = result.as_ref().err().and_then(|error| error.downcast_ref())
+        else {
+            return result;
+        };
+        if !context.quiet {
+            let path = path.display();
+            writeln!(std::io::stderr().lock(), "note: `{path}` changed while it was packed; starting again")?;
         }
-        _ => result,
     }
-}
-
-/// Whether a package manager may write there while somebody works.
-fn is_of_the_system(path: &Path) -> bool {
-    ["/etc", "/usr", "/lib", "/var/lib", "/var/cache"].iter().any(|dir| path.starts_with(dir))
+    export(&args, context)
 }
 
 fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {

@@ -26,6 +26,12 @@ pub(super) struct Args {
     /// Only sessions that began on this day (UTC) or later
     #[arg(long, value_name = "YYYY-MM-DD")]
     since: Option<String>,
+    /// Only sessions that began before this day (UTC)
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    until: Option<String>,
+    /// Only sessions with this tag (`%nbpack tag NAME`)
+    #[arg(long, value_name = "NAME")]
+    tag: Option<String>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -47,10 +53,22 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let since = parse_day(since)?;
         sessions.retain(|info| info.started >= since);
     }
+    if let Some(until) = &args.until {
+        let until = parse_day(until)?;
+        sessions.retain(|info| info.started < until);
+    }
+    if let Some(tag) = &args.tag {
+        sessions.retain(|info| tags(&store, info).iter().any(|found| found == tag));
+    }
     sessions.retain(|info| args.kernel.as_ref().is_none_or(|kernel| info.kernel == *kernel));
     let mut out = std::io::stdout().lock();
     if args.json {
-        let list: Vec<Value> = sessions.iter().map(describe).collect();
+        let mut list: Vec<Value> = sessions.iter().map(describe).collect();
+        for (value, info) in list.iter_mut().zip(&sessions) {
+            if let Some(object) = value.as_object_mut() {
+                object.insert("tags".to_owned(), json!(tags(&store, info)));
+            }
+        }
         writeln!(out, "{:#}", Value::from(list))?;
     } else if sessions.is_empty() {
         writeln!(out, "nothing is recorded yet")?;
@@ -71,6 +89,13 @@ pub(super) fn recover(store: &crate::store::Store) {
         // Nobody can be told when stderr is closed.
         writeln!(std::io::stderr().lock(), "nbpack: {error}{cause}").unwrap_or_default();
     }
+}
+
+/// What `%nbpack tag` said in this session; none where it cannot be read.
+fn tags(store: &crate::store::Store, info: &SessionInfo) -> Vec<String> {
+    let db = session::db::Db::open_read(&session::db_path(store, &info.id));
+    let tags = db.ok().and_then(|db| db.fact("tags").ok().flatten());
+    tags.and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default()
 }
 
 /// A session's head as JSON.

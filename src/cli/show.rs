@@ -273,6 +273,8 @@ fn json_of(
         let cells: Vec<Value> =
             recording.executions.iter().map(|execution| execution_json(execution, args.cells)).collect();
         object.insert("executions".to_owned(), cells.into());
+        object.insert("comms".to_owned(), json!(recording.comms));
+        object.insert("deleted_cells".to_owned(), json!(recording.deleted_cells()));
     }
     if whole || args.datasets {
         object.insert("datasets".to_owned(), versions_json(recording, Role::Read));

@@ -8,7 +8,7 @@ use super::recorder::Recorder;
 use crate::{
     event::{Event, EventSink as _},
     kernel::{MagicAnswer, Magics},
-    session,
+    session::{self, db::Db},
 };
 
 const HELP: &str = "%nbpack status            what is being recorded
@@ -48,19 +48,32 @@ impl RecorderMagics {
     fn status(&self) -> String {
         self.recorder.catch_up();
         let (store, id) = (self.recorder.store(), self.recorder.id());
-        match session::read_info(&session::db_path(store, id)) {
-            Ok(info) => {
-                let notebook = info.notebook.map(|path| path.display().to_string());
-                format!(
-                    "recording session {id}\n  notebook   {}\n  executions {}\n  files seen {}\n  store      {}",
-                    notebook.as_deref().unwrap_or("not known"),
-                    info.executions,
-                    info.coverage,
-                    store.root().display(),
-                )
+        match self.lines() {
+            Ok(lines) => {
+                let lines: Vec<String> = lines.iter().map(|(name, value)| format!("\n  {name:<11}{value}")).collect();
+                format!("recording session {id}{}", lines.concat())
             }
-            Err(error) => format!("session {id} cannot be read: {error}"),
+            Err(error) => format!("session {id} in {} cannot be read: {error}", store.root().display()),
         }
+    }
+
+    fn lines(&self) -> Result<Vec<(&'static str, String)>, session::DbError> {
+        let (store, id) = (self.recorder.store(), self.recorder.id());
+        let db = Db::open_read(&session::db_path(store, id))?;
+        let info = db.info()?;
+        let notebook = info.notebook.map_or_else(|| "not known".to_owned(), |path| path.display().to_string());
+        let mut lines = vec![
+            ("notebook", notebook),
+            ("executions", info.executions.to_string()),
+            ("files seen", info.coverage),
+            ("store", store.root().display().to_string()),
+        ];
+        for (name, key) in [("note", "notes"), ("tag", "tags"), ("excluded", "excludes")] {
+            let said = db.fact(key)?.and_then(|said| said.as_array().cloned()).unwrap_or_default();
+            lines.extend(said.iter().filter_map(Value::as_str).map(|value| (name, value.to_owned())));
+        }
+        lines.extend(db.gaps()?.into_iter().map(|gap| ("missing", format!("{}: {}", gap.reason, gap.detail))));
+        Ok(lines)
     }
 
     /// Runs `nbpack export` on this session; this very magic is no execution of it.

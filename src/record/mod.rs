@@ -4,6 +4,7 @@
 //! journal into rows; a second one hashes files while nobody waits. Whatever goes wrong here, the user's notebook
 //! goes on.
 
+mod cells;
 mod environment;
 pub mod facts;
 mod gate;
@@ -15,6 +16,7 @@ pub mod kernel;
 mod magics;
 mod paths;
 mod preserve;
+mod questions;
 mod recorder;
 mod recover;
 mod repeats;

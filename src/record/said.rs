@@ -4,12 +4,13 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    environment, gate,
+    cells::DeletedCells,
+    environment,
+    questions::Questions,
     widgets::{Widgets, by_digest},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     session::{
         self, DbError, LARGEST_INLINE,
         db::{Body, Db, OutputRow},
-        model::{CommMessage, Execution, INTERRUPTIONS, Interruption, Output, Status, StdinExchange, Stop},
+        model::{CommMessage, Execution, INTERRUPTIONS, Interruption, Output, Status, Stop},
     },
     store::Store,
 };
@@ -85,20 +86,13 @@ struct Tail {
     dirty: bool,
 }
 
-struct Question {
-    id: i64,
-    client: Bytes,
-    execution: i64,
-    exchange: StdinExchange,
-}
-
 /// The executions of a session as messages tell of them.
 pub(super) struct Said {
     live: BTreeMap<i64, Live>,
     next_execution: i64,
-    next_question: i64,
     next_comm: i64,
-    questions: Vec<Question>,
+    questions: Questions,
+    deleted: DeletedCells,
     widgets: Widgets,
     /// By execution.
     interruptions: BTreeMap<String, Vec<Interruption>>,
@@ -116,9 +110,9 @@ impl Said {
         let mut said = Self {
             live: BTreeMap::new(),
             next_execution: execution + 1,
-            next_question: question + 1,
             next_comm: comm + 1,
-            questions: Vec::new(),
+            questions: Questions::load(db, question + 1)?,
+            deleted: DeletedCells::load(db)?,
             widgets: Widgets::load(db)?,
             interruptions: db.fact(INTERRUPTIONS)?.and_then(|all| serde_json::from_value(all).ok()).unwrap_or_default(),
             interruptions_changed: false,
@@ -127,9 +121,6 @@ impl Said {
         };
         for id in db.open_executions()? {
             said.fetch(db, id)?;
-        }
-        for (id, execution, exchange) in db.open_questions()? {
-            said.questions.push(Question { id, client: Bytes::new(), execution, exchange });
         }
         Ok(said)
     }
@@ -151,7 +142,10 @@ impl Said {
             return self.take_from_frontend(db, store, message, &header, &metadata, content).map(|()| None);
         }
         if message.channel == Channel::Stdin {
-            return self.question(db, message, &parent, &content).map(|()| None);
+            let Some(execution) = self.of_request(db, &parent.msg_id)? else { return Ok(None) };
+            self.counts(execution, "input_request", &content, message.at);
+            self.questions.ask(db, message, execution, &content)?;
+            return Ok(None);
         }
         let execution = self.of_request(db, &parent.msg_id)?;
         let buffers: Vec<String> =
@@ -206,6 +200,7 @@ impl Said {
     /// Writes what changed, and forgets executions that are over.
     pub(super) fn flush(&mut self, db: &Db) -> Result<(), DbError> {
         self.widgets.flush(db)?;
+        self.deleted.flush(db)?;
         if std::mem::take(&mut self.interruptions_changed) {
             db.put_fact(INTERRUPTIONS, &json!(self.interruptions))?;
         }
@@ -241,7 +236,7 @@ impl Said {
     ) -> Result<(), SaidError> {
         match header.msg_type.as_str() {
             "execute_request" => Ok(self.request(db, message.at, header, metadata, content)?),
-            "input_reply" => Ok(self.answer(db, message, &content)?),
+            "input_reply" => Ok(self.questions.answer(db, message, &content)?),
             "interrupt_request" => {
                 self.stopped(Stop::Interrupt, message.at);
                 Ok(())
@@ -299,6 +294,7 @@ impl Said {
         }
         let id = self.next_execution;
         self.next_execution += 1;
+        self.deleted.take(metadata, id);
         let mut lines = code.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
         let is_magic = lines.peek().is_some() && lines.all(|line| line == "%nbpack" || line.starts_with("%nbpack "));
         let execution = Execution {
@@ -463,35 +459,6 @@ impl Said {
         }
         db.clear_outputs(id)
     }
-
-    fn question(
-        &mut self,
-        db: &Db,
-        message: &MessageRecord,
-        parent: &Header,
-        content: &Value,
-    ) -> Result<(), SaidError> {
-        let Some(execution) = self.of_request(db, &parent.msg_id)? else { return Ok(()) };
-        let prompt = text(content, "prompt").to_owned();
-        let masked = gate::asks_for_secret(&prompt, flag(content, "password"));
-        let exchange = StdinExchange { prompt, masked, value: None, asked: message.at };
-        self.counts(execution, "input_request", content, message.at);
-        let id = self.next_question;
-        self.next_question += 1;
-        db.put_stdin(id, execution, &exchange, false)?;
-        self.questions.push(Question { id, client: message.client.clone(), execution, exchange });
-        Ok(())
-    }
-
-    fn answer(&mut self, db: &Db, message: &MessageRecord, content: &Value) -> Result<(), DbError> {
-        let matching = |question: &Question| question.client.is_empty() || question.client == message.client;
-        let Some(index) = self.questions.iter().rposition(matching) else { return Ok(()) };
-        let mut question = self.questions.remove(index);
-        if !question.exchange.masked {
-            question.exchange.value = content.get("value").and_then(Value::as_str).map(str::to_owned);
-        }
-        db.put_stdin(question.id, question.execution, &question.exchange, true)
-    }
 }
 
 impl Live {
@@ -583,11 +550,11 @@ fn parse_output(kind: &str, mut content: Value) -> Option<Output> {
     })
 }
 
-fn flag(content: &Value, name: &str) -> bool {
+pub(super) fn flag(content: &Value, name: &str) -> bool {
     content.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn text<'a>(content: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(content: &'a Value, name: &str) -> &'a str {
     content.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 

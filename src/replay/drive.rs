@@ -19,6 +19,9 @@ use crate::{
 const START: Duration = Duration::from_secs(120);
 /// How long a kernel that was interrupted may take to obey.
 const OBEY: Duration = Duration::from_secs(10);
+/// How often, and after what pause, an execution that an interrupt ended when it was recorded is interrupted again.
+const AGAIN: usize = 3;
+const YIELD: Duration = Duration::from_secs(2);
 /// How long what the kernel said may take to be in the replay's record.
 const RECORDED: Duration = Duration::from_secs(3);
 
@@ -186,12 +189,15 @@ async fn execute(
         let interruptions = async {
             for interruption in &request.interruptions {
                 moment(&progress, interruption).await;
-                match (interruption.how, how.interrupt) {
-                    (Stop::End, _) => return End::Stopped,
-                    (Stop::Interrupt, Some(signal)) => signal(),
-                    // Without an answer the execution's own timeout decides.
-                    (Stop::Interrupt, None) => second.interrupt().await.unwrap_or_default(),
+                if interruption.how == Stop::End {
+                    return End::Stopped;
                 }
+                interrupt(second, how).await;
+            }
+            // The code may have been where it catches an interrupt, as it was not when it was recorded.
+            for _ in 0..if request.yields && !request.interruptions.is_empty() { AGAIN } else { 0 } {
+                tokio::time::sleep(YIELD).await;
+                interrupt(second, how).await;
             }
             std::future::pending().await
         };
@@ -205,6 +211,14 @@ async fn execute(
         }
     }
     Ok(End::Answered(ExecuteOutcome::default()))
+}
+
+async fn interrupt(second: &mut Client, how: &How<'_>) {
+    match how.interrupt {
+        Some(signal) => signal(),
+        // Without an answer the execution's own timeout decides.
+        None => second.interrupt().await.unwrap_or_default(),
+    }
 }
 
 /// Waits until the execution has come as far as it had when it was interrupted: as much shown, then as long silent.

@@ -43,6 +43,8 @@ pub(super) struct Request {
     pub(super) timeout: Duration,
     /// When it is interrupted, or the kernel told to end, in order.
     pub(super) interruptions: Vec<Interruption>,
+    /// The last interruption ended it.
+    pub(super) yields: bool,
     /// The kernel died in it.
     pub(super) dies: bool,
 }
@@ -104,6 +106,7 @@ fn request(recording: &Recording, execution: &Execution, number: Option<usize>, 
         answers,
         timeout: timeout.unwrap_or_else(|| SHORTEST.max(lasted.saturating_mul(PATIENCE))),
         interruptions,
+        yields: execution.interrupted && execution.status == Some(Status::Error),
         dies: died_in(recording, execution),
     }
 }

@@ -6,8 +6,12 @@ use std::{os::unix::ffi::OsStrExt as _, path::Path};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::model::{
-    CommMessage, ConnectionUse, Execution, FileUse, FileVersion, Process, Role, SessionInfo, Status, StdinExchange, Use,
+use super::{
+    DbError,
+    model::{
+        CommMessage, ConnectionUse, Execution, FileUse, FileVersion, Process, Role, SessionInfo, Status, StdinExchange,
+        Use,
+    },
 };
 use crate::{digest::Digest, event::Gap, files::Signature};
 
@@ -16,87 +20,9 @@ pub const FILE_NAME: &str = "session.db";
 /// `application_id` of a session database: "nbpk".
 const APPLICATION_ID: i32 = 0x6e62_706b;
 /// `user_version`: raised when a reader of the old one could misread the new one.
-const USER_VERSION: i32 = 1;
+pub(super) const USER_VERSION: i32 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
 const PAGE_BYTES: u32 = 4096;
-
-/// A session database that cannot be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// `SQLite` refused.
-    #[error("cannot {action} the session database `{}`", path.display())]
-    Sqlite {
-        /// A verb in the infinitive.
-        action: &'static str,
-        /// The database.
-        path: std::path::PathBuf,
-        /// What `SQLite` said.
-        source: rusqlite::Error,
-    },
-    /// It is something else.
-    #[error("`{}` is not a session database: {found}", path.display())]
-    NotOurs {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What it is instead.
-        found: String,
-    },
-    /// It was written by a newer nbpack.
-    #[error("`{}` was written by a newer nbpack (session format {found}, this one reads {USER_VERSION})", path.display())]
-    Newer {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Its version.
-        found: i32,
-    },
-    /// A row that no nbpack writes.
-    #[error("the session database holds {what} that cannot be read: {found}")]
-    Row {
-        /// Which kind of row or column.
-        what: &'static str,
-        /// Its content, shortened.
-        found: String,
-    },
-    /// A blob that a row names.
-    #[error("an output of the session is missing: blob {digest}")]
-    Blob {
-        /// Its name.
-        digest: Digest,
-        /// Why.
-        source: crate::files::FileError,
-    },
-    /// The file was removed, or another one took its place, while it was open.
-    #[error("the session database `{}` was removed while it was written", path.display())]
-    Removed {
-        /// Where it was.
-        path: std::path::PathBuf,
-    },
-    /// A file beside the database.
-    #[error(transparent)]
-    File(#[from] crate::files::FileError),
-}
-
-impl DbError {
-    /// Whether the database is broken or gone, so that no other try helps. A full disk or a lock is none of this.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Self::NotOurs { .. } | Self::Row { .. } | Self::Removed { .. } => true,
-            Self::Sqlite { source, .. } => match source {
-                rusqlite::Error::SqliteFailure(error, _) => matches!(
-                    error.code,
-                    rusqlite::ErrorCode::DatabaseCorrupt
-                        | rusqlite::ErrorCode::NotADatabase
-                        | rusqlite::ErrorCode::CannotOpen
-                        // "no such table": its schema is gone.
-                        | rusqlite::ErrorCode::Unknown
-                ),
-                rusqlite::Error::QueryReturnedNoRows | rusqlite::Error::InvalidColumnType(..) => true,
-                _ => false,
-            },
-            Self::Newer { .. } | Self::Blob { .. } | Self::File(_) => false,
-        }
-    }
-}
 
 /// Where an output's text lies.
 #[derive(Clone, PartialEq, Eq, Debug)]

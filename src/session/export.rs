@@ -5,7 +5,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    db::{Body, Db, DbError, OutputRow},
+    DbError,
+    db::{Body, Db, OutputRow},
     model::{CommMessage, Execution, Output, Recording},
 };
 use crate::{

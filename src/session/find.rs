@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    db::{self, DbError},
+    DbError, db,
     model::{Execution, Recording, SessionId, SessionInfo},
     read,
 };

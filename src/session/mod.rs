@@ -3,6 +3,7 @@
 //! This module keeps rows and gives them back; it does not interpret messages (that is `record`).
 
 pub mod db;
+mod error;
 mod export;
 mod find;
 pub mod journal;
@@ -11,7 +12,7 @@ mod notebook;
 pub mod place;
 mod read;
 
-pub use db::DbError;
+pub use error::DbError;
 pub use export::{LARGEST_INLINE, export, output_row};
 pub use find::{FindError, Found, Selector, db_path, dir, find, find_telling, ids, list, list_telling, lock, read_id};
 pub use notebook::{Form, notebook, output as notebook_output};

@@ -95,6 +95,8 @@ pub struct Recording {
 
 /// The fact that holds [`Recording::interruptions`].
 pub const INTERRUPTIONS: &str = "interruptions";
+/// The fact that holds [`Recording::deleted_cells`].
+pub const DELETED_CELLS: &str = "deleted_cells";
 /// The facts that hold [`Recording::widgets`] begin so; a number of six digits follows.
 pub const WIDGET: &str = "widget:";
 
@@ -138,6 +140,12 @@ impl Recording {
     /// When and how this execution was interrupted, or the kernel told to end while it ran.
     pub fn interruptions(&self, execution: i64) -> Vec<Interruption> {
         let all = self.facts.get(INTERRUPTIONS).and_then(|all| all.get(execution.to_string()));
+        all.and_then(|all| serde_json::from_value(all.clone()).ok()).unwrap_or_default()
+    }
+
+    /// By cell id the first execution before which the frontend said that the cell was deleted.
+    pub fn deleted_cells(&self) -> BTreeMap<String, i64> {
+        let all = self.facts.get(DELETED_CELLS);
         all.and_then(|all| serde_json::from_value(all.clone()).ok()).unwrap_or_default()
     }
 

@@ -1,5 +1,7 @@
 //! A recording as an `.ipynb` (nbformat 4.5).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::model::{Execution, Output, Recording};
@@ -10,7 +12,7 @@ use crate::digest::Digest;
 pub enum Form {
     /// One cell for each execution, in the order in which the kernel ran them: re-runs and deleted cells too.
     AsRun,
-    /// One cell for each cell of the notebook file as far as ids tell: its last execution, where it first ran.
+    /// One cell for each cell of the notebook file as far as ids tell: its last execution, where it first ran; no deleted ones.
     AsFile,
 }
 
@@ -21,7 +23,7 @@ pub fn notebook(recording: &Recording, form: Form) -> Value {
         recording.executions.iter().filter(|execution| !execution.silent && !execution.is_magic).collect();
     let chosen = match form {
         Form::AsRun => shown,
-        Form::AsFile => last_of_each_cell(&shown),
+        Form::AsFile => last_of_each_cell(&shown, &recording.deleted_cells()),
     };
     let mut taken = std::collections::BTreeSet::new();
     let cells: Vec<Value> =
@@ -41,7 +43,7 @@ pub fn notebook(recording: &Recording, form: Form) -> Value {
     })
 }
 
-fn last_of_each_cell<'a>(executions: &[&'a Execution]) -> Vec<&'a Execution> {
+fn last_of_each_cell<'a>(executions: &[&'a Execution], deleted: &BTreeMap<String, i64>) -> Vec<&'a Execution> {
     let mut cells: Vec<&Execution> = Vec::new();
     for execution in executions {
         let same = cells.iter_mut().find(|cell| execution.cell_id.is_some() && cell.cell_id == execution.cell_id);
@@ -50,6 +52,8 @@ fn last_of_each_cell<'a>(executions: &[&'a Execution]) -> Vec<&'a Execution> {
             None => cells.push(execution),
         }
     }
+    let gone = |cell: &Execution| cell.cell_id.as_ref().and_then(|id| deleted.get(id)).is_some_and(|at| *at > cell.id);
+    cells.retain(|cell| !gone(cell));
     cells
 }
 
@@ -95,7 +99,7 @@ fn object(value: &Value) -> Value {
 }
 
 /// Text becomes a list of lines; JSON mime types and base64 stay as sent.
-fn bundle(data: &std::collections::BTreeMap<String, Value>) -> Value {
+fn bundle(data: &BTreeMap<String, Value>) -> Value {
     let map: Map<String, Value> = data
         .iter()
         .map(|(mime, value)| {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{db::Db, db::DbError, model::SessionId};
+use super::{DbError, db::Db, model::SessionId};
 use crate::{
     files::{self, FileError},
     store::Store,

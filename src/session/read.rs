@@ -11,7 +11,8 @@ use rusqlite::Row;
 use serde_json::Value;
 
 use super::{
-    db::{self, Db, DbError},
+    DbError,
+    db::{self, Db},
     model::{
         CommMessage, ConnectionUse, Execution, FileUse, FileVersion, Output, Process, Recording, SessionId,
         SessionInfo, StdinExchange,
@@ -73,6 +74,11 @@ impl Db {
     pub fn facts_below(&self, prefix: &str) -> Result<Vec<(String, Value)>, DbError> {
         let all = Reader { db: self, dir: Path::new("") }.facts()?;
         Ok(all.into_iter().filter(|(key, _)| key.starts_with(prefix)).collect())
+    }
+
+    /// What is missing.
+    pub fn gaps(&self) -> Result<Vec<Gap>, DbError> {
+        Reader { db: self, dir: Path::new("") }.gaps()
     }
 
     /// Everything that is known of content.
@@ -147,11 +153,15 @@ impl Reader<'_> {
                 .into_iter()
                 .collect(),
             facts: self.facts()?.into_iter().collect(),
-            gaps: self.rows("SELECT at, reason, detail, count FROM gap ORDER BY id", |row| {
-                let count: i64 = row.get(3)?;
-                Ok(Ok(Gap { at: row.get(0)?, reason: row.get(1)?, detail: row.get(2)?, count: count.cast_unsigned() }))
-            })?,
+            gaps: self.gaps()?,
             comms: self.comms()?,
+        })
+    }
+
+    fn gaps(&self) -> Parsed<Vec<Gap>> {
+        self.rows("SELECT at, reason, detail, count FROM gap ORDER BY id", |row| {
+            let count: i64 = row.get(3)?;
+            Ok(Ok(Gap { at: row.get(0)?, reason: row.get(1)?, detail: row.get(2)?, count: count.cast_unsigned() }))
         })
     }
 

@@ -207,3 +207,120 @@ fn an_unknown_session_is_an_error_with_a_hint() {
     assert!(stderr.contains("20990101") && stderr.contains("hint: `nbpack sessions`"), "{stderr}");
     assert_eq!(String::from_utf8_lossy(&env.nbpack(&["sessions", "--json"]).stdout).trim(), "[]");
 }
+
+/// The record of a session in which everything happened that a record must hold.
+#[test]
+fn the_record_is_complete() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/complete.py");
+    let notebook = env.work().join("nb.ipynb");
+    let ran = env.command(&python).arg(script).arg(&notebook).arg(crate::support::KERNEL).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let seen: Value =
+        serde_json::from_slice(ran.stdout.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).unwrap()).unwrap();
+
+    let json: Value = serde_json::from_str(&env.nbpack_ok(&["show", "nb.ipynb", "--cells", "--json"])).unwrap();
+    let all: Vec<&Value> = json["executions"].as_array().unwrap().iter().collect();
+    // What the clients send to find out whether the kernel is there are executions of nobody's.
+    let of_cells: Vec<&Value> = all.iter().copied().filter(|one| one["code"] != "").collect();
+    let cells: Vec<&str> = of_cells.iter().map(|one| one["cell_id"].as_str().unwrap_or("-")).collect();
+    let expected = [
+        "first",
+        "second",
+        "second",
+        "first",
+        "-",
+        "expressions",
+        "asked",
+        "broken",
+        "fails",
+        "queued",
+        "rich",
+        "updates",
+        "comm",
+        "bob",
+        "final",
+        "-",
+    ];
+    assert_eq!(cells, expected);
+    let statuses: Vec<&str> = of_cells.iter().map(|one| one["status"].as_str().unwrap_or("-")).collect();
+    let mut oks = vec!["ok"; 16];
+    (oks[7], oks[8], oks[9]) = ("error", "error", "aborted");
+    assert_eq!(statuses, oks);
+    let code: Vec<&str> = of_cells.iter().take(4).map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(code, ["x = 1\nx", "x += 1\nprint(x)", "x += 1\nprint(x)", "x = 10\nx"]);
+    let counts: Vec<i64> = of_cells.iter().take(4).map(|one| one["execution_count"].as_i64().unwrap()).collect();
+    assert_eq!(counts, [1, 2, 3, 4]);
+    for execution in &of_cells {
+        let by = if execution["cell_id"] == "bob" { "bob" } else { "ann" };
+        assert_eq!((&execution["username"], &execution["client"]), (&by.into(), &seen[by]), "{execution}");
+        for time in ["sent", "busy", "reply", "idle"] {
+            assert!(execution[time].as_str().is_some_and(|time| time.starts_with("20")), "{time}: {execution}");
+        }
+    }
+    assert_eq!(of_cells[4]["silent"], true);
+    assert_eq!(of_cells[5]["user_expressions"]["twice"]["data"]["text/plain"], "20");
+    assert_eq!(of_cells[5]["user_expressions"]["wrong"]["ename"], "NameError");
+    let stdin = of_cells[6]["stdin"].as_array().unwrap();
+    assert_eq!((&stdin[0]["prompt"], &stdin[0]["value"]), (&"who? ".into(), &"Zoë".into()));
+    assert_eq!(
+        (&stdin[1]["prompt"], &stdin[1]["masked"], &stdin[1]["value"]),
+        (&"word: ".into(), &true.into(), &Value::Null)
+    );
+    let kinds = |execution: &Value| -> Vec<String> {
+        let outputs = execution["outputs"].as_array().unwrap().iter();
+        outputs
+            .map(|output| output["name"].as_str().unwrap_or(output["output_type"].as_str().unwrap()).to_owned())
+            .collect()
+    };
+    assert_eq!(kinds(of_cells[7]), ["stderr", "error"]);
+    let error = &of_cells[7]["outputs"][1];
+    assert_eq!((&error["ename"], &error["evalue"]), (&"ZeroDivisionError".into(), &"division by zero".into()));
+    assert!(error["traceback"].as_array().unwrap().len() > 2);
+    let rich = of_cells[10]["outputs"].to_string();
+    for wanted in ["last", "text/html", "<b>bold</b>", "application/json", "text/markdown", "image/svg+xml", "after"] {
+        assert!(rich.contains(wanted), "{wanted}: {rich}");
+    }
+    for cleared in ["gone", "kept", "before", "shown"] {
+        assert!(!rich.contains(cleared), "{cleared}: {rich}");
+    }
+    let comms = json["comms"].as_array().unwrap();
+    assert_eq!(comms.len(), 3);
+    assert!(comms.iter().all(|comm| comm["comm_id"] == seen["comm"] && comm["msg_type"] == "comm_msg"), "{comms:?}");
+    assert!(of_cells[13]["outputs"].to_string().contains("{'n': 0}, {'n': 1}, {'n': 2}"));
+    assert_eq!(json["deleted_cells"]["second"], of_cells[14]["id"]);
+
+    let text = env.nbpack_ok(&["show", "nb.ipynb", "--cells"]);
+    let bob = format!("from bob/{}", seen["bob"].as_str().unwrap().get(..8).unwrap());
+    for wanted in [
+        &bob,
+        "? word: (masked)",
+        "comm_msg ×3",
+        "(deleted before #",
+        "twice = 20",
+        "aborted",
+        "silent",
+        "error ZeroDivisionError",
+    ] {
+        assert!(text.contains(wanted), "{wanted}:\n{text}");
+    }
+    let summary = env.nbpack_ok(&["show", "nb.ipynb"]);
+    assert!(summary.contains("nota bene") && summary.contains("thesis"), "{summary}");
+    assert!(
+        env.nbpack_ok(&["sessions", "--tag", "thesis", "--kernel", "python3", "--notebook", "nb.ipynb"])
+            .contains("nb.ipynb")
+    );
+    assert!(!env.nbpack_ok(&["sessions", "--tag", "other"]).contains("nb.ipynb"));
+    assert!(!env.nbpack_ok(&["sessions", "--until", "2020-01-01"]).contains("nb.ipynb"));
+    assert!(env.nbpack_ok(&["sessions", "--since", "2020-01-01", "--until", "2100-01-01"]).contains("nb.ipynb"));
+    let as_run: Value = serde_json::from_str(&env.nbpack_ok(&["show", "nb.ipynb", "--notebook"])).unwrap();
+    let sources: Vec<String> = as_run["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cell| cell["source"][0].as_str().unwrap_or_default().trim().to_owned())
+        .collect();
+    assert_eq!(sources.iter().filter(|source| *source == "x += 1").count(), 2, "{sources:?}");
+}

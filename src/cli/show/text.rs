@@ -1,11 +1,13 @@
 //! What `nbpack show` says to a person.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{Subject, lineage_json, shown, versions};
 use crate::{
     cli::sessions::rfc3339,
-    session::model::{Execution, FileVersion, Output, Recording, Role, Status},
+    session::model::{CommMessage, Execution, FileVersion, Output, Recording, Role, Status},
 };
 
 /// Lines of one output that are shown; `--json` has them all.
@@ -43,6 +45,12 @@ pub(super) fn summary(subject: &Subject) -> String {
     let remote = recording.connections.iter().filter(|connection| is_remote(&connection.address)).count();
     line("network", if remote == 0 { "none".to_owned() } else { format!("{remote} addresses") });
     line("files seen", info.coverage.clone());
+    for (name, key) in [("note", "notes"), ("tag", "tags"), ("excluded", "excludes")] {
+        let said = recording.facts.get(key).and_then(Value::as_array);
+        for value in said.into_iter().flatten().filter_map(Value::as_str) {
+            line(name, shown(value.as_bytes()));
+        }
+    }
     for gap in &recording.gaps {
         line("gap", format!("{}: {}", gap.reason, gap.detail));
     }
@@ -75,30 +83,27 @@ fn total(versions: &[&FileVersion]) -> String {
     format!("{} ({})", versions.len(), crate::cli::progress::bytes(bytes))
 }
 
-/// The executions in their true order.
+/// The executions in their true order, with what the frontend's widgets said between them.
 pub(super) fn cells(recording: &Recording) -> String {
     let mut text = String::new();
+    let clients: BTreeSet<_> = recording.executions.iter().map(|one| (&one.username, &one.client)).collect();
+    let deleted = recording.deleted_cells();
+    comms(&mut text, recording, None);
     for execution in &recording.executions {
         let count = execution.execution_count.map_or_else(|| " ".to_owned(), |count| count.to_string());
-        let mut words = Vec::new();
-        words.push(match execution.status {
-            Some(Status::Ok) => "ok".to_owned(),
-            Some(Status::Error) => format!("error {}", execution.ename.as_deref().unwrap_or_default()),
-            Some(Status::Aborted) => "aborted".to_owned(),
-            None => "unfinished".to_owned(),
-        });
-        if let (Some(busy), Some(idle)) = (execution.busy, execution.idle) {
-            words.push(format!("{:.3} s", (idle - busy) as f64 / 1e9));
+        let mut words = words(execution);
+        if clients.len() > 1 {
+            words.push(format!("from {}/{}", execution.username, head(&execution.client)));
         }
-        for (is, word) in
-            [(execution.silent, "silent"), (execution.is_magic, "nbpack"), (execution.interrupted, "interrupted")]
-        {
-            if is {
-                words.push(word.to_owned());
+        let mut cell = String::new();
+        if let Some(id) = &execution.cell_id {
+            cell = format!("  cell {}", shown(id.as_bytes()));
+            if let Some(before) = deleted.get(id).filter(|before| **before > execution.id) {
+                cell.push_str(&format!(" (deleted before #{before})"));
             }
         }
-        let cell = execution.cell_id.as_ref().map(|id| format!("  cell {}", shown(id.as_bytes()))).unwrap_or_default();
-        text.push_str(&format!("#{} In [{count}]  {}{cell}\n", execution.id, words.join(", ")));
+        let words = shown(words.join(", ").as_bytes());
+        text.push_str(&format!("#{} In [{count}]  {}  {words}{cell}\n", execution.id, rfc3339(execution.sent)));
         indent(&mut text, &execution.code, usize::MAX);
         for exchange in &execution.stdin {
             let answer = if exchange.masked { "(masked)" } else { exchange.value.as_deref().unwrap_or("(no answer)") };
@@ -107,9 +112,49 @@ pub(super) fn cells(recording: &Recording) -> String {
         for output in &execution.outputs {
             indent(&mut text, &output_text(output), OUTPUT_LINES);
         }
+        for (name, value) in execution.user_expressions.as_object().into_iter().flatten() {
+            let plain = value.pointer("/data/text~1plain").or_else(|| value.get("evalue")).and_then(Value::as_str);
+            indent(&mut text, &format!("{name} = {}", plain.unwrap_or_default()), OUTPUT_LINES);
+        }
         text.push('\n');
+        comms(&mut text, recording, Some(execution.id));
+    }
+    for gap in &recording.gaps {
+        text.push_str(&format!("gap: {}: {}\n", gap.reason, shown(gap.detail.as_bytes())));
     }
     text
+}
+
+/// How an execution ended, in a few words.
+fn words(execution: &Execution) -> Vec<String> {
+    let mut words = vec![match execution.status {
+        Some(Status::Ok) => "ok".to_owned(),
+        Some(Status::Error) => format!("error {}", execution.ename.as_deref().unwrap_or_default()),
+        Some(Status::Aborted) => "aborted".to_owned(),
+        None => "unfinished".to_owned(),
+    }];
+    if let (Some(busy), Some(idle)) = (execution.busy, execution.idle) {
+        words.push(format!("{:.3} s", (idle - busy) as f64 / 1e9));
+    }
+    let flags = [(execution.silent, "silent"), (execution.is_magic, "nbpack"), (execution.interrupted, "interrupted")];
+    words.extend(flags.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned()));
+    words
+}
+
+/// The comm messages of the frontend that came after an execution and before the next; runs of one comm in one line.
+fn comms(text: &mut String, recording: &Recording, after: Option<i64>) {
+    let these: Vec<&CommMessage> = recording.comms.iter().filter(|comm| comm.after == after).collect();
+    for run in these.chunk_by(|a, b| (&a.comm_id, &a.msg_type) == (&b.comm_id, &b.msg_type)) {
+        let Some(first) = run.first() else { continue };
+        let times = if run.len() > 1 { format!(" ×{}", run.len()) } else { String::new() };
+        let id = head(&first.comm_id);
+        text.push_str(&format!("{}{times}  {}  comm {}\n\n", first.msg_type, rfc3339(first.at), shown(id.as_bytes())));
+    }
+}
+
+/// The first characters of an id.
+fn head(id: &str) -> String {
+    id.chars().take(8).collect()
 }
 
 fn output_text(output: &Output) -> String {

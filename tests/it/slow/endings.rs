@@ -53,6 +53,23 @@ fn an_interrupt_comes_again_where_it_came() {
 }
 
 #[test]
+fn an_interrupt_that_is_caught_this_time_comes_again() {
+    let Some((env, python)) = prepared() else { return };
+    std::fs::write(env.work().join("how.txt"), "raise").unwrap();
+    let steps = json!([{"run": "import time\ncaught = open('how.txt').read() == 'catch'\nprint('waiting', flush=True)\n\
+        while True:\n    try: time.sleep(0.1)\n    except KeyboardInterrupt:\n        if not caught: raise\n        caught = False",
+        "interrupt": "waiting"}]);
+    let (code, json) = replayed(&env, &python, KERNEL, &steps);
+    assert_eq!(code, Some(0), "{json}");
+    std::fs::write(env.work().join("other.txt"), "catch").unwrap();
+    let volume = format!("other.txt:{}:ro", env.work().join("how.txt").display());
+    let output = env.nbpack(&["replay", "--json", "-v", &volume, "b.nbpack"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{json}");
+    assert_eq!(json["executions"][0]["expected_error"], "KeyboardInterrupt", "{json}");
+}
+
+#[test]
 fn a_kernel_dies_again_as_it_died() {
     let Some((env, python)) = prepared() else { return };
     for code in [
@@ -82,8 +99,8 @@ fn a_kernel_that_was_told_to_end_in_the_middle_is_told_again() {
     let Some((env, python)) = prepared() else { return };
     let steps = json!([
         {"run": "print('begin')"},
-        {"run": "import time\nprint('endless', flush=True)\n\
-                 while True:\n    try: time.sleep(0.1)\n    except KeyboardInterrupt: pass", "end": "endless"},
+        {"run": "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n\
+                 print('endless', flush=True)\nwhile True: time.sleep(0.1)", "end": "endless"},
     ]);
     let (code, json) = replayed(&env, &python, KERNEL, &steps);
     assert_eq!((code, verdicts(&json)), (Some(0), vec!["identical", "identical"]), "{json}");

@@ -1,6 +1,9 @@
 //! A root made of nothing but the inventory of a large environment.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use nbpack::{
     inventory::{
@@ -49,4 +52,45 @@ fn a_root_of_a_virtual_environment_imports_and_has_a_shell() {
     let said = in_root(&root, &[python.to_str().unwrap(), "-B", "-c", modules]).unwrap();
     assert!(said.starts_with("True "), "{said}");
     assert!(said.contains(expected.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn an_export_starts_again_when_an_installer_links_files_elsewhere_meanwhile() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    let venv = env.small_environment(&python, &["ipykernel"]);
+    env.record(&python, "nb.ipynb", &["import jedi", "print(1)"]);
+    let site = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
+    // As `uv` does from its cache: one more link, the same bytes, another time of the last change of status.
+    let elsewhere = env.path().join("elsewhere");
+    // The first finished layer.
+    let index = env.path().join("data/nbpack/v1/index");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let done = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = || std::fs::read_dir(&index).is_ok_and(|mut dir| dir.next().is_some());
+            while !begun() && !done.load(Ordering::Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            let mut places = vec![site.clone()];
+            let mut count = 0;
+            while let Some(place) = places.pop() {
+                for entry in std::fs::read_dir(&place).unwrap().map(Result::unwrap) {
+                    match entry.file_type().unwrap() {
+                        kind if kind.is_dir() => places.push(entry.path()),
+                        _ => std::fs::hard_link(entry.path(), elsewhere.join(count.to_string())).unwrap(),
+                    }
+                    count += 1;
+                }
+            }
+        });
+        let output = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+        done.store(true, Ordering::Relaxed);
+        output
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("changed while it was packed; starting again"), "{said}");
+    env.nbpack_ok(&["verify", "b.nbpack"]);
 }
