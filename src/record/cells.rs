@@ -31,9 +31,6 @@ impl DeletedCells {
     }
 
     pub(super) fn flush(&mut self, db: &Db) -> Result<(), DbError> {
-        match std::mem::take(&mut self.changed) {
-            true => db.put_fact(DELETED_CELLS, &json!(self.before)),
-            false => Ok(()),
-        }
+        if std::mem::take(&mut self.changed) { db.put_fact(DELETED_CELLS, &json!(self.before)) } else { Ok(()) }
     }
 }
