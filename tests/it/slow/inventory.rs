@@ -71,7 +71,7 @@ fn an_export_starts_again_when_an_installer_links_files_elsewhere_meanwhile() {
         scope.spawn(|| {
             let begun = || std::fs::read_dir(&index).is_ok_and(|mut dir| dir.next().is_some());
             while !begun() && !done.load(Ordering::Relaxed) {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
             }
             let mut places = vec![site.clone()];
             let mut count = 0;
