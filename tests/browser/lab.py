@@ -1,6 +1,6 @@
-"""Clicks through JupyterLab in headless Chromium with one kernel, and prints one JSON line of what it saw.
+"""Clicks through JupyterLab or Notebook 7 in headless Chromium with one kernel, and prints one JSON line of what it saw.
 
-    lab.py KERNEL DISPLAY_NAME WORK_DIR SCREENSHOT_DIR
+    lab.py KERNEL DISPLAY_NAME WORK_DIR SCREENSHOT_DIR [jupyterlab|notebook]
 
 Picks the kernel in the launcher, runs cells (a figure, a slider, an input box), interrupts, restarts, and stops at a
 breakpoint. Every step waits for what the page shows, with a deadline; nothing sleeps.
@@ -21,6 +21,7 @@ import nbformat
 from playwright.sync_api import expect, sync_playwright
 
 kernel, display_name, work, shots = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
+interface = sys.argv[5] if len(sys.argv) > 5 else "jupyterlab"
 shots.mkdir(parents=True, exist_ok=True)
 CELLS = [
     "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9]); plt.show()",
@@ -38,7 +39,7 @@ token = secrets.token_hex(8)
 environment = dict(os.environ, JUPYTER_RUNTIME_DIR=str(work / ".runtime"), JUPYTER_CONFIG_DIR=str(work / ".config"))
 log = open(shots / "server.log", "w")
 server = subprocess.Popen(
-    [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
+    [sys.executable, "-m", interface, "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
      f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None",
      "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
     env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=work)
@@ -69,27 +70,45 @@ def run(page, index):
     page.keyboard.press("Control+Enter")
 
 
-def walk(page, url):
-    """What a person does, step by step."""
+def open_in_lab(page, url):
     page.goto(f"{url}lab?reset&token={token}")
-    card = page.locator(".jp-LauncherCard", has_text=display_name).first
-    card.wait_for()
+    page.locator(".jp-LauncherCard", has_text=display_name).first.wait_for()
     saw["launcher"] = True
     page.screenshot(path=shots / "1-launcher.png")
-
     page.goto(f"{url}lab/tree/clicked.ipynb?token={token}")
+
+
+def open_in_notebook(page, url):
+    """Notebook 7: the kernel is in the menu *New* of the list of files."""
+    page.goto(f"{url}tree?token={token}")
+    page.get_by_text("New", exact=True).first.click()
+    page.locator(".lm-Menu-itemLabel", has_text=display_name).first.wait_for()
+    saw["launcher"] = True
+    page.screenshot(path=shots / "1-launcher.png")
+    page.goto(f"{url}notebooks/clicked.ipynb?token={token}")
+
+
+def is_idle(page):
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+
+
+def walk(page, url):
+    """What a person does, step by step."""
+    (open_in_notebook if interface == "notebook" else open_in_lab)(page, url)
     page.locator(".jp-Notebook .jp-CodeCell").nth(len(CELLS) - 1).wait_for()
     expect(page.locator(".jp-Toolbar-kernelName").first).to_contain_text(display_name)
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
+    is_idle(page)
     run(page, 0)
     cell(page, 0).locator(".jp-OutputArea-output img").wait_for()
     saw["figure"] = True
     run(page, 1)
     handle = cell(page, 1).locator(".noUi-handle")
     handle.wait_for()
-    handle.focus()
-    for _ in range(2):
-        page.keyboard.press("ArrowRight")
+    bar = cell(page, 1).locator(".noUi-base").bounding_box()
+    handle.hover()
+    page.mouse.down()
+    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2, steps=5)
+    page.mouse.up()
     expect(cell(page, 1).locator(".widget-readout")).to_have_text("5")
     saw["slider"] = True
     run(page, 2)
@@ -112,6 +131,21 @@ def walk(page, url):
     expect(cell(page, 5).locator(".jp-OutputArea-output").first).to_have_text(re.compile(r"after 42"))
     page.screenshot(path=shots / "2-run.png")
 
+    if interface == "jupyterlab":
+        debug(page)
+    page.keyboard.press("Control+s")
+    restart = "[data-command='kernelmenu:restart'], [data-command='notebook:restart-kernel']"
+    page.locator(".jp-Toolbar").locator(restart).first.click()
+    page.locator(".jp-Dialog button", has_text="Restart").last.click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    is_idle(page)
+    run(page, 0)
+    cell(page, 0).locator(".jp-InputPrompt", has_text="[1]:").wait_for()
+    saw["restart"] = True
+    page.screenshot(path=shots / "4-restarted.png")
+
+
+def debug(page):
     # The debugger: switched on by the bug in the toolbar, a breakpoint in the gutter of the last cell.
     page.locator(".jp-DebuggerBugButton").first.click()
     page.locator(".jp-DebuggerBugButton[aria-pressed=true]").first.wait_for()
@@ -122,16 +156,6 @@ def walk(page, url):
     saw["breakpoint"] = True
     page.screenshot(path=shots / "3-breakpoint.png")
     page.locator(".jp-Debugger [data-command='debugger:continue'], [data-command='debugger:continue']").first.click()
-
-    page.keyboard.press("Control+s")
-    page.locator(".jp-Toolbar [data-command='kernelmenu:restart'], [data-command='notebook:restart-kernel']").first.click()
-    page.locator(".jp-Dialog button", has_text="Restart").last.click()
-    page.locator(".jp-Dialog").wait_for(state="detached")
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
-    run(page, 0)
-    cell(page, 0).locator(".jp-InputPrompt", has_text="[1]:").wait_for()
-    saw["restart"] = True
-    page.screenshot(path=shots / "4-restarted.png")
 
 
 saw = {}

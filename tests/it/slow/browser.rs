@@ -43,6 +43,32 @@ fn jupyterlab_cannot_tell_the_recording_kernel_from_the_bare_one() {
 }
 
 #[test]
+fn notebook_7_cannot_tell_the_recording_kernel_from_the_bare_one() {
+    let Some(python) = support::python() else { return };
+    if !Path::new("/usr/bin/chromium").exists() {
+        return support::skipped("no Chromium (/usr/bin/chromium)");
+    }
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    let output = env
+        .command(&python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/lab.py"))
+        .args([KERNEL, "Python 3 (nbpack)"])
+        .arg(env.work())
+        .arg(env.path().join("screenshots"))
+        .arg("notebook")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let saw: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let all = ["launcher", "figure", "slider", "stdin", "restart"];
+    assert!(all.iter().all(|step| saw[step] == true) && saw["interrupt"] == 1, "{saw}");
+    let shown = env.nbpack_ok(&["show", "--cells", "clicked.ipynb"]);
+    assert!(!shown.is_empty());
+}
+
+#[test]
 fn a_restored_kernel_feels_native_in_jupyterlab() {
     let Some(python) = support::python() else { return };
     if !Path::new("/usr/bin/chromium").exists() {
