@@ -53,7 +53,11 @@ impl RecorderMagics {
                 let lines: Vec<String> = lines.iter().map(|(name, value)| format!("\n  {name:<11}{value}")).collect();
                 format!("recording session {id}{}", lines.concat())
             }
-            Err(error) => format!("session {id} in {} cannot be read: {error}", store.root().display()),
+            Err(error) => {
+                let warnings: Vec<String> =
+                    self.recorder.warnings().into_iter().map(|one| format!("\n  attention  {one}")).collect();
+                format!("session {id} in {} cannot be read: {error}{}", store.root().display(), warnings.concat())
+            }
         }
     }
 
@@ -72,6 +76,7 @@ impl RecorderMagics {
             let said = db.fact(key)?.and_then(|said| said.as_array().cloned()).unwrap_or_default();
             lines.extend(said.iter().filter_map(Value::as_str).map(|value| (name, value.to_owned())));
         }
+        lines.extend(self.recorder.warnings().into_iter().map(|warning| ("attention", warning)));
         lines.extend(db.gaps()?.into_iter().map(|gap| ("missing", format!("{}: {}", gap.reason, gap.detail))));
         Ok(lines)
     }

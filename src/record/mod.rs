@@ -4,6 +4,7 @@
 //! journal into rows; a second one hashes files while nobody waits. Whatever goes wrong here, the user's notebook
 //! goes on.
 
+mod back;
 mod cells;
 mod environment;
 pub mod facts;

@@ -9,21 +9,18 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
-    PRESERVED, RESERVE,
+    PRESERVED, RESERVE, back,
     gate::{self, Gate},
     head,
     importer::{Importer, Parts},
-    keep::{self, Job},
     paths::{self, Known},
     preserve::{Limits, Preserver, Standings},
-    recover,
     repeats::Repeats,
     touched::born_since,
 };
@@ -36,34 +33,17 @@ use crate::{
         self, DbError,
         db::Db,
         journal,
-        model::{FileVersion, SessionId, SessionInfo},
+        model::{SessionId, SessionInfo},
     },
     store::Store,
 };
 
-/// Events wait until no other came for this long, to share a transaction: they are safe in the journal, and each
-/// transaction costs the kernel's next answer a tenth where it shares two processors with us.
-const BATCH_TIME: Duration = Duration::from_millis(50);
-/// Where events come without a pause they are imported after this long all the same, for who looks meanwhile …
-const LONGEST_BATCH: Duration = Duration::from_secs(5);
-/// … or when the journal has grown by so many bytes.
-const LARGEST_BATCH: u64 = 16 << 20;
-/// A session that lies on this machine's disk, for its home is on a network, is copied there this often.
-const COPY_HOME: Duration = Duration::from_secs(300);
 /// How long somebody who asks for the record as it is now waits for it.
 const CATCH_UP: Duration = Duration::from_secs(2);
-/// What nobody waits for gives way to kernel and frontend (`nice`).
-const BEHIND: i32 = 5;
-/// Without a new event the importer looks this often at what waits.
-const WAITING: Duration = Duration::from_millis(500);
-/// A power loss costs at most this.
-const SYNC: Duration = Duration::from_secs(1);
-/// A database that failed is tried again after this.
-const RETRY: Duration = Duration::from_secs(5);
-/// At the end the worker has this long for what is not hashed yet.
-const LAST_HASHES: Duration = Duration::from_millis(1800);
 /// Kept free for the moment when the disk is full.
 const RESERVE_BYTES: usize = 1 << 20;
+/// More different warnings than this are not kept for who asks later.
+const MOST_WARNINGS: usize = 20;
 
 /// Says something to the person at the terminal, once.
 pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
@@ -129,25 +109,27 @@ pub enum StartError {
     Import(#[from] super::ImportError),
 }
 
-struct Front {
-    journal: journal::Writer,
-    gate: Gate,
-    pending: bool,
+pub(super) struct Front {
+    pub(super) journal: journal::Writer,
+    pub(super) gate: Gate,
+    pub(super) pending: bool,
     /// Somebody waits for the database.
-    urgent: bool,
+    pub(super) urgent: bool,
     /// The database holds everything before this.
-    imported: journal::Position,
-    stop: Option<(Nanos, i32)>,
-    lost: u64,
+    pub(super) imported: journal::Position,
+    pub(super) stop: Option<(Nanos, i32)>,
+    pub(super) lost: u64,
 }
 
-struct Shared {
-    front: Mutex<Front>,
-    wake: Condvar,
-    warned: AtomicBool,
-    warn: Warn,
-    dir: PathBuf,
-    open_jobs: AtomicUsize,
+pub(super) struct Shared {
+    pub(super) front: Mutex<Front>,
+    pub(super) wake: Condvar,
+    pub(super) warned: AtomicBool,
+    pub(super) warn: Warn,
+    /// What the user was told.
+    pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) dir: PathBuf,
+    pub(super) open_jobs: AtomicUsize,
 }
 
 /// Records one session. See [`crate::record`].
@@ -205,6 +187,7 @@ impl Recorder {
             wake: Condvar::new(),
             warned: AtomicBool::new(false),
             warn,
+            warnings: Mutex::default(),
             dir: dir.clone(),
             open_jobs: AtomicUsize::new(0),
         });
@@ -217,7 +200,7 @@ impl Recorder {
             foreign_root: seed.foreign_root,
         };
         let importer = Importer::load(parts.clone(), db)?;
-        let threads = start_threads(&shared, id.clone(), parts, importer)?;
+        let threads = back::start(&shared, id.clone(), parts, importer)?;
         let threads = Mutex::new(Some(Threads { importer: threads.0, worker: threads.1, lock }));
         Ok(Arc::new(Self {
             id,
@@ -236,6 +219,11 @@ impl Recorder {
     /// The session's name.
     pub fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// What the user was warned of, each thing once: what the record lacks or may come to lack.
+    pub fn warnings(&self) -> Vec<String> {
+        self.shared.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The store it is in.
@@ -364,7 +352,7 @@ impl BeforeChange for Recorder {
     fn before_change(&self, access: &FileAccess, host_path: &Path) {
         if let Some(event) = self.preserver.before_change(access, host_path) {
             if let Event::Preserved(Preserved { at, outcome: Err(why), .. }) = &event {
-                (self.shared.warn)(why);
+                self.shared.warn(why);
                 let (reason, detail) = ("preserve".to_owned(), why.clone());
                 self.append(&Event::Gap(Gap { at: *at, reason, detail, count: 1 }));
             }
@@ -374,23 +362,32 @@ impl BeforeChange for Recorder {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Front> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Front> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn warn_once(&self, text: &str) {
+    pub(super) fn warn_once(&self, text: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            (self.warn)(text);
+            self.warn(text);
         }
     }
 
-    fn notify(&self) {
+    pub(super) fn warn(&self, text: &str) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < MOST_WARNINGS && !warnings.iter().any(|known| known == text) {
+            warnings.push(text.to_owned());
+        }
+        drop(warnings);
+        (self.warn)(text);
+    }
+
+    pub(super) fn notify(&self) {
         self.lock().pending = true;
         self.wake.notify_all();
     }
 
     /// Frees the last megabyte of a full disk for what must still be said.
-    fn release_reserve(&self) {
+    pub(super) fn release_reserve(&self) {
         std::fs::remove_file(self.dir.join(RESERVE)).unwrap_or_default();
     }
 }
@@ -470,206 +467,6 @@ fn reserve(dir: &Path) {
     // Without a reserve a full disk costs the last rows; that is no reason not to begin.
     let made = std::fs::File::create(dir.join(RESERVE)).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
     made.unwrap_or_default();
-}
-
-fn start_threads(
-    shared: &Arc<Shared>,
-    id: SessionId,
-    parts: Parts,
-    importer: Importer,
-) -> Result<(JoinHandle<()>, JoinHandle<()>), FileError> {
-    let (jobs, for_worker) = mpsc::channel::<Job>();
-    let (done, versions) = mpsc::channel::<FileVersion>();
-    let stop = Arc::new(AtomicBool::new(false));
-    let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                // On Linux this is the calling thread alone. Where it is refused, the notebook is a little slower.
-                rustix::process::setpriority_process(None, BEHIND).unwrap_or_default();
-                body();
-            })
-            .map_err(FileError::new("start a thread for", &shared.dir))
-    };
-    let worker = {
-        let (shared, parts, stop) = (Arc::clone(shared), parts.clone(), Arc::clone(&stop));
-        let body = move || {
-            let open = &shared.open_jobs;
-            keep::work(&parts.store, &parts.standings, &for_worker, &done, open, &stop, || shared.notify());
-        };
-        spawn("nbpack-hash", Box::new(body))?
-    };
-    let back = Back { shared: Arc::clone(shared), id, parts, jobs, versions, stop };
-    Ok((spawn("nbpack-import", Box::new(move || back.run(importer)))?, worker))
-}
-
-/// The importer's thread.
-struct Back {
-    shared: Arc<Shared>,
-    id: SessionId,
-    parts: Parts,
-    jobs: mpsc::Sender<Job>,
-    versions: mpsc::Receiver<FileVersion>,
-    stop: Arc<AtomicBool>,
-}
-
-/// How much of the journal a power loss would leave, and since when.
-struct Synced {
-    at: Instant,
-    until: journal::Position,
-}
-
-/// What the importer's thread woke up for.
-struct Work {
-    until: journal::Position,
-    stop: Option<(Nanos, i32)>,
-}
-
-impl Back {
-    fn run(self, mut importer: Importer) {
-        // The directory's own entries and its name, which nothing else brings to the disk.
-        for dir in [&self.shared.dir, &self.parts.store.sessions()] {
-            files::sync_dir(dir).unwrap_or_default();
-        }
-        let is_away = session::place::away(&self.parts.store, &self.id).is_some();
-        let mut copied = Instant::now();
-        let began = Instant::now();
-        let mut synced = Synced { at: began, until: journal::Position::default() };
-        // The database was made without a sync, and its head is in no journal.
-        let mut is_on_disk = false;
-        loop {
-            let work = self.wait(importer.is_waiting() || !is_on_disk, &mut synced);
-            for version in self.versions.try_iter() {
-                importer.version(version);
-            }
-            let sync = !is_on_disk && began.elapsed() >= SYNC;
-            match importer.import(Some(work.until), sync) {
-                Ok(()) => {
-                    is_on_disk |= sync;
-                    self.shared.lock().imported = work.until;
-                    self.shared.wake.notify_all();
-                    if is_away && copied.elapsed() >= COPY_HOME {
-                        // A home that is full or away for now: the next copy may do.
-                        session::place::copy_home(&self.parts.store, &self.id, importer.db()).unwrap_or_default();
-                        copied = Instant::now();
-                    }
-                    self.give(importer.take_jobs());
-                }
-                Err(error) => match self.again(importer, &error, work.stop.is_some()) {
-                    Some(new) => importer = new,
-                    None => return,
-                },
-            }
-            if let Some(end) = work.stop {
-                return self.finish(importer, end);
-            }
-        }
-    }
-
-    /// Waits for events, and then for a moment without any. Meanwhile the journal is brought to the disk: all that is
-    /// in it can be imported after a power loss as after a kill.
-    fn wait(&self, soon: bool, synced: &mut Synced) -> Work {
-        let mut front = self.shared.lock();
-        let is_synced = |front: &Front| front.journal.end() == synced.until;
-        let limit = if soon || !is_synced(&front) { WAITING } else { Duration::from_secs(3600) };
-        let wait = |front, limit, until: fn(&Front) -> bool| {
-            let result = self.shared.wake.wait_timeout_while(front, limit, |front| !until(front));
-            result.unwrap_or_else(PoisonError::into_inner).0
-        };
-        front = wait(front, limit, |front| front.pending);
-        let began = Instant::now();
-        loop {
-            let end = front.journal.end();
-            front = wait(front, BATCH_TIME, |front| front.urgent || front.stop.is_some());
-            let comes_more = front.journal.end() != end && !front.urgent && front.stop.is_none();
-            if synced.at.elapsed() >= SYNC && front.journal.end() != synced.until {
-                let until = front.journal.end();
-                drop(front);
-                // A disk that cannot be written says so when something is appended.
-                journal::sync(&self.shared.dir, synced.until, until).unwrap_or_default();
-                *synced = Synced { at: Instant::now(), until };
-                front = self.shared.lock();
-            }
-            let grown = journal::distance(front.imported, front.journal.end());
-            if !comes_more || began.elapsed() >= LONGEST_BATCH || grown >= LARGEST_BATCH {
-                break;
-            }
-        }
-        front.pending = false;
-        front.urgent = false;
-        Work { until: front.journal.end(), stop: front.stop }
-    }
-
-    fn give(&self, jobs: Vec<Job>) {
-        for job in jobs {
-            self.shared.open_jobs.fetch_add(1, Ordering::AcqRel);
-            if self.jobs.send(job).is_err() {
-                self.shared.open_jobs.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-    }
-
-    /// The database did not take it (a full disk, mostly): the journal keeps everything; another try later.
-    fn again(&self, importer: Importer, error: &super::ImportError, ending: bool) -> Option<Importer> {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        self.shared.warn_once(&format!("this session waits in its journal: {error}{cause}"));
-        self.shared.release_reserve();
-        let mut damaged = error.is_damage();
-        let mut unwritten = importer.into_unwritten();
-        loop {
-            if ending {
-                return None;
-            }
-            let front = self.shared.lock();
-            let waited = self.shared.wake.wait_timeout_while(front, RETRY, |front| front.stop.is_none());
-            let stopped = waited.unwrap_or_else(PoisonError::into_inner).0.stop.is_some();
-            unwritten.extend(self.versions.try_iter());
-            let open = || Ok(Db::open(&self.shared.dir.join(session::db::FILE_NAME))?);
-            let opened = if damaged { head::rebuild(&self.shared.dir) } else { open() };
-            match opened.and_then(|db| Importer::load(self.parts.clone(), db)) {
-                Ok(mut new) => {
-                    for version in unwritten {
-                        new.version(version);
-                    }
-                    if damaged {
-                        (self.shared.warn)("this session's database was damaged or removed; it is made again");
-                    }
-                    return Some(new);
-                }
-                Err(error) => damaged |= error.is_damage(),
-            }
-            if stopped {
-                return None;
-            }
-        }
-    }
-
-    fn finish(self, mut importer: Importer, end: (Nanos, i32)) {
-        let closed = importer.close(Some(end)).is_ok();
-        self.give(importer.take_jobs());
-        drop(self.jobs);
-        let deadline = Instant::now() + LAST_HASHES;
-        let mut front = self.shared.lock();
-        while self.shared.open_jobs.load(Ordering::Acquire) > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            front = self.shared.wake.wait_timeout(front, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(front);
-        self.stop.store(true, Ordering::Relaxed);
-        for version in self.versions.try_iter() {
-            importer.version(version);
-        }
-        // A journal that is not imported stays, for the next process.
-        if closed && importer.close(Some(end)).is_ok() && importer.db().settle().is_ok() {
-            recover::remove_traces(&self.shared.dir);
-            drop(importer);
-            // Where it is it can be read as well, and the next process brings it home.
-            session::place::bring_home(&self.parts.store, &self.id).unwrap_or_default();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::super::recover;
 use super::*;
 use crate::{
     event::{Channel, Direction, MessageRecord, Preserved},

@@ -6,6 +6,7 @@ mod browser;
 mod colleague;
 mod endings;
 mod engines;
+mod faults;
 mod frontends;
 mod inventory;
 mod kernels;
