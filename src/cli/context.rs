@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::progress;
 use crate::store::Store;
 
 /// The world as `main` found it.
@@ -23,6 +24,8 @@ pub struct Context {
     pub runtime_dir: PathBuf,
     /// Colours and progress bars are wanted on stderr.
     pub fancy: bool,
+    /// Progress goes to stderr as lines of JSON, for the program that started us (`NBPACK_PROGRESS=lines`).
+    pub lines: bool,
     /// No progress, no hints: `--quiet`.
     pub quiet: bool,
 }
@@ -46,7 +49,9 @@ impl Context {
         let plain = env.get(std::ffi::OsStr::new("NO_COLOR")).is_some_and(|value| !value.is_empty())
             || env.get(std::ffi::OsStr::new("TERM")).is_some_and(|value| value == "dumb");
         let fancy = !plain && !quiet && std::io::stderr().is_terminal();
-        Ok(Self { env, cwd, home, store_root, runtime_dir, fancy, quiet })
+        let lines = env.get(std::ffi::OsStr::new(progress::VARIABLE)).is_some_and(|value| value == progress::LINES);
+        let fancy = fancy && !lines;
+        Ok(Self { env, cwd, home, store_root, runtime_dir, fancy, lines, quiet })
     }
 
     /// A variable as text; `None` when it is missing or not UTF-8.

@@ -124,51 +124,102 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     export(&args, context)
 }
 
-fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let store = context.store()?;
-    let progress = Progress::new(context.fancy);
-    let mut recording = find(args, context, &store)?;
-    say_what_is_not_known(&recording, context)?;
+/// What a session needs, and what of it must not leave.
+struct Survey {
+    recording: Recording,
+    inventory: inventory::model::Inventory,
+    /// Of a restored kernel's session.
+    origin: Option<child::Origin>,
+    findings: Vec<secrets::Finding>,
+}
 
+fn survey(args: &Args, context: &Context, store: &Store, progress: &Progress) -> anyhow::Result<Survey> {
+    let mut recording = find(args, context, store)?;
+    say_what_is_not_known(&recording, context)?;
     progress.stage("looking for what the session needs");
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let options = options(args, context, &recording, program)?;
-    let origin = child::origin(&recording, &store)?;
-    let mut inventory = match &origin {
-        None => inventory::take(&recording, &store, &options, &mut |text| progress.stage(text))?,
-        Some(origin) => origin.inventory(&recording, &store, &options)?,
+    let origin = child::origin(&recording, store)?;
+    let inventory = match &origin {
+        None => inventory::take(&recording, store, &options, &mut |text| progress.stage(text))?,
+        Some(origin) => origin.inventory(&recording, store, &options)?,
     };
-    let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, &store), &args.allow);
+    progress.stage("looking for secrets");
+    let findings = secrets::not_allowed(secrets::scan(&recording, &inventory, store), &args.allow);
     // Nobody typed the arguments of processes (a debugger's access token), and nothing is lost without them.
     let (of_processes, findings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.place.starts_with("argv:"));
     if !of_processes.is_empty() {
         secrets::redact(&mut recording, &of_processes);
     }
-    if !findings.is_empty() {
-        if !args.redact {
-            progress.clear();
-            return Err(refuse(&findings));
-        }
-        redact(&mut recording, &mut inventory, &store, &findings, context)?;
-    }
-    let mut run_config = match &origin {
-        None => inventory::run_config(&recording, &inventory),
-        Some(origin) => inventory::child_run_config(&recording, &origin.restored.run),
+    Ok(Survey { recording, inventory, origin, findings })
+}
+
+/// The image's configuration and layers.
+fn plan(args: &Args, survey: &Survey, store: &Store) -> anyhow::Result<(config::RunConfig, bundle::plan::Plan)> {
+    let Survey { recording, inventory, origin, .. } = survey;
+    let mut run_config = match origin {
+        None => inventory::run_config(recording, inventory),
+        Some(origin) => inventory::child_run_config(recording, &origin.restored.run),
     };
     if !args.app.is_empty() {
         run_config.command = std::iter::once("app".to_owned()).chain(args.app.iter().cloned()).collect();
     }
-    let datasets = match &origin {
-        None => inventory::datasets(&recording, &inventory),
-        Some(origin) => origin.datasets(&recording, &inventory),
+    let datasets = match origin {
+        None => inventory::datasets(recording, inventory),
+        Some(origin) => origin.datasets(recording, inventory),
     };
-    let session_files = session_files(&recording, &inventory, &run_config, &datasets)?;
-    let plan = bundle::plan::plan(&inventory, &run_config, session_files)?;
-    let plan = match &origin {
+    let session_files = session_files(recording, inventory, &run_config, &datasets)?;
+    let plan = bundle::plan::plan(inventory, &run_config, session_files)?;
+    let plan = match origin {
         None => plan,
-        Some(origin) => origin.plan(&inventory, plan, &store)?,
+        Some(origin) => origin.plan(inventory, plan, store)?,
     };
+    Ok((run_config, plan))
+}
+
+/// The layers that an export would write, and what its scan found: for somebody who decides before it is written.
+pub(super) fn preview(args: &Args, context: &Context) -> anyhow::Result<serde_json::Value> {
+    let store = context.store()?;
+    let mut survey = survey(args, context, &store, &Progress::of(context))?;
+    let findings: Vec<_> = survey
+        .findings
+        .iter()
+        .map(|finding| {
+            serde_json::json!({
+                "label": label(finding), "rule": finding.rule, "place": finding.place, "masked": finding.masked,
+                "in_file": finding.is_in_file(),
+            })
+        })
+        .collect();
+    secrets::redact(&mut survey.recording, &survey.findings);
+    let (_, plan) = plan(args, &survey, &store)?;
+    let left_out: Vec<_> = plan
+        .left_out
+        .iter()
+        .map(|(path, why)| serde_json::json!({"path": crate::files::display_bytes(path).to_string(), "why": why}))
+        .collect();
+    Ok(serde_json::json!({
+        "layers": rows(&plan, &store, args.compression.into()),
+        "findings": findings,
+        "warnings": survey.inventory.warnings,
+        "left_out": left_out,
+    }))
+}
+
+fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = context.store()?;
+    let progress = Progress::of(context);
+    let mut found = survey(args, context, &store, &progress)?;
+    if !found.findings.is_empty() {
+        if !args.redact {
+            progress.clear();
+            return Err(refuse(&found.findings));
+        }
+        redact(&mut found.recording, &mut found.inventory, &store, &found.findings, context)?;
+    }
+    let (run_config, plan) = plan(args, &found, &store)?;
+    let Survey { recording, inventory, .. } = found;
     if args.dry_run {
         progress.clear();
         if !args.json {
@@ -428,6 +479,15 @@ fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Resu
     Ok(write::Output::File(path))
 }
 
+/// The layers as JSON.
+fn rows(plan: &bundle::plan::Plan, store: &Store, compression: Compression) -> Vec<serde_json::Value> {
+    let rows = plan.layers.iter().zip(write::reusable(plan, store, compression));
+    rows.map(|(layer, reused)| {
+        serde_json::json!({"title": layer.title, "bytes": layer.bytes, "entries": layer.entries.len(), "reused": reused})
+    })
+    .collect()
+}
+
 fn show_plan(
     plan: &bundle::plan::Plan,
     store: &Store,
@@ -435,18 +495,13 @@ fn show_plan(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    let reusable = write::reusable(plan, store, compression);
-    let rows = plan.layers.iter().zip(reusable);
     if json {
-        let rows: Vec<_> = rows
-            .map(|(layer, reused)| {
-                serde_json::json!({"title": layer.title, "bytes": layer.bytes, "entries": layer.entries.len(), "reused": reused})
-            })
-            .collect();
-        serde_json::to_writer_pretty(&mut out, &rows)?;
+        serde_json::to_writer_pretty(&mut out, &rows(plan, store, compression))?;
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let reusable = write::reusable(plan, store, compression);
+    let rows = plan.layers.iter().zip(reusable);
     let (mut total, mut new) = (0, 0);
     for (layer, reused) in rows {
         total += layer.bytes;

@@ -43,15 +43,24 @@ pub(super) fn explain(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    // As a context it can only be had from the whole error, as a cause only from the chain.
-    let failure =
-        error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<Failure>()));
+    let failure = failure(error);
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     // Nothing is left to tell anybody when stderr is closed.
     std::io::stderr().write_all(text.as_bytes()).unwrap_or_default();
     ExitCode::from(failure.map_or(2, |failure| failure.code))
+}
+
+/// What is shown of an error elsewhere than on a terminal: message and causes, and the hint.
+pub(super) fn parts(error: &anyhow::Error) -> (String, Option<String>) {
+    let lines: Vec<String> = error.chain().map(ToString::to_string).collect();
+    (lines.join(": "), failure(error).and_then(|failure| failure.hint.clone()))
+}
+
+/// As a context it can only be had from the whole error, as a cause only from the chain.
+fn failure(error: &anyhow::Error) -> Option<&Failure> {
+    error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<Failure>()))
 }
 
 /// Prints what clap has to say: help and version on stdout with code 0, a wrong usage on stderr with code 2.

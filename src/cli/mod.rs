@@ -19,6 +19,7 @@ mod install;
 mod kernel;
 mod lab;
 mod ls;
+mod panel;
 mod prepare;
 mod progress;
 mod pull;
@@ -80,6 +81,8 @@ enum Verb {
     #[command(hide = true)]
     Prepare(prepare::Args),
     #[command(hide = true)]
+    Panel(panel::Args),
+    #[command(hide = true)]
     ContainerInit(container_init::Args),
     Sessions(sessions::Args),
     Show(show::Args),
@@ -120,6 +123,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Kernel(args)) => kernel::run(args, &context),
         Some(Verb::Tap(args)) => tap::run(args, &context),
         Some(Verb::Prepare(args)) => prepare::run(args, &context),
+        Some(Verb::Panel(args)) => panel::run(&args, &context),
         Some(Verb::ContainerInit(args)) => container_init::run(args, &context),
         Some(Verb::Sessions(args)) => sessions::run(args, &context),
         Some(Verb::Show(args)) => show::run(args, &context),

@@ -68,7 +68,7 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(context: &Context) -> Self {
-        Self { line: progress::Progress::new(context.fancy), done: AtomicU64::new(0) }
+        Self { line: progress::Progress::of(context), done: AtomicU64::new(0) }
     }
 
     pub(super) fn clear(&self) {

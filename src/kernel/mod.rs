@@ -6,6 +6,7 @@
 pub mod client;
 pub mod launch;
 mod magics;
+mod panel;
 pub mod proxy;
 mod publisher;
 mod relay;
@@ -15,6 +16,7 @@ mod transport;
 mod zmtp;
 
 pub use magics::{MagicAnswer, Magics};
+pub use panel::{Panel, TARGET};
 pub use proxy::{Config, ProxyError, SignalMode};
 
 /// Ends this process as the kernel ended, so that the manager sees the same: by the same signal, without a core dump.

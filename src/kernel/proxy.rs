@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     magics::{Magics, Substitution},
+    panel::{Comms, Panel},
     publisher::Publisher,
     relay::{self, Shared},
     sys,
@@ -73,6 +74,8 @@ pub struct Config {
     pub interrupt_mode: InterruptMode,
     /// Answers `%nbpack` cells; `None` leaves them to the kernel.
     pub magics: Option<Arc<dyn Magics>>,
+    /// Answers what frontends ask over the comm target `nbpack`; `None` leaves it to the kernel.
+    pub panel: Option<Arc<dyn Panel>>,
 }
 
 /// Why a kernel could not be proxied.
@@ -159,7 +162,8 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
         ended: ended_watch,
         met: AtomicBool::new(false),
         publisher: Publisher::new(topics, key.clone()),
-        substitution: config.magics.clone().map(|magics| Substitution::new(magics, key)),
+        substitution: config.magics.clone().map(|magics| Substitution::new(magics, key.clone())),
+        comms: config.panel.clone().map(|panel| Comms::new(panel, key)),
         anonymous: AtomicU32::new(1),
     });
     // Each connection holds a clone: when the last is dropped, all have ended.

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     magics::{Iopub, Substitution},
+    panel::{Comms, Taken},
     publisher::Publisher,
     transport::{self, ReadHalf, WriteHalf},
     zmtp::{self, Introduction, Message, Reader, Received, Writer, ZmtpError},
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) met: AtomicBool,
     pub(super) publisher: Publisher,
     pub(super) substitution: Option<Substitution>,
+    pub(super) comms: Option<Comms>,
     pub(super) anonymous: AtomicU32,
 }
 
@@ -138,7 +140,7 @@ fn channel(socket: Socket) -> Option<Channel> {
 
 /// Serves one connection of a frontend to shell, control, stdin or the heartbeat.
 pub(super) async fn relay(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     socket: Socket,
     (read, write): (ReadHalf, WriteHalf),
 ) -> Result<(), ZmtpError> {
@@ -151,13 +153,16 @@ pub(super) async fn relay(
     let (_, from_kernel, to_kernel) = zmtp::handshake(read, write, &peer).await?;
     let client = shared.name(&peer);
     let inwards = |message: Message| {
-        let Some(channel) = channel(socket) else { return message };
+        let Some(channel) = channel(socket) else { return Some(message) };
+        if socket == Socket::Shell && is_for_us(shared, &message) {
+            return None;
+        }
         shared.record(channel, Direction::ToKernel, &client, &message);
         let substitution = shared.substitution.as_ref().filter(|_| socket == Socket::Shell);
-        substitution.and_then(|substitution| substitution.request(&message)).unwrap_or(message)
+        Some(substitution.and_then(|substitution| substitution.request(&message)).unwrap_or(message))
     };
     let outwards = |message: Message| {
-        let Some(channel) = channel(socket) else { return message };
+        let Some(channel) = channel(socket) else { return Some(message) };
         let mut message = message;
         if socket == Socket::Shell {
             if let Some(changed) = shared.substitution.as_ref().and_then(|it| it.reply(&message)) {
@@ -168,7 +173,7 @@ pub(super) async fn relay(
             }
         }
         shared.record(channel, Direction::ToFrontend, &client, &message);
-        message
+        Some(message)
     };
     let (front_pongs, to_front_pongs) = mpsc::unbounded_channel();
     let (kernel_pongs, to_kernel_pongs) = mpsc::unbounded_channel();
@@ -178,19 +183,41 @@ pub(super) async fn relay(
     }
 }
 
-/// Passes messages on until the connection they come from ends. PINGs are answered by the pump of the other direction.
+/// Whether a message is for the proxy itself; a question in it is answered on a thread of its own.
+fn is_for_us(shared: &Arc<Shared>, message: &Message) -> bool {
+    let Some(comms) = &shared.comms else { return false };
+    match comms.take(message) {
+        Taken::NotOurs => false,
+        Taken::Done => true,
+        Taken::Question(question) => {
+            let asked = Arc::clone(shared);
+            let answer = move || {
+                if let Some(comms) = &asked.comms {
+                    comms.answer(&question, &|message| asked.publisher.publish(message));
+                }
+            };
+            // Where no thread can be had the frontend waits in vain; the notebook does not.
+            drop(std::thread::Builder::new().name("panel".to_owned()).spawn(answer));
+            true
+        }
+    }
+}
+
+/// Passes messages on until the connection they come from ends; what `pass` keeps goes no further. PINGs are answered by the pump of the other direction.
 async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     mut from: Reader<R>,
     mut to: Writer<W>,
     pongs: mpsc::UnboundedSender<Bytes>,
     mut own_pongs: mpsc::UnboundedReceiver<Bytes>,
-    mut pass: impl FnMut(Message) -> Message,
+    mut pass: impl FnMut(Message) -> Option<Message>,
 ) -> Result<(), ZmtpError> {
     loop {
         tokio::select! {
             received = from.receive() => match received? {
                 None => return Ok(()),
-                Some(Received::Message(message)) => to.send(&pass(message)).await?,
+                Some(Received::Message(message)) => if let Some(message) = pass(message) {
+                    to.send(&message).await?;
+                },
                 Some(Received::Command(body)) => {
                     if let Some(pong) = zmtp::pong(&body) {
                         // The other pump ends together with this one.
@@ -292,6 +319,9 @@ fn publish(shared: &Arc<Shared>, message: Message) -> bool {
         shared.publisher.publish(&message);
         return false;
     };
+    if let Some(comms) = &shared.comms {
+        comms.spoke(&header.session);
+    }
     let Signed { parts: [_, parent_header, _, content], .. } = &signed;
     let is_status = header.msg_type == "status";
     let idle = is_status

@@ -5,6 +5,7 @@ use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     idle::Idle,
     magics::RecorderMagics,
+    panel::RecorderPanel,
     recorder::{Recorder, SessionSeed, Warn},
 };
 use crate::{
@@ -91,6 +92,8 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
         _ => None,
     };
     let sink = idle.as_ref().map_or_else(|| Arc::clone(&sink), |idle| idle.watch(Arc::clone(&sink)));
+    let contained = setup.signal_mode == SignalMode::Container;
+    let panel = RecorderPanel::new(recorder.as_ref(), program.clone(), contained);
     let config = Config {
         front: setup.front,
         kernel_name,
@@ -103,6 +106,7 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
         signal_mode: setup.signal_mode,
         interrupt_mode: setup.interrupt_mode,
         magics: recorder.as_ref().map(|recorder| Arc::new(RecorderMagics::new(recorder, program)) as _),
+        panel: Some(Arc::new(panel)),
     };
     let (guard, guarded) = std::sync::mpsc::channel();
     let launcher = launcher(contain, guard, capture, &sink, before);

@@ -15,6 +15,7 @@ mod importer;
 mod keep;
 pub mod kernel;
 mod magics;
+mod panel;
 mod paths;
 mod preserve;
 mod questions;

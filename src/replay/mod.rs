@@ -15,6 +15,7 @@ mod library;
 pub mod lineage;
 mod markup;
 mod noise;
+pub mod outdated;
 mod outputs;
 mod plan;
 mod rules;

@@ -3,11 +3,14 @@
 mod ansi;
 mod graph;
 pub mod html;
+mod inputs;
 pub mod json;
 pub mod junit;
 mod outputs;
 pub mod standards;
 pub mod text;
+
+pub use inputs::inputs;
 
 /// Text for an HTML or XML document, in content and in quoted attributes. Control characters that XML forbids become
 /// replacement characters.

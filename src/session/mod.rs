@@ -16,4 +16,4 @@ pub use error::DbError;
 pub use export::{LARGEST_INLINE, export, output_row};
 pub use find::{FindError, Found, Selector, db_path, dir, find, find_telling, ids, list, list_telling, lock, read_id};
 pub use notebook::{Form, notebook, output as notebook_output};
-pub use read::{read, read_code, read_info};
+pub use read::{read, read_code, read_info, read_without_outputs};

@@ -28,10 +28,19 @@ const LONGEST_BLOB: u64 = 4 << 30;
 /// Blobs are looked for in `blobs/` beside the database (exported), then in the store that the session lies in.
 /// One read transaction: a session that still runs is read as it was at one moment.
 pub fn read(db_path: &Path) -> Result<Recording, DbError> {
+    read_with(db_path, true)
+}
+
+/// The same without outputs, which can be most of it: what ran, and what it touched.
+pub fn read_without_outputs(db_path: &Path) -> Result<Recording, DbError> {
+    read_with(db_path, false)
+}
+
+fn read_with(db_path: &Path, outputs: bool) -> Result<Recording, DbError> {
     let db = Db::open_read(db_path)?;
     let reader = Reader { db: &db, dir: files::parent(db_path) };
     let transaction = db.connection().unchecked_transaction().map_err(|source| db.error("read", source))?;
-    let recording = reader.recording();
+    let recording = reader.recording(outputs);
     drop(transaction);
     recording
 }
@@ -129,9 +138,9 @@ impl Reader<'_> {
         Ok(all)
     }
 
-    fn recording(&self) -> Parsed<Recording> {
+    fn recording(&self, with_outputs: bool) -> Parsed<Recording> {
         let mut executions = self.executions()?;
-        let mut outputs = self.outputs()?;
+        let mut outputs = if with_outputs { self.outputs()? } else { BTreeMap::new() };
         let mut questions: BTreeMap<i64, Vec<StdinExchange>> = BTreeMap::new();
         for (execution, exchange) in self.questions()? {
             questions.entry(execution).or_default().push(exchange);

@@ -14,7 +14,7 @@ use std::{
 use nbpack::{
     event::{Event, EventSink},
     jupyter::{connection, kernelspec::InterruptMode, wire},
-    kernel::{self, Config, MagicAnswer, Magics, SignalMode},
+    kernel::{self, Config, MagicAnswer, Magics, Panel, SignalMode},
 };
 
 use super::support;
@@ -47,6 +47,14 @@ impl Magics for Echo {
     }
 }
 
+impl Panel for Echo {
+    fn answer(&self, request: &serde_json::Value, say: &mut dyn FnMut(serde_json::Value) -> bool) {
+        for word in ["first", "last"] {
+            say(serde_json::json!({"asked": request, "word": word}));
+        }
+    }
+}
+
 /// Not a test by itself: the proxy kernel of the other tests.
 #[test]
 #[expect(clippy::exit, reason = "the status of the kernel is this process's status")]
@@ -71,6 +79,7 @@ fn stand_in() {
         signal_mode: if container { SignalMode::Container } else { SignalMode::Host },
         interrupt_mode: InterruptMode::Signal,
         magics: Some(Arc::new(Echo)),
+        panel: Some(Arc::new(Echo)),
     };
     let status = kernel::proxy::run(config, Box::new(kernel::launch::bare), Arc::new(Lines(Mutex::new(record))));
     drop(inner);
@@ -264,6 +273,49 @@ def leftovers(client):
 assert all(m["parent_header"]["session"] == kc.session.session for m in leftovers(kc))
 assert all(m["parent_header"]["session"] == other.session.session for m in leftovers(other))
 km.shutdown_kernel()
+"#,
+    );
+}
+
+#[test]
+fn the_panel_is_answered_by_the_proxy_while_a_cell_runs() {
+    drive(
+        |_| {},
+        r#"
+km, kc = start()
+run(kc, "import time, threading")
+busy = kc.execute("print('running', flush=True)\nfor _ in range(600): time.sleep(0.05)")
+while kc.get_iopub_msg(timeout=20)["msg_type"] != "stream": pass
+def send(kind, **content):
+    message = kc.session.msg(kind, {"comm_id": "p", **content})
+    kc.shell_channel.send(message)
+    return message["header"]["msg_id"]
+begin = time.monotonic()
+send("comm_open", target_name="nbpack", data={})
+asked = send("comm_msg", data={"ask": "status"})
+answers = [kc.get_iopub_msg(timeout=20) for _ in range(2)]
+assert time.monotonic() - begin < 2, "not while the cell runs"
+assert [a["msg_type"] for a in answers] == ["comm_msg", "comm_msg"], answers
+assert [a["content"] for a in answers] == [
+    {"comm_id": "p", "data": {"asked": {"ask": "status"}, "word": word}} for word in ("first", "last")], answers
+assert all(a["parent_header"]["msg_id"] == asked for a in answers)
+# A frontend takes another session for a restart.
+kernels_own = {a["header"]["session"] for a in answers}
+send("comm_close", data={})
+time.sleep(0.2)
+km.interrupt_kernel()
+while True:
+    message = kc.get_iopub_msg(timeout=20)
+    assert not message["msg_type"].startswith("comm_"), message
+    kernels_own.add(message["header"]["session"])
+    if message["msg_type"] == "error": break
+assert len(kernels_own) == 1, kernels_own
+# After it is closed, and with another target, it is the kernel's: it closes what it does not know.
+send("comm_open", target_name="unknown", data={})
+while kc.get_iopub_msg(timeout=20)["msg_type"] != "comm_close": pass
+lines = record()
+assert [l.split(" ")[2] for l in lines if "comm_" in l] == ["comm_open", "comm_close"], [l for l in lines if "comm_" in l]
+km.shutdown_kernel(now=True)
 "#,
     );
 }

@@ -13,6 +13,7 @@ mod container;
 mod floors;
 mod inventory;
 mod kernel;
+mod panel;
 mod record;
 mod registry;
 mod replay;

@@ -1,0 +1,197 @@
+//! What the proxy answers a panel in the frontend, of real kernels, and the panel's built files.
+
+use std::path::Path;
+
+use nbpack::digest::Digest;
+use serde_json::{Value, json};
+
+use crate::support::{KERNEL, TestEnv, python, skipped};
+
+/// Runs the steps (`tests/panel.py`) and gives the answers in order.
+fn drive(env: &TestEnv, python: &Path, notebook: &str, kernel: &str, steps: &[Value]) -> Vec<Value> {
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panel.py");
+    let steps = steps.iter().map(Value::to_string);
+    let output = env
+        .command(python)
+        .arg(driver)
+        .args([env.work().join(notebook).to_str().unwrap(), kernel])
+        .args(steps)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn kinds(standing: &Value) -> Vec<&str> {
+    standing["reasons"].as_array().unwrap().iter().map(|reason| reason["kind"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_panel_sees_what_was_recorded_and_leaves_no_trace_in_it() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    std::fs::write(env.work().join("data.csv"), "1,2\n").unwrap();
+    let cells = json!([["a", "x = open('data.csv').read()"], ["b", "y = x + '!'\nprint(y)"], ["c", "z = 1"]]);
+    let steps = [
+        json!({"run": "x = open('data.csv').read()", "cell": "a"}),
+        json!({"run": "y = x + '!'\nprint(y)", "cell": "b"}),
+        json!({"run": "z = 1\nopen('out.txt', 'w').write('done')", "cell": "c"}),
+        json!({"ask": "status"}),
+        json!({"ask": "cells", "cells": cells, "secrets": true}),
+        json!({"ask": "inputs"}),
+        json!({"write": env.work().join("data.csv"), "text": "1,2,3\n"}),
+        json!({"ask": "cells", "cells": cells}),
+        json!({"run": "x = open('data.csv').read()", "cell": "a"}),
+        json!({"ask": "cells", "cells": [["b", "y = x + '!'\nprint(y)"]]}),
+        json!({"start": "print('runs', flush=True)\nimport time\ntime.sleep(600)"}),
+        json!({"ask": "status"}),
+        json!({"ask": "cells"}),
+        json!({"ask": "nothing of the kind"}),
+    ];
+    let answers = drive(&env, &python, "nb.ipynb", KERNEL, &steps);
+    let [status, fresh, inputs, changed, again, busy, running, unknown] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    let status = &status["result"];
+    assert_eq!(
+        (&status["recording"], &status["executions"], &status["coverage"]),
+        (&true.into(), &3.into(), &"full".into()),
+        "{status}"
+    );
+    assert!(status["bytes"].as_u64().unwrap() > 1000, "{status}");
+
+    let standings = |answer: &Value| answer["result"]["cells"].as_array().unwrap().clone();
+    assert_eq!(fresh["result"]["secrets"], json!([]), "{fresh}");
+    for standing in standings(fresh) {
+        assert_eq!(kinds(&standing), [""; 0], "{standing}");
+    }
+    let inputs = &inputs["result"];
+    let file = |name: &str| inputs["files"].as_array().unwrap().iter().find(|file| file["shown"] == name).cloned();
+    let data = file("data.csv").unwrap();
+    assert_eq!((&data["role"], &data["size"]), (&"read".into(), &4.into()), "{data}");
+    assert_eq!(data["digest"], Digest::of(b"1,2\n").to_string());
+    assert_eq!(data["read_by"], json!([{"cell": "a", "count": 1}]), "{data}");
+    assert_eq!(file("out.txt").unwrap()["written_by"], json!([{"cell": "c", "count": 3}]), "{inputs}");
+    let libraries = inputs["libraries"].as_array().unwrap();
+    assert!(libraries.iter().any(|library| library["name"] == "ipykernel"), "{libraries:?}");
+
+    let changed = standings(changed);
+    assert_eq!((kinds(&changed[0]), kinds(&changed[1])), (vec!["file"], vec!["upstream"]), "{changed:?}");
+    let again = standings(again);
+    let of = |cell: &str| again.iter().find(|standing| standing["cell"] == cell).unwrap();
+    assert_eq!((kinds(of("a")), kinds(of("b"))), (vec![], vec!["rerun"]), "{again:?}");
+
+    assert!(busy["seconds"].as_f64().unwrap() < 5.0 && busy["result"]["inputs_kept"].as_u64().unwrap() >= 1, "{busy}");
+    let running = standings(running);
+    assert!(running.iter().any(|standing| standing["cell"] == "started" && standing["running"] == true), "{running:?}");
+    assert!(unknown["error"]["message"].as_str().unwrap().contains("does not know"), "{unknown}");
+
+    // Neither the record nor the notebook holds anything of it.
+    let shown = env.nbpack_ok(&["show", "nb.ipynb", "--json", "--cells", "--lineage"]);
+    assert!(!shown.contains("\"ask\"") && !shown.contains("comm_"), "{shown}");
+    let notebook = std::fs::read_to_string(env.work().join("nb.ipynb")).unwrap();
+    assert!(!notebook.contains("nbpack") && !notebook.contains(env.work().to_str().unwrap()), "{notebook}");
+}
+
+#[test]
+fn the_panel_plans_exports_and_opens() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.small_environment(&python, &["ipykernel"]);
+    let secret = "print('AKIA' 'Q3EGRZ5XWV2LMN7P')";
+    let steps = [
+        json!({"run": "print(6 * 7)", "cell": "a"}),
+        json!({"run": secret, "cell": "b"}),
+        json!({"ask": "plan"}),
+        json!({"ask": "export", "output": "refused.nbpack"}),
+        json!({"ask": "export", "output": "packed.nbpack", "redact": true}),
+        json!({"ask": "open", "path": "packed.nbpack", "notebook": "opened.ipynb"}),
+        json!({"ask": "open", "path": "nowhere.nbpack"}),
+    ];
+    let answers = drive(&env, &python, "nb.ipynb", KERNEL, &steps);
+    let [plan, refused, packed, opened, nowhere] = answers.as_slice() else { panic!("{answers:?}") };
+    let plan = &plan["result"];
+    assert!(plan["layers"].as_array().unwrap().len() > 5, "{plan}");
+    let finding = &plan["findings"][0];
+    assert_eq!((&finding["place"], &finding["in_file"]), (&"output:2".into(), &false.into()), "{plan}");
+    assert!(!plan.to_string().contains("Q3EGRZ5XWV2LMN7P"), "{plan}");
+
+    let refusal = &refused["error"];
+    assert!(refusal["message"].as_str().unwrap().contains("would leave with this bundle"), "{refused}");
+    assert!(refusal["hint"].as_str().unwrap().contains("--redact") && !env.work().join("refused.nbpack").exists());
+
+    assert_eq!(packed["result"]["shown"], "packed.nbpack", "{packed}");
+    let progress = packed["progress"].as_array().unwrap();
+    assert!(progress.iter().any(|line| line["text"].is_string()), "{packed}");
+    env.nbpack_ok(&["verify", "packed.nbpack"]);
+
+    let opened = &opened["result"];
+    assert_eq!(opened["beside"], "opened.ipynb", "{opened}");
+    let notebook = std::fs::read_to_string(env.work().join("opened.ipynb")).unwrap();
+    assert!(notebook.contains("6 * 7"));
+    let kernel = opened["kernel_name"].as_str().unwrap();
+    assert!(env.path().join("data/jupyter/kernels").join(kernel).join("kernel.json").is_file(), "{opened}");
+    assert!(nowhere["error"]["message"].as_str().unwrap().contains("nowhere.nbpack"), "{nowhere}");
+
+    // A restored kernel's panel answers too, and writes nothing that it is told from inside.
+    let steps = [
+        json!({"run": "x = 5\nprint(x)", "cell": "a"}),
+        json!({"run": "print(x + 1)", "cell": "b"}),
+        json!({"ask": "status"}),
+        json!({"run": "x = 6", "cell": "a"}),
+        json!({"ask": "cells"}),
+        json!({"ask": "inputs"}),
+        json!({"ask": "open", "path": "packed.nbpack"}),
+        json!({"ask": "export", "output": "elsewhere.nbpack"}),
+    ];
+    let answers = drive(&env, &python, "again.ipynb", kernel, &steps);
+    let [status, cells, inputs, open, export] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!(
+        (&status["result"]["contained"], &status["result"]["executions"]),
+        (&true.into(), &2.into()),
+        "{status}"
+    );
+    assert_eq!(cells["result"]["files_compared"], false);
+    assert_eq!(kinds(&cells["result"]["cells"][0]), ["rerun"], "{cells}");
+    assert!(inputs["result"]["installed"].as_u64().unwrap() > 3, "{inputs}");
+    for refused in [open, export] {
+        assert!(refused["error"]["message"].as_str().unwrap().contains("restored kernel"), "{refused}");
+    }
+    assert!(!env.work().join("elsewhere.nbpack").exists());
+}
+
+#[test]
+fn the_panel_answers_before_a_kernel_that_knows_no_comms() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    let bin = python.parent().unwrap();
+    if !bin.parent().unwrap().join("share/jupyter/kernels/bash").is_dir()
+        && !env
+            .command(&python)
+            .args(["-m", "bash_kernel.install", "--user"])
+            .status()
+            .is_ok_and(|status| status.success())
+    {
+        return skipped("no bash kernel");
+    }
+    let installed = env
+        .command(crate::support::program())
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
+        .env("VIRTUAL_ENV", bin.parent().unwrap())
+        .args(["install", "--kernel", "bash", "--user"])
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let steps = [
+        json!({"run": "x=1; echo $x", "cell": "a"}),
+        json!({"start": "echo runs; sleep 100"}),
+        json!({"ask": "status"}),
+        json!({"ask": "cells"}),
+    ];
+    let answers = drive(&env, &python, "nb.ipynb", "bash-nbpack", &steps);
+    assert!(answers[0]["seconds"].as_f64().unwrap() < 5.0, "{answers:?}");
+    assert_eq!((&answers[0]["result"]["recording"], &answers[0]["result"]["executions"]), (&true.into(), &2.into()));
+    assert_eq!(answers[1]["result"]["cells"][0]["cell"], "a", "{answers:?}");
+}
