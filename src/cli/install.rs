@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, failure::Failure};
+use super::{Context, failure::Failure, labextension};
 use crate::files::{self, FileError};
 use crate::jupyter::kernelspec::{self, Kernelspec, KernelspecError, SearchPath};
 
@@ -116,12 +116,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().map_err(FileError::new("find", Path::new("/proc/self/exe")))?;
     let spec = describe(&args, &wrapped, &program, python.as_deref(), &target)?;
     write(&target, &spec, &wrapped)?;
+    let extension = labextension::install(&dir)?;
     let display_name = spec.get("display_name").and_then(Value::as_str).unwrap_or_default();
     let mut out = std::io::stdout().lock();
     if args.json {
         let done = json!({
             "name": name, "display_name": display_name, "path": target, "wraps": wrapped.name,
-            "wrapped_dir": wrapped.resource_dir,
+            "wrapped_dir": wrapped.resource_dir, "labextension": extension,
         });
         writeln!(out, "{done}")?;
     } else {

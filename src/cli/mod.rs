@@ -18,6 +18,7 @@ mod inside;
 mod install;
 mod kernel;
 mod lab;
+mod labextension;
 mod ls;
 mod panel;
 mod prepare;

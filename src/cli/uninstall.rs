@@ -1,10 +1,15 @@
 //! `nbpack uninstall`.
 
-use std::{collections::BTreeSet, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde_json::json;
 
-use super::{Context, failure::Failure, install::Place};
+use super::{Context, failure::Failure, install::Place, labextension};
 use crate::files::FileError;
 use crate::jupyter::kernelspec;
 
@@ -35,6 +40,14 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         std::fs::remove_dir_all(dir).map_err(FileError::new("remove", dir))?;
         if !args.json {
             writeln!(out, "removed {}", dir.display())?;
+        }
+    }
+    let kernels: BTreeSet<&Path> = found.iter().map(|dir| crate::files::parent(dir)).collect();
+    for dir in kernels {
+        if let Some(extension) = labextension::remove_unused(dir)?
+            && !args.json
+        {
+            writeln!(out, "removed {}", extension.display())?;
         }
     }
     if args.json {

@@ -195,3 +195,79 @@ fn the_panel_answers_before_a_kernel_that_knows_no_comms() {
     assert_eq!((&answers[0]["result"]["recording"], &answers[0]["result"]["executions"]), (&true.into(), &2.into()));
     assert_eq!(answers[1]["result"]["cells"][0]["cell"], "a", "{answers:?}");
 }
+
+#[test]
+fn the_built_extension_belongs_to_its_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = root.join("labextension");
+    let mut names: Vec<String> = ["build", "package.json", "package-lock.json", "tsconfig.json", "core/package.json"]
+        .map(str::to_owned)
+        .to_vec();
+    for dir in ["src", "style"] {
+        let listing = std::fs::read_dir(sources.join(dir)).unwrap();
+        names.extend(listing.map(|entry| format!("{dir}/{}", entry.unwrap().file_name().to_str().unwrap())));
+    }
+    names.sort();
+    let line = |name: &String| format!("{name} {}\n", Digest::of(&std::fs::read(sources.join(name)).unwrap()).hex());
+    let list: String = names.iter().map(line).collect();
+    let built = root.join("kernelspec/data/share/jupyter/labextensions/nbpack");
+    let package: Value = serde_json::from_slice(&std::fs::read(built.join("package.json")).unwrap()).unwrap();
+    assert_eq!(
+        package["sources"],
+        Digest::of(list.as_bytes()).hex(),
+        "run labextension/build and commit what it writes"
+    );
+    assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
+    assert!(built.join(package["jupyterlab"]["_build"]["load"].as_str().unwrap()).is_file());
+
+    // Nothing of the machine that built it, and no registry: dependencies are named, not located.
+    let foreign = ["http://", "https://", "/work/", "/home/", "/root/"];
+    let lock = std::fs::read_to_string(sources.join("package-lock.json")).unwrap();
+    assert!(!lock.contains("\"resolved\""));
+    let mut all = vec![built];
+    while let Some(path) = all.pop() {
+        if path.is_dir() {
+            all.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        assert_ne!(path.extension().unwrap(), "map");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        for word in foreign {
+            assert!(!text.contains(word), "`{word}` in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn install_brings_the_extension_and_uninstall_takes_it_with_the_last_kernel() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    let extension = env.path().join("data/jupyter/labextensions/nbpack");
+    let package: Value = serde_json::from_slice(&std::fs::read(extension.join("package.json")).unwrap()).unwrap();
+    assert!(extension.join(package["jupyterlab"]["_build"]["load"].as_str().unwrap()).is_file());
+    let listed = env.command(&python).args(["-m", "jupyterlab.labextensions", "list"]).output().unwrap();
+    let listed = String::from_utf8_lossy(&[listed.stdout, listed.stderr].concat()).into_owned();
+    assert!(listed.lines().any(|line| line.contains("nbpack v") && line.contains("OK")), "{listed}");
+
+    // Another version of it is replaced, file by file.
+    std::fs::write(extension.join("static/old.js"), "").unwrap();
+    std::fs::write(extension.join("package.json"), "{}").unwrap();
+    let second = env
+        .command(crate::support::program())
+        .env("PATH", format!("{}:/usr/bin:/bin", python.parent().unwrap().display()))
+        .args(["install", "--name", "second", "--user", "--json"])
+        .output()
+        .unwrap();
+    let second: Value = serde_json::from_slice(&second.stdout).unwrap();
+    assert_eq!(second["labextension"], extension.to_str().unwrap());
+    assert!(!extension.join("static/old.js").exists());
+    let left = std::fs::read_dir(extension.parent().unwrap()).unwrap().count();
+    assert_eq!(left, 1, "only the extension itself");
+
+    env.nbpack_ok(&["uninstall", "--user", "--name", "second"]);
+    assert!(extension.is_dir(), "a kernel is left");
+    env.nbpack_ok(&["uninstall", "--user"]);
+    assert!(!extension.exists());
+}

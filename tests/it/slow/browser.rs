@@ -100,3 +100,59 @@ fn a_restored_kernel_feels_native_in_jupyterlab() {
             "breakpoint": true, "restart": true})
     );
 }
+
+/// Walks through the panel in `application` with this kernel; what was not to be seen is missing in the answer.
+fn walk_through_panel(env: &TestEnv, python: &Path, application: &str, language: &str, kernel: &str, steps: &[&str]) {
+    if !Path::new("/usr/bin/chromium").exists() {
+        return support::skipped("no Chromium (/usr/bin/chromium)");
+    }
+    let output = env
+        .command(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/panel.py"))
+        .args([application, language, kernel])
+        .arg(env.work())
+        .arg(env.path().join("screenshots"))
+        .args(steps)
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let saw: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let mut wanted = serde_json::json!({"status": true, "inputs": true, "changed file": true, "run again": true,
+        "secret": true, "busy": true, "clean": true, "errors": []});
+    let last: &[&str] = if steps.is_empty() { &["plan"] } else { steps };
+    for step in last {
+        wanted[step] = true.into();
+    }
+    assert_eq!(saw, wanted);
+}
+
+#[test]
+fn the_panel_in_jupyterlab_shows_exports_and_opens() {
+    let Some(python) = support::python() else { return };
+    let env = TestEnv::new();
+    env.small_environment(&python, &["ipykernel"]);
+    walk_through_panel(&env, &python, "jupyterlab", "python", KERNEL, &["export", "open"]);
+    env.nbpack_ok(&["verify", "packed.nbpack"]);
+    let shown = env.nbpack_ok(&["show", "packed.nbpack", "--cells"]);
+    assert!(!shown.contains("AKIAQ3EGRZ5XWV2LMN7P"), "it was to be replaced: {shown}");
+}
+
+#[test]
+fn the_panel_in_notebook_7_shows_exports_and_opens() {
+    let Some(python) = support::python() else { return };
+    let env = TestEnv::new();
+    env.small_environment(&python, &["ipykernel"]);
+    walk_through_panel(&env, &python, "notebook", "python", KERNEL, &["export", "open"]);
+}
+
+#[test]
+fn the_panel_in_jupyterlab_shows_what_an_r_notebook_is_made_of() {
+    let Some(python) = support::python() else { return };
+    let env = TestEnv::new();
+    if !Path::new("/usr/share/jupyter/kernels/ir").is_dir() {
+        return support::skipped("no R kernel (r-cran-irkernel)");
+    }
+    env.nbpack_ok(&["install", "--kernel", "ir", "--user"]);
+    walk_through_panel(&env, &python, "jupyterlab", "R", "ir-nbpack", &[]);
+}
