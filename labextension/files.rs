@@ -4,8 +4,8 @@ pub(super) const FILES: &[(&str, &[u8])] = &[
     ("install.json", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/install.json")),
     ("package.json", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/package.json")),
     ("static/43.5f6bc0106370120fb8b4.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/43.5f6bc0106370120fb8b4.js")),
-    ("static/448.07476ee5641828c7059e.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/448.07476ee5641828c7059e.js")),
-    ("static/remoteEntry.22d96dead16d204aee59.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/remoteEntry.22d96dead16d204aee59.js")),
+    ("static/448.36a68ecafecdabf38b0f.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/448.36a68ecafecdabf38b0f.js")),
+    ("static/remoteEntry.694c7a0363f53f8a769d.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/remoteEntry.694c7a0363f53f8a769d.js")),
     ("static/style.js", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/style.js")),
     ("static/third-party-licenses.json", include_bytes!("../kernelspec/data/share/jupyter/labextensions/nbpack/static/third-party-licenses.json")),
 ];

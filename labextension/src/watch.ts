@@ -126,8 +126,16 @@ export class Watch implements IDisposable {
     }
     this._changed.emit();
     if (this.wantsInputs && executions !== this._listed) {
+      const now = performance.now();
+      const rest = this._listAgain - now;
+      if (rest > 0 && this._listed !== -1) {
+        this.later(rest);
+        return;
+      }
       this.inputs = await ask<IInputs>(kernel, { ask: 'inputs' }, undefined, 120_000).answer;
       this._listed = executions;
+      // It looks through the whole environment: a fifth of the time at most.
+      this._listAgain = performance.now() + 4 * (performance.now() - now);
     }
   }
 
@@ -203,6 +211,7 @@ export class Watch implements IDisposable {
   private _searched = -1;
   /** With so many executions the inputs were listed last. */
   private _listed = -1;
+  private _listAgain = 0;
   private _asking = false;
   private _again = false;
   private _isDisposed = false;

@@ -2,7 +2,7 @@
 
     panel.py APPLICATION LANGUAGE KERNEL WORK_DIR SCREENSHOT_DIR STEP...
 
-APPLICATION is `jupyterlab` or `notebook`, LANGUAGE `python` or `R`; the STEPs `export` and `open` come last. Every
+APPLICATION is `jupyterlab` or `notebook`, LANGUAGE `python` or `R`; the STEPs `export`, `open` and `browse` come last. Every
 step waits for what the page shows, with a deadline; nothing sleeps.
 """
 
@@ -189,6 +189,21 @@ def reopen(page):
     saw["open"] = True
 
 
+def browse(page):
+    """From the list of files, beside a restored kernel: a recording one is started for it."""
+    page.locator(".jp-DirListing-item", has_text="packed.nbpack").click(button="right")
+    page.locator(".lm-Menu-item", has_text="Restore and Open with nbpack").click()
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog.locator(".nbp-Bundle")).to_have_value("packed.nbpack")
+    dialog.locator("#nbp-notebook").fill("browsed.ipynb")
+    dialog.get_by_role("button", name="Restore and open").click()
+    expect(page.get_by_role("tab", name="browsed.ipynb")).to_be_visible()
+    opened = page.locator(".jp-NotebookPanel:visible")
+    expect(opened.locator(".jp-Toolbar-kernelName")).to_contain_text(re.compile(r"\(nbpack [0-9a-f]{12}\)"))
+    page.screenshot(path=shots / "8-browsed.png")
+    saw["browse"] = True
+
+
 def use_dark_theme(page):
     page.locator("#jp-MainMenu, .lm-MenuBar").get_by_text("Settings", exact=True).first.click()
     page.locator(".lm-Menu-item", has_text="Theme").first.hover()
@@ -233,6 +248,8 @@ try:
             page.keyboard.press("Control+s")
             if "open" in steps:
                 reopen(page)
+            if "browse" in steps:
+                browse(page)
             saw["clean"] = is_clean()
             saw["errors"] = errors
         except BaseException:

@@ -132,7 +132,7 @@ fn the_panel_in_jupyterlab_shows_exports_and_opens() {
     let Some(python) = support::python() else { return };
     let env = TestEnv::new();
     env.small_environment(&python, &["ipykernel"]);
-    walk_through_panel(&env, &python, "jupyterlab", "python", KERNEL, &["export", "open"]);
+    walk_through_panel(&env, &python, "jupyterlab", "python", KERNEL, &["export", "open", "browse"]);
     env.nbpack_ok(&["verify", "packed.nbpack"]);
     let shown = env.nbpack_ok(&["show", "packed.nbpack", "--cells"]);
     assert!(!shown.contains("AKIAQ3EGRZ5XWV2LMN7P"), "it was to be replaced: {shown}");
