@@ -2,8 +2,8 @@
 
     panel.py NOTEBOOK.ipynb KERNEL STEP...
 
-A STEP is JSON: `{"run": CODE, "cell": ID}`, `{"start": CODE}` (not waited for), `{"write": PATH, "text": TEXT}`, or a
-request `{"ask": …}`. Prints a line of JSON for each request: how long the answer took, what came before it, and it.
+A STEP is JSON: `{"run": CODE, "cell": ID}`, `{"start": CODE}` (not waited for), `{"write": PATH, "text": TEXT}`, a
+request `{"ask": …}`, or `{"cancel": REQUEST}`, which is given up at its first progress and ends when nothing runs for it. Prints a line of JSON for each request: how long the answer took, what came before it, and it.
 The kernel's own words on comms are a failure.
 """
 
@@ -28,6 +28,9 @@ client.start_channels()
 client.wait_for_ready(timeout=120)
 
 
+session = b""
+
+
 def send(kind, content, **metadata):
     message = client.session.msg(kind, content, metadata=metadata)
     client.shell_channel.send(message)
@@ -35,6 +38,7 @@ def send(kind, content, **metadata):
 
 
 def ask(request):
+    global session
     comm, begin, progress = uuid.uuid4().hex, time.monotonic(), []
     opened = send("comm_open", {"comm_id": comm, "target_name": "nbpack", "data": {}})
     asked = send("comm_msg", {"comm_id": comm, "data": request})
@@ -48,8 +52,42 @@ def ask(request):
             progress.append(data["progress"])
             continue
         send("comm_close", {"comm_id": comm, "data": {}})
+        if "session" in data.get("result", {}):
+            session = data["result"]["session"].encode()
         print(json.dumps({"seconds": time.monotonic() - begin, "progress": progress, **data}), flush=True)
         return
+
+
+def children():
+    """The command lines of the processes that the proxy has started to answer, and of those that they have."""
+    lines = [path.read_bytes().split(b"\0") for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
+    verbs = (b"panel", b"export", b"restore")
+    return [line for line in lines if len(line) > 2 and line[0].endswith(b"nbpack") and line[1] in verbs and session in line]
+
+
+def readable(path):
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
+
+
+def cancel(request):
+    comm, seen = uuid.uuid4().hex, 0
+    send("comm_open", {"comm_id": comm, "target_name": "nbpack", "data": {}})
+    send("comm_msg", {"comm_id": comm, "data": request})
+    while True:
+        message = client.get_iopub_msg(timeout=120)
+        if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] == comm:
+            assert "progress" in message["content"]["data"], message
+            break
+    seen = len(children())
+    send("comm_close", {"comm_id": comm, "data": {}})
+    begin = time.monotonic()
+    while children():
+        assert time.monotonic() - begin < 30, children()
+        time.sleep(0.05)
+    print(json.dumps({"ran": seen, "seconds": time.monotonic() - begin}), flush=True)
 
 
 def run(code, cell, wait=True):
@@ -77,6 +115,8 @@ for step in steps:
         run(step["start"], "started", wait=False)
     elif "write" in step:
         pathlib.Path(step["write"]).write_text(step["text"])
+    elif "cancel" in step:
+        cancel(step["cancel"])
     else:
         ask(step)
 client.stop_channels()

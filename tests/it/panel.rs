@@ -104,6 +104,8 @@ fn the_panel_plans_exports_and_opens() {
     let steps = [
         json!({"run": "print(6 * 7)", "cell": "a"}),
         json!({"run": secret, "cell": "b"}),
+        json!({"ask": "status"}),
+        json!({"cancel": {"ask": "export", "output": "given-up.nbpack", "redact": true}}),
         json!({"ask": "plan"}),
         json!({"ask": "export", "output": "refused.nbpack"}),
         json!({"ask": "export", "output": "packed.nbpack", "redact": true}),
@@ -111,7 +113,10 @@ fn the_panel_plans_exports_and_opens() {
         json!({"ask": "open", "path": "nowhere.nbpack"}),
     ];
     let answers = drive(&env, &python, "nb.ipynb", KERNEL, &steps);
-    let [plan, refused, packed, opened, nowhere] = answers.as_slice() else { panic!("{answers:?}") };
+    let [_, given_up, plan, refused, packed, opened, nowhere] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!(given_up["ran"], 2, "the child and the export that it started: {given_up}");
+    assert!(!env.work().join("given-up.nbpack").exists());
+
     let plan = &plan["result"];
     assert!(plan["layers"].as_array().unwrap().len() > 5, "{plan}");
     let finding = &plan["findings"][0];
