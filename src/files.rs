@@ -113,6 +113,31 @@ pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
     open(dir)?.sync_all().map_err(FileError::new("write", dir))
 }
 
+/// `f_type` of statfs(2) for file systems whose files lie on another machine (linux/magic.h and the drivers' own).
+///
+/// FUSE is among them: whether a program serves it from this disk or from another continent cannot be told.
+const ELSEWHERE: &[u32] = &[
+    0x6969,      // NFS
+    0xFF53_4D42, // CIFS
+    0xFE53_4D42, // SMB 2
+    0x517B,      // SMB
+    0x0BD0_0BD0, // Lustre
+    0x4750_4653, // GPFS
+    0x00C3_6400, // Ceph
+    0x5346_414F, // AFS
+    0x6B41_4653, // AFS of Linux
+    0x7375_7245, // Coda
+    0x0102_1997, // 9p
+    0x1980_0124, // BeeGFS
+    0x6573_5546, // FUSE
+];
+
+/// Whether the files of this directory lie on a network file system.
+pub fn is_elsewhere(dir: &Path) -> bool {
+    // The word is signed on some machines and its upper half means nothing.
+    rustix::fs::statfs(dir).is_ok_and(|stat| ELSEWHERE.contains(&(stat.f_type as u32)))
+}
+
 /// The directory a path lies in; `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {

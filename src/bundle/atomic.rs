@@ -46,15 +46,29 @@ impl Pending {
 
     /// Writes everything to the disk, then gives the file its name in one step, over whatever has it now.
     pub(super) fn publish(self, name: &Path, mode: u32) -> Result<File, FileError> {
+        self.file.sync_all().map_err(FileError::new("write", name))?;
+        let file = self.give_name(name, mode)?;
+        files::sync_dir(files::parent(name))?;
+        Ok(file)
+    }
+
+    /// The same for what can be made again and is verified before it is used: the disk is waited for only where the file
+    /// takes the place of another, which a power loss must not cost, and where a network tells late that it is full.
+    pub(super) fn publish_copy(self, name: &Path, mode: u32) -> Result<File, FileError> {
+        if name.symlink_metadata().is_ok() || files::is_elsewhere(&self.dir) {
+            return self.publish(name, mode);
+        }
+        self.give_name(name, mode)
+    }
+
+    fn give_name(self, name: &Path, mode: u32) -> Result<File, FileError> {
         let written = || FileError::new("write", name);
         self.file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(written())?;
-        self.file.sync_all().map_err(written())?;
         let temporary = match self.named {
             Some(path) => path,
             None => link_beside(&self.file, &self.dir).map_err(written())?,
         };
         temporary.persist(name).map_err(|error| written()(error.error))?;
-        files::sync_dir(files::parent(name))?;
         Ok(self.file)
     }
 }
@@ -85,6 +99,10 @@ mod tests {
         assert_eq!(std::fs::read(&name).unwrap(), b"old");
         pending.publish(&name, 0o644).unwrap();
         assert_eq!(std::fs::read(&name).unwrap(), b"new");
+        let mut pending = Pending::new_in(dir.path()).unwrap();
+        pending.file().write_all(b"newer").unwrap();
+        pending.publish_copy(&name, 0o600).unwrap();
+        assert_eq!(std::fs::read(&name).unwrap(), b"newer");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

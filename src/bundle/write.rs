@@ -311,7 +311,7 @@ fn write_file(path: &Path, image: &Image, store: &Store) -> Result<u64, WriteErr
             copy_exactly(files::open(&blob)?, size, &blob, out, &wrong)
         }
     })?;
-    drop(pending.publish(path, 0o644 & !umask())?);
+    drop(pending.publish_copy(path, 0o644 & !umask())?);
     Ok(bytes)
 }
 

@@ -17,35 +17,10 @@ use crate::{
     store::Store,
 };
 
-/// `f_type` of statfs(2) for file systems whose files lie on another machine (linux/magic.h and the drivers' own).
-///
-/// FUSE is among them: whether a program serves it from this disk or from another continent cannot be told.
-const ELSEWHERE: &[u32] = &[
-    0x6969,      // NFS
-    0xFF53_4D42, // CIFS
-    0xFE53_4D42, // SMB 2
-    0x517B,      // SMB
-    0x0BD0_0BD0, // Lustre
-    0x4750_4653, // GPFS
-    0x00C3_6400, // Ceph
-    0x5346_414F, // AFS
-    0x6B41_4653, // AFS of Linux
-    0x7375_7245, // Coda
-    0x0102_1997, // 9p
-    0x1980_0124, // BeeGFS
-    0x6573_5546, // FUSE
-];
-
-/// Whether the files of this directory lie on a network file system.
-pub fn is_elsewhere(dir: &Path) -> bool {
-    // The word is signed on some machines and its upper half means nothing.
-    rustix::fs::statfs(dir).is_ok_and(|stat| ELSEWHERE.contains(&(stat.f_type as u32)))
-}
-
 /// Makes the directory of a new session; an error of the kind `AlreadyExists` means that the name is taken.
 pub fn create_dir(store: &Store, id: &SessionId) -> Result<PathBuf, FileError> {
     let home = super::dir(store, id);
-    if is_elsewhere(&store.sessions())
+    if files::is_elsewhere(&store.sessions())
         && let Some(local) = local_dir()
     {
         let live = local.join(&id.0);
@@ -80,7 +55,7 @@ fn local_dir() -> Option<PathBuf> {
         std::fs::symlink_metadata(dir)
             .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o777 == 0o700)
     };
-    (is_ours(&own) && is_ours(&dir) && !is_elsewhere(&dir)).then_some(dir)
+    (is_ours(&own) && is_ours(&dir) && !files::is_elsewhere(&dir)).then_some(dir)
 }
 
 /// The session's directory on this machine's disk, where the store has only a link to it.
@@ -176,6 +151,6 @@ mod tests {
 
     #[test]
     fn a_disk_of_this_machine_is_not_elsewhere() {
-        assert!(!is_elsewhere(Path::new("/proc")) && !is_elsewhere(Path::new("/not/there")));
+        assert!(!files::is_elsewhere(Path::new("/proc")) && !files::is_elsewhere(Path::new("/not/there")));
     }
 }
