@@ -16,6 +16,9 @@ export interface IStatus {
   bytes?: number;
   inputs_kept?: number;
   secrets?: number | null;
+  gaps?: { reason: string; detail: string }[];
+  /** What the person at the terminal was warned of. */
+  warnings?: string[];
 }
 
 /** Why an output is out of date. */

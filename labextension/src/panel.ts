@@ -125,7 +125,7 @@ export class SidePanel extends Widget {
     const status = watch.status;
     const facts: [string, string][] = [];
     if (status?.recording) {
-      const coverage = status.coverage ?? 'none';
+      const coverage = status.coverage ?? 'not known';
       facts.push(['Session', status.session ?? '']);
       facts.push(['Coverage', coverage.replace(/^full-with-gaps: /, 'with gaps: ')]);
       facts.push(['Executions', String(status.executions ?? 0)]);
@@ -148,14 +148,24 @@ export class SidePanel extends Widget {
     const libraries = (inputs?.libraries ?? []).filter(library => !isSystem(library));
     const system = (inputs?.libraries ?? []).filter(isSystem);
     const more = inputs?.more_files ? [h('li', {}, `${inputs.more_files} more files`)] : [];
-    const sections: ISection[] = [
+    const warnings = watch.status?.warnings ?? [];
+    const sections: ISection[] = [];
+    if (warnings.length) {
+      sections.push({
+        key: 'warnings',
+        title: `Attention (${warnings.length})`,
+        rows: warnings.map(warning => h('li', {}, warning)),
+        empty: ''
+      });
+    }
+    sections.push(
       {
         key: 'outdated',
         title: `Out of date (${outdated.length})`,
         rows: outdated.map(standing => this._outdated(standing)),
         empty: watch.status ? 'no cell’s output is known to be out of date' : wait
       }
-    ];
+    );
     if (watch.secrets?.length) {
       sections.push({
         key: 'secrets',

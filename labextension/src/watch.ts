@@ -230,12 +230,22 @@ export function summary(watch: Watch): { text: string; long: string; mood: 'on' 
   if (!status.recording) {
     return { text: 'nbpack: not recording', long: 'this session is not recorded', mood: 'off' };
   }
-  const coverage = status.coverage ?? 'none';
+  const warnings = status.warnings ?? [];
+  const coverage = status.coverage ?? 'not known';
   const seen =
-    coverage === 'full' ? 'all files seen' : coverage === 'none' ? 'no files seen' : 'files seen in part';
+    coverage === 'full'
+      ? 'all files seen'
+      : coverage === 'none'
+        ? 'no files seen'
+        : coverage === 'not known'
+          ? 'how much is seen is not known'
+          : 'files seen in part';
   const secrets = watch.secrets?.length ?? status.secrets ?? 0;
   const outdated = watch.outdated.length;
   const parts = ['nbpack: recording', seen];
+  if (warnings.length) {
+    parts.push('attention');
+  }
   if (secrets) {
     parts.push(`${secrets} ${secrets === 1 ? 'secret' : 'secrets'}`);
   }
@@ -244,7 +254,7 @@ export function summary(watch: Watch): { text: string; long: string; mood: 'on' 
   }
   return {
     text: parts.join(' · '),
-    long: `nbpack records this session ${status.session}. Coverage: ${coverage}.`,
-    mood: coverage === 'full' ? 'on' : 'partly'
+    long: [`nbpack records this session ${status.session}. Coverage: ${coverage}.`, ...warnings].join('\n'),
+    mood: coverage === 'full' && !warnings.length ? 'on' : 'partly'
   };
 }

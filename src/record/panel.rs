@@ -2,6 +2,7 @@
 //! program, which gives way to kernel and frontend. Nothing here holds a message of the notebook's up.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -18,13 +19,15 @@ use serde_json::{Value, json};
 use super::recorder::Recorder;
 use crate::{
     kernel::Panel,
-    session::{self, db::Db},
+    session::{self, DbError, db::Db},
 };
 
 /// An answer of the child is not longer.
 const LONGEST_ANSWER: u64 = 64 << 20;
 /// What only the child can tell.
 const BY_CHILD: [&str; 5] = ["inputs", "cells", "plan", "export", "open"];
+/// More gaps are counted in the panel's list of inputs.
+const MOST_GAPS: usize = 20;
 /// Nobody has looked yet.
 const NOT_LOOKED: u64 = u64::MAX;
 
@@ -44,34 +47,31 @@ impl RecorderPanel {
         Self { recorder: recorder.map(Arc::clone), program, contained, secrets: AtomicU64::new(NOT_LOOKED) }
     }
 
-    fn status(&self) -> Result<Value, String> {
+    fn status(&self) -> Value {
         let Some(recorder) = &self.recorder else {
-            return Ok(json!({"recording": false, "contained": self.contained}));
+            return json!({"recording": false, "contained": self.contained});
         };
         recorder.catch_up();
-        let (store, id) = (recorder.store(), recorder.id());
-        let path = session::db_path(store, id);
-        let db = Db::open_read(&path).map_err(|error| error.to_string())?;
-        let info = db.info().map_err(|error| error.to_string())?;
-        let kept: std::collections::BTreeMap<_, u64> = db
-            .versions()
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .filter(|version| version.kept)
-            .filter_map(|version| Some((version.digest?, version.signature.size)))
-            .collect();
-        let secrets = Some(self.secrets.load(Ordering::Relaxed)).filter(|count| *count != NOT_LOOKED);
-        Ok(json!({
+        let mut status = json!({
             "recording": true,
             "contained": self.contained,
-            "session": id,
-            "coverage": info.coverage,
-            "executions": info.executions,
-            "bytes": bytes_in(crate::files::parent(&path)) + kept.values().sum::<u64>(),
-            "inputs_kept": kept.len(),
-            "secrets": secrets,
-            "version": info.nbpack_version,
-        }))
+            "session": recorder.id(),
+            "secrets": Some(self.secrets.load(Ordering::Relaxed)).filter(|count| *count != NOT_LOOKED),
+        });
+        let mut warnings = recorder.warnings();
+        let known = match written(&session::db_path(recorder.store(), recorder.id())) {
+            Ok(known) => known,
+            Err(error) => {
+                // It is all in the journal, and will be read from there.
+                warnings.push(format!("the session cannot be read for now: {error}"));
+                Value::Null
+            }
+        };
+        if let Some(status) = status.as_object_mut() {
+            status.extend(known.as_object().cloned().unwrap_or_default());
+            status.insert("warnings".to_owned(), warnings.into());
+        }
+        status
     }
 
     /// Why a request is not passed on.
@@ -136,10 +136,7 @@ impl Panel for RecorderPanel {
     fn answer(&self, request: &Value, say: &mut dyn FnMut(Value) -> bool) {
         let ask = request["ask"].as_str().unwrap_or_default();
         let answer = match ask {
-            "status" => match self.status() {
-                Ok(status) => json!({"result": status}),
-                Err(message) => json!({"error": {"message": message}}),
-            },
+            "status" => json!({"result": self.status()}),
             _ if BY_CHILD.contains(&ask) => match self.refusal(ask, request) {
                 Some(error) => json!({"error": error}),
                 None => match self.ask_child(request, say) {
@@ -154,14 +151,37 @@ impl Panel for RecorderPanel {
     }
 }
 
+/// What the database says of a session so far.
+fn written(path: &Path) -> Result<Value, DbError> {
+    let db = Db::open_read(path)?;
+    let info = db.info()?;
+    let gaps = db.gaps()?;
+    let kept: BTreeMap<_, u64> = db
+        .versions()?
+        .into_iter()
+        .filter(|version| version.kept)
+        .filter_map(|version| Some((version.digest?, version.signature.size)))
+        .collect();
+    let named = gaps.iter().take(MOST_GAPS).map(|gap| json!({"reason": gap.reason, "detail": gap.detail}));
+    Ok(json!({
+        "coverage": info.coverage,
+        "executions": info.executions,
+        "gaps": named.collect::<Value>(),
+        "bytes": bytes_in(crate::files::parent(path)) + kept.values().sum::<u64>(),
+        "inputs_kept": kept.len(),
+        "version": info.nbpack_version,
+    }))
+}
+
 /// Ends the child and what it started.
 fn stop(child: &Child) {
     // It may have ended by itself.
     rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL).unwrap_or_default();
 }
 
-/// The bytes of the files right in a directory.
+/// The bytes of the files right in a session's directory.
 fn bytes_in(dir: &Path) -> u64 {
     let listing = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let listing = listing.filter(|entry| entry.file_name() != super::RESERVE);
     listing.filter_map(|entry| entry.metadata().ok()).filter(|file| file.is_file()).map(|file| file.len()).sum()
 }

@@ -11,6 +11,7 @@ mod frontends;
 mod inventory;
 mod kernels;
 mod kills;
+mod panel;
 mod replay;
 mod report;
 mod standards;
