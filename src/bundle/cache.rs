@@ -6,8 +6,10 @@
 //! whose ctime is younger than [`RACY`] is not entered (git calls such files racy).
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,8 @@ use crate::files::{self, FileError, Signature};
 use crate::inventory::model::Source;
 use crate::store::Store;
 
+/// The modification time of an entry says when it was last used, to this precision.
+const TOUCH: Duration = Duration::from_secs(24 * 3600);
 /// Two seconds, the coarsest clock of a file system in use (FAT).
 const RACY: i64 = 2_000_000_000;
 
@@ -85,10 +89,17 @@ impl Key {
 
     /// The layer made earlier, if its blob is still as it was published.
     pub(super) fn find(self, store: &Store) -> Option<Known> {
-        let bytes = files::read_bounded(&self.path(store, "json"), 1 << 16).ok()?;
-        let known: Known = serde_json::from_slice(&bytes).ok()?;
+        let path = self.path(store, "json");
+        let known = Known::read(&path)?;
         let metadata = std::fs::symlink_metadata(store.blob_path(&known.blob)).ok()?;
-        (metadata.len() == known.blob_size && stamp(&Signature::of(&metadata)) == known.stamp).then_some(known)
+        let is_whole = metadata.len() == known.blob_size && stamp(&Signature::of(&metadata)) == known.stamp;
+        if is_whole && unused_for(&path).is_some_and(|time| time >= TOUCH) {
+            // A store that cannot be written is only read.
+            let since_epoch = Duration::from_nanos(crate::event::now().max(0).cast_unsigned());
+            let now = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + since_epoch);
+            File::options().append(true).open(&path).and_then(|file| file.set_times(now)).unwrap_or_default();
+        }
+        is_whole.then_some(known)
     }
 
     /// Remembers a published blob. Losing this to a crash costs only time, so nothing is synced.
@@ -145,6 +156,10 @@ impl Drop for Lock {
 }
 
 impl Known {
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&files::read_bounded(path, 1 << 16).ok()?).ok()
+    }
+
     /// For a blob that was published just now.
     pub(super) fn published(
         path: &Path,
@@ -157,6 +172,64 @@ impl Known {
     ) -> Result<Self, FileError> {
         let metadata = std::fs::symlink_metadata(path).map_err(FileError::new("read", path))?;
         Ok(Self { diff_id, size, entries, blob, blob_size, left_out, stamp: stamp(&Signature::of(&metadata)) })
+    }
+}
+
+/// Compressed layers that a collection removed, or would.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Unused {
+    /// Their blobs.
+    pub blobs: Vec<PathBuf>,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+/// Removes the compressed layers that no export has used for so long (`apply`), or only says which they are. Each can be
+/// made again from the files it was made of.
+///
+/// # Errors
+/// When the store cannot be listed, or something cannot be removed.
+pub fn collect_unused(store: &Store, unused: Duration, apply: bool) -> Result<Unused, FileError> {
+    let index = store.layer_index();
+    let listing = match std::fs::read_dir(&index) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Unused::default()),
+        result => result.map_err(FileError::new("list", &index))?,
+    };
+    let mut entries: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let (old, used): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|path| unused_for(path).is_some_and(|time| time >= unused));
+    // Two layers of other names may be the same bytes.
+    let needed: BTreeSet<Digest> = used.iter().filter_map(|path| Some(Known::read(path)?.blob)).collect();
+    let mut blobs = BTreeSet::new();
+    for path in &old {
+        blobs.extend(Known::read(path).map(|known| known.blob).filter(|blob| !needed.contains(blob)));
+        if apply {
+            remove(path)?;
+        }
+    }
+    let mut collected = Unused::default();
+    for blob in blobs {
+        let path = store.blob_path(&blob);
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        collected.bytes += metadata.len();
+        if apply {
+            remove(&path)?;
+        }
+        collected.blobs.push(path);
+    }
+    Ok(collected)
+}
+
+/// How long ago an entry was used.
+fn unused_for(path: &Path) -> Option<Duration> {
+    std::fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok()
+}
+
+fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::new("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

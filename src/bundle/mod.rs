@@ -29,6 +29,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
+pub use cache::{Unused, collect_unused};
 pub use compress::Compression;
 pub use image::{Descriptor, INDEX_TYPE, MANIFEST_TYPE, image_name};
 pub use plan::plan;

@@ -1,23 +1,29 @@
 //! `nbpack gc`.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use super::{Context, progress::bytes};
-use crate::restore;
+use crate::{bundle, restore};
 
-/// Remove what no restored bundle and no running container needs
+/// Remove what no restored bundle, no running container and no recent export needs
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
+    /// Packed layers that no export used for so many days go; they can be made again
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    unused_for: u64,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let collected = restore::collect(&context.store()?, !args.dry_run)?;
+    let store = context.store()?;
+    let collected = restore::collect(&store, !args.dry_run)?;
+    let unused = Duration::from_secs(args.unused_for.saturating_mul(24 * 3600));
+    let packed = bundle::collect_unused(&store, unused, !args.dry_run)?;
     let mut out = std::io::stdout().lock();
     if args.dry_run {
-        for path in collected.layers.iter().chain(&collected.runs) {
+        for path in collected.layers.iter().chain(&collected.runs).chain(&packed.blobs) {
             writeln!(out, "would remove {}", path.display())?;
         }
     }
@@ -25,8 +31,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (layers, runs) = (collected.layers.len(), collected.runs.len());
     writeln!(
         out,
-        "{verb} {}: {layers} layers, {runs} ended containers, {} unfinished restores",
-        bytes(collected.bytes),
+        "{verb} {}: {layers} layers, {} packed layers, {runs} ended containers, {} unfinished restores",
+        bytes(collected.bytes + packed.bytes),
+        packed.blobs.len(),
         collected.unfinished
     )?;
     Ok(ExitCode::SUCCESS)

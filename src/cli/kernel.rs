@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Nobody types for so long who only thinks.
-const PREPARE_AFTER: Duration = Duration::from_secs(20);
+const PREPARE_AFTER: Duration = Duration::from_secs(60);
 
 /// Run a kernel for Jupyter and record it (Jupyter starts this; `nbpack install` tells it how)
 #[derive(clap::Args, Debug)]
@@ -51,8 +51,8 @@ pub(super) struct Args {
     /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
     #[arg(long, value_name = "MODE")]
     capture: Option<String>,
-    /// Make no layers for an export to come while the kernel idles [default: $NBPACK_PREPARE: `on` (after 20
-    /// idle seconds), the seconds, or `off`, else off]
+    /// Make no layers for an export to come while the kernel idles [default: $NBPACK_PREPARE: `on` (after 60
+    /// idle seconds), the seconds, or `off`, else on]
     #[arg(long)]
     no_prepare: bool,
     #[command(flatten)]
@@ -111,8 +111,8 @@ fn prepare_after(args: &Args, context: &Context) -> Option<Duration> {
     let word = context.var("NBPACK_PREPARE").filter(|word| !word.is_empty());
     match word {
         _ if args.no_prepare => None,
-        None | Some("off") => None,
-        Some("on") => Some(PREPARE_AFTER),
+        Some("off") => None,
+        None | Some("on") => Some(PREPARE_AFTER),
         Some(word) => {
             let seconds = word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             if seconds.is_none() {

@@ -34,11 +34,16 @@ pub(super) struct Args {
     bytes: u64,
 }
 
+/// Packed layers that no export used for so long are removed.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     record::step_back(args.parent)?;
     let until = Until(Instant::now() + Duration::from_secs(args.seconds));
     let store = context.store()?;
     let recording = session::read_id(&store, &SessionId(args.session))?;
+    // What earlier preparations made for nothing must not add up.
+    bundle::collect_unused(&store, UNUSED, true)?;
     // The layers of a restored kernel are there.
     if recording.info.parent.is_some() {
         return Ok(ExitCode::SUCCESS);

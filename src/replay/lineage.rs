@@ -136,10 +136,49 @@ pub fn without_strings(code: &str) -> String {
     out
 }
 
+/// The code without the names of keyword arguments: `f(x, color=c)` neither binds nor uses `color`.
+fn without_keywords(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut open = Vec::new();
+    // The last character that is no white space.
+    let mut last = '\n';
+    let mut rest = code;
+    while let Some(c) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if word > 0 {
+            let (name, after) = rest.split_at(word);
+            let value = after.trim_start().strip_prefix('=').filter(|value| !value.starts_with('='));
+            match value {
+                Some(value) if open.last() == Some(&'(') && matches!(last, '(' | ',') => {
+                    out.push(' ');
+                    rest = value;
+                }
+                _ => {
+                    out.push_str(name);
+                    rest = after;
+                }
+            }
+            last = 'x';
+            continue;
+        }
+        match c {
+            '(' | '[' | '{' => open.push(c),
+            ')' | ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+        if !c.is_whitespace() {
+            last = c;
+        }
+        out.push(c);
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+    out
+}
+
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     // Several statements on one line are several lines.
-    let code = without_strings(code).replace(';', "\n");
+    let code = without_keywords(&without_strings(code)).replace(';', "\n");
     let mut defines = BTreeSet::new();
     let mut imported = BTreeSet::new();
     for found in DEFINES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)) {
@@ -364,6 +403,14 @@ mod tests {
         let (_, uses) = names("x = np.random.rand(3)");
         assert!(defines.contains(RANDOM_STATE) && uses.contains(RANDOM_STATE), "{defines:?} {uses:?}");
         assert!(!names("rng.random(3)").1.contains(RANDOM_STATE), "a generator of its own is a name of its own");
+    }
+
+    #[test]
+    fn keyword_arguments_are_no_names_of_the_notebook() {
+        let code = "plot(\n    x,\n    color=c, alpha = 0.5,\n    data=df[key == name],\n)\nf(a == b, größe=1)";
+        let (defines, uses) = names(code);
+        assert_eq!(defines, set(&[]));
+        assert_eq!(uses, set(&["plot", "x", "c", "df", "key", "name", "f", "a", "b"]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod hostile;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
-    CHUNK, CLAMP, Compression,
+    CHUNK, CLAMP, Compression, Unused, collect_unused,
     config::RunConfig,
     image,
     plan::{self, LayerKind, Plan, PlanError, SessionFile},
@@ -381,6 +381,37 @@ fn a_file_that_changes_while_it_is_packed_is_named_and_nothing_is_written() {
     assert!(!place.path("out").exists());
     let left: Vec<_> = std::fs::read_dir(place.store.tmp()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn packed_layers_that_no_export_uses_go_and_are_made_again() {
+    let place = Place::new();
+    let plan = plan_of(&small());
+    let first = place.write(&plan, "first", with_threads(2)).unwrap();
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let entries = || -> Vec<_> {
+        let all = std::fs::read_dir(place.store.layer_index()).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+    };
+    let age = |days: u32| {
+        let now = std::time::Duration::from_nanos(crate::event::now().cast_unsigned());
+        let then = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + now - day * days);
+        for path in entries() {
+            std::fs::File::options().append(true).open(path).unwrap().set_times(then).unwrap();
+        }
+    };
+    assert!(!entries().is_empty());
+    assert_eq!(collect_unused(&place.store, 30 * day, true).unwrap(), Unused::default());
+    // An export uses them.
+    age(31);
+    place.write(&plan, "again", with_threads(2)).unwrap();
+    assert_eq!(collect_unused(&place.store, 30 * day, true).unwrap(), Unused::default());
+    age(31);
+    let would = collect_unused(&place.store, 30 * day, false).unwrap();
+    assert!(would.bytes > 0 && would.blobs.iter().all(|blob| blob.is_file()), "{would:?}");
+    assert_eq!(collect_unused(&place.store, 30 * day, true).unwrap(), would);
+    assert!(entries().is_empty() && would.blobs.iter().all(|blob| !blob.exists()), "{would:?}");
+    assert_eq!(place.write(&plan, "third", with_threads(2)).unwrap().manifest, first.manifest);
 }
 
 #[test]

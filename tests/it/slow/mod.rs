@@ -12,6 +12,7 @@ mod inventory;
 mod kernels;
 mod kills;
 mod panel;
+mod prepare;
 mod replay;
 mod report;
 mod standards;
