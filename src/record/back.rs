@@ -123,6 +123,8 @@ impl Back {
             match importer.import(Some(work.until), sync) {
                 Ok(()) => {
                     is_on_disk |= sync;
+                    // Before anybody hears that all is imported: who waits for the hashes must see them under way.
+                    self.give(importer.take_jobs());
                     self.shared.lock().imported = work.until;
                     self.shared.wake.notify_all();
                     if is_away && copied.elapsed() >= COPY_HOME {
@@ -130,7 +132,6 @@ impl Back {
                         session::place::copy_home(&self.parts.store, &self.id, importer.db()).unwrap_or_default();
                         copied = Instant::now();
                     }
-                    self.give(importer.take_jobs());
                 }
                 Err(error) => match self.again(importer, &error, work.stop.is_some()) {
                     Some(new) => importer = new,

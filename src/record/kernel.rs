@@ -21,6 +21,9 @@ use crate::{
 /// as long as the kernel.
 pub type Contain = Box<dyn FnOnce(Launch) -> io::Result<(Launch, Box<dyn Send>)> + Send>;
 
+/// Takes the recorder of a session that has just begun.
+pub type OnSession = Box<dyn FnOnce(&Arc<Recorder>) + Send>;
+
 /// Takes the kernel that was started.
 pub type OnKernel = Box<dyn FnOnce(Arc<dyn KernelProcess>) + Send>;
 
@@ -53,8 +56,8 @@ pub struct Setup {
     pub contain: Option<Contain>,
     /// After so long without a request, the layers of what is loaded are made for an export to come; `None`: never.
     pub prepare_after: Option<Duration>,
-    /// Is told the session's name as soon as there is one.
-    pub on_session: Box<dyn FnOnce(&SessionId) + Send>,
+    /// Is given the recorder of the session as soon as there is one.
+    pub on_session: OnSession,
     /// Is given the kernel as soon as it runs.
     pub on_kernel: OnKernel,
     /// Is told, once, when something cannot be recorded.
@@ -79,7 +82,7 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
             .ok()
     });
     if let Some(recorder) = &recorder {
-        on_session(recorder.id());
+        on_session(recorder);
     }
     let (sink, before): (Arc<dyn EventSink>, Arc<dyn BeforeChange>) = match &recorder {
         Some(recorder) => (Arc::clone(recorder) as _, Arc::clone(recorder) as _),

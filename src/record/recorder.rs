@@ -296,6 +296,16 @@ impl Recorder {
         drop(self.shared.wake.wait_timeout_while(front, CATCH_UP, behind));
     }
 
+    /// Waits until what was seen so far is in the database and the files of it are hashed, at most so long.
+    ///
+    /// A kernel in a container takes its files with it: what is not hashed when it ends never is.
+    pub fn settle(&self, limit: Duration) {
+        self.catch_up();
+        let front = self.shared.lock();
+        let under_way = |_: &mut Front| self.shared.open_jobs.load(Ordering::Acquire) > 0;
+        drop(self.shared.wake.wait_timeout_while(front, limit, under_way));
+    }
+
     /// Writes how often the files were opened again that were opened since the kernel's state changed last.
     fn write_repeats(&self) {
         for access in self.repeats.lock().unwrap_or_else(PoisonError::into_inner).take() {

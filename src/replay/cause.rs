@@ -395,9 +395,25 @@ pub fn environment(recorded: &Recording, replayed: &Recording) -> Vec<Cause> {
                 |recording: &Recording| recording.environment.get(name.as_str()).is_some_and(Option::is_none);
             let known =
                 (recorded.is_some() || replayed.is_some()) && !kept_back(recording_of.0) && !kept_back(recording_of.1);
-            (known && recorded != replayed).then(|| Cause::Environment { name: name.clone(), recorded, replayed })
+            (known && recorded != replayed && !is_pin(recording_of, name, recorded.as_deref(), replayed.as_deref()))
+                .then(|| Cause::Environment { name: name.clone(), recorded, replayed })
         })
         .collect()
+}
+
+/// Whether a replay set this variable itself, for libraries to compute as on the recorded machine: then the machine is
+/// what differs.
+fn is_pin(of: (&Recording, &Recording), name: &str, recorded: Option<&str>, replayed: Option<&str>) -> bool {
+    let (Some(value), None) = (replayed, recorded) else { return false };
+    let fact = |name: &str| (of.0.facts.get(name), of.1.facts.get(name));
+    let (flags, count) = (fact("cpu.flags"), fact("cpu.count"));
+    match name {
+        "OMP_NUM_THREADS" | "OPENBLAS_NUM_THREADS" | "MKL_NUM_THREADS" | "POLARS_MAX_THREADS" => {
+            count.0 != count.1 && count.0.and_then(Value::as_u64) == value.parse().ok()
+        }
+        "OPENBLAS_CORETYPE" | "MKL_ENABLE_INSTRUCTIONS" | "NPY_DISABLE_CPU_FEATURES" => flags.0 != flags.1,
+        _ => false,
+    }
 }
 
 /// Words of a list, whether it is kept as text or as an array.

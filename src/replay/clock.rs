@@ -75,7 +75,7 @@ fn read(text: &str) -> Option<Reading> {
     let (mut second, mut step) = (None, 1.0);
     let mut numbers: Vec<(i64, usize)> = Vec::new();
     let mut month = None;
-    let repr = text.starts_with("datetime.");
+    let repr = text.starts_with("datetime.") || text.starts_with("time.struct_time(");
     let time = text.find(':').and_then(|colon| {
         let start = text.get(..colon)?.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
         let rest = text.get(start..)?;
@@ -176,6 +176,7 @@ mod tests {
             "23:43:01",
             "06:15:09 PM",
             "datetime.datetime(2026, 11, 22, 18, 14, 0, 5)",
+            "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=22, tm_hour=18, tm_min=14, tm_sec=0, tm_wday=6, tm_yday=326, tm_isdst=0)",
             "November 22, 2026",
         ] {
             assert!(window().holds(text), "{text}");
@@ -199,6 +200,7 @@ mod tests {
             "18:25:00",
             "Sat Nov 22 18:13:01 2025",
             "datetime.datetime(2026, 11, 20, 18, 14, 0, 5)",
+            "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=20, tm_hour=18, tm_min=14, tm_sec=0, tm_wday=6, tm_yday=326, tm_isdst=0)",
             "99:99:99",
         ] {
             assert!(!window().holds(text), "{text}");

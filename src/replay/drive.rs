@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -60,6 +61,9 @@ pub(super) struct Driven {
 /// Where the ids of widgets in the replay are looked up: the models that the request with this `msg_id` made, in order.
 pub(super) type ModelsOf<'a> = dyn Fn(&str) -> Vec<String> + 'a;
 
+/// Waits, on a thread that may block, until what the kernel read is in the record with its digests.
+pub(super) type Settle = Arc<dyn Fn() + Send + Sync>;
+
 /// How to drive.
 pub(super) struct How<'a> {
     /// Send nothing more after an execution that ended in an error.
@@ -67,6 +71,8 @@ pub(super) struct How<'a> {
     pub(super) models_of: &'a ModelsOf<'a>,
     /// Sends SIGINT to the kernel, as a frontend does where the kernelspec asks for signals; `None`: by message.
     pub(super) interrupt: Option<&'a dyn Fn()>,
+    /// Comes before the kernel is told to end, with which its files go.
+    pub(super) settle: Settle,
 }
 
 /// Sends all steps; the kernel is asked to end at the end.
@@ -145,6 +151,9 @@ pub(super) async fn drive(
     }
     progress(Progress::Ending);
     if !driven.ended {
+        let settle = Arc::clone(&how.settle);
+        // Without it causes are found less often, and nothing else.
+        tokio::task::spawn_blocking(move || settle()).await.unwrap_or_default();
         // A kernel that ends before it answers has done what was asked.
         match second.shutdown(false).await {
             Ok(()) | Err(ClientError::Silent { .. } | ClientError::Ended | ClientError::Receive { .. }) => {}

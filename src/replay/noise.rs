@@ -32,6 +32,10 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("execution_count", "the number in `In [3]`"),
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`): in a bundle it may"),
+    (
+        "listing",
+        "times, links, mode and size of a directory, and of a notebook, in `ls -l`: a bundle has a later notebook",
+    ),
     ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
     (
         "interrupt_point",
@@ -56,6 +60,7 @@ pub(super) enum Shape {
     Counter,
     Pid,
     Resolver,
+    Listed,
     FileMode,
     Number,
 }
@@ -84,6 +89,7 @@ const SHAPES: &[(Shape, &str)] = &[
         Shape::Clock,
         r"(?x)
         datetime\.(?:datetime|date)\(\d+(?:,\ \d+)+
+        | time\.struct_time\(tm_year=\d+(?:,\ tm_\w+=-?\d+){8}\)
         | \b\d{4}-\d{2}-\d{2}(?:[T\ ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:Z|\ ?[+-]\d{2}:?\d{2}\b)?
         | \b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+(?:\d{1,2}\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*
             (?:\s+\d{1,2}\b)?,?(?:\s+\d{4}\b)?(?:\s+\d{1,2}:\d{2}:\d{2})?(?:\s+[A-Z]{3,4}\b)?(?:\s+\d{4}\b)?
@@ -106,6 +112,13 @@ const SHAPES: &[(Shape, &str)] = &[
     (
         Shape::Resolver,
         r"(?:\[Errno -\d\] )?(?:Name or service not known|Temporary failure in name resolution|Non-recoverable failure in name resolution|No address associated with hostname)",
+    ),
+    // A line of `ls -l` about a directory, or about a notebook with its name.
+    (
+        Shape::Listed,
+        r"(?x)
+        (?:d[rwxsStT-]{9}|-[rwxsStT-]{9})[+.@]?\s+\d+\s+\S+\s+\S+\s+[\d.,]+[KMGT]?\s+
+        (?:[A-Z][a-z]{2}\s+\d{1,2}\s+(?:\d{2}:\d{2}|\d{4})|\d{4}-\d{2}-\d{2}\s+\d{2}:\d{2})\s+\S+",
     ),
     // As `ls -l` and `stat` write it. A bundle's files let their group write, so that it runs under any user id.
     (Shape::FileMode, r"[-dl]r[w-][xsS-][r-][w-][xsS-][r-][w-][xtT-]"),
@@ -261,12 +274,16 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Counter => Some("execution_count"),
         Shape::Pid => Some("pid"),
         Shape::Resolver => Some("name_resolution"),
+        Shape::Listed => listed_alike(a.text, b.text).then_some("listing"),
         Shape::FileMode => (group_may_write(a.text) == group_may_write(b.text)).then_some("group_write"),
         Shape::Number => return settle_number(pair, line, a.text, b.text, tally),
     };
     if let Some(name) = name.filter(|name| pair.rules.on(name)) {
         tally.count(name);
         return true;
+    }
+    if a.shape == Shape::Listed {
+        return column_by_column(pair, a.text, b.text, tally);
     }
     // It looks like noise and is none: what is left are numbers in it.
     let (a, b) = (numbers(a.text), numbers(b.text));
@@ -334,6 +351,40 @@ fn random_hex(text: &str) -> bool {
 /// A mode as it is with the group's right to write.
 fn group_may_write(mode: &str) -> String {
     mode.char_indices().map(|(at, c)| if at == 5 { 'w' } else { c }).collect()
+}
+
+/// Two lines of `ls -l` about one directory, or about one notebook.
+fn listed_alike(a: &str, b: &str) -> bool {
+    let name = |line: &str| line.split_whitespace().next_back().map(str::to_owned);
+    let kind = |line: &str| line.starts_with('d');
+    kind(a) == kind(b)
+        && name(a) == name(b)
+        && (kind(a) || name(a).is_some_and(|name| name.strip_suffix(".ipynb").is_some()))
+}
+
+/// The columns of two lines of `ls -l`, each by what it is: mode, links, owner, group, size, time, name.
+fn column_by_column(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> bool {
+    let columns = |line: &str| -> Vec<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let time = words.get(5..words.len().saturating_sub(1)).unwrap_or_default().join(" ");
+        words
+            .iter()
+            .take(5)
+            .map(|word| (*word).to_owned())
+            .chain([time])
+            .chain(words.last().map(|w| (*w).to_owned()))
+            .collect()
+    };
+    let (a, b) = (columns(a), columns(b));
+    a.len() == b.len()
+        && a.iter().zip(&b).enumerate().all(|(at, (a, b))| {
+            let shape = match at {
+                0 => Shape::FileMode,
+                5 => Shape::Clock,
+                _ => return a == b,
+            };
+            settle(pair, "", Token { shape, text: a }, Token { shape, text: b }, tally)
+        })
 }
 
 fn heap_address(text: &str) -> bool {

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    drive::{Ask, Driven, How, Progress, drive, models},
+    drive::{Ask, Driven, How, Progress, Settle, drive, models},
     plan::plan,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         ProxyError, SignalMode,
         client::{Client, ClientError},
     },
-    record::{self, Limits, SessionSeed, kernel::Contain},
+    record::{self, Limits, Recorder, SessionSeed, kernel::Contain},
     restore::{self, RestoreError, SpecOptions, model::Restored},
     session::{
         self, DbError,
@@ -37,6 +37,8 @@ use crate::{
     store::Store,
 };
 
+/// How long hashing what was read may take after the last cell.
+const HASHED: Duration = Duration::from_secs(300);
 const SCHEME: &str = "hmac-sha256";
 /// How long the proxy may take until it listens.
 const LISTEN: Duration = Duration::from_secs(20);
@@ -182,7 +184,9 @@ pub fn run(
     let driven = runtime.block_on(async {
         listening(&front).await;
         let interrupt = by_signal.then_some(&interrupt as &dyn Fn());
-        let how = How { stop_at_error: options.stop_at_error, models_of: &models_of, interrupt };
+        let settling = told.clone();
+        let settle: Settle = Arc::new(move || settling.settle());
+        let how = How { stop_at_error: options.stop_at_error, models_of: &models_of, interrupt, settle };
         let driving = drive(&front, recording, &steps, &how, ask, progress);
         tokio::select! {
             driven = beside(ended, &told, driving) => driven,
@@ -268,6 +272,8 @@ struct Told(Arc<Mutex<Words>>);
 #[derive(Default)]
 struct Words {
     session: Option<SessionId>,
+    /// Not kept alive either: what it holds is removed with the replay.
+    recorder: Weak<Recorder>,
     /// Not kept alive: its capture ends when its owner drops it.
     kernel: Option<Weak<dyn KernelProcess>>,
     warning: Option<String>,
@@ -284,6 +290,14 @@ impl Told {
         let kernel = self.lock().kernel.as_ref().and_then(Weak::upgrade);
         if let Some(kernel) = kernel {
             kernel.signal(signal).unwrap_or_default();
+        }
+    }
+
+    /// Waits until all files that were read so far are hashed.
+    fn settle(&self) {
+        let recorder = self.lock().recorder.upgrade();
+        if let Some(recorder) = recorder {
+            recorder.settle(HASHED);
         }
     }
 
@@ -387,7 +401,11 @@ fn setup(
         interrupt_mode: if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal },
         capture: capture::Options::new(options.program.to_owned()),
         contain: start.contain,
-        on_session: Box::new(move |id| session.lock().session = Some(id.clone())),
+        on_session: Box::new(move |recorder| {
+            let mut words = session.lock();
+            words.session = Some(recorder.id().clone());
+            words.recorder = Arc::downgrade(recorder);
+        }),
         prepare_after: None,
         on_kernel: Box::new(move |kernel| started.lock().kernel = Some(Arc::downgrade(&kernel))),
         warn: Box::new(move |text| warning.lock().warning = Some(text.to_owned())),

@@ -120,6 +120,24 @@ pub(super) fn later() -> Vec<Case> {
             out("-rw-r--r-- 1 ada ada 9 Nov 29 09:30 out.csv\n"),
         ),
         same(
+            "a directory and the notebook in ls -la",
+            "!ls -la",
+            out("drwxr-xr-x 2 ada ada 4096 Nov 22 18:12 .\ndrwxr-xr-x 19 ada ada 4096 Jul  3  2025 ..\n\
+                 -rw-r--r-- 1 ada ada  884 Nov 22 18:12 nb.ipynb\n"),
+            out("drwxrwxr-x 2 ada ada 4096 Jan  2  1980 .\ndrwxr-xr-x 3 ada ada 4096 Jan  2  1980 ..\n\
+                 -rw-rw-r-- 1 ada ada 3747 Nov 22 18:13 nb.ipynb\n"),
+        ),
+        same(
+            "a time as a tuple",
+            "print(time.localtime())",
+            out(
+                "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=22, tm_hour=18, tm_min=12, tm_sec=55, tm_wday=6, tm_yday=326, tm_isdst=0)\n",
+            ),
+            out(
+                "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=29, tm_hour=9, tm_min=30, tm_sec=11, tm_wday=6, tm_yday=333, tm_isdst=0)\n",
+            ),
+        ),
+        same(
             "sizes of objects and nothing else",
             "x",
             value("array([1.0000000001, 2.])"),
@@ -132,6 +150,18 @@ pub(super) fn later() -> Vec<Case> {
             "!ls -l",
             out("-rw-r--r-- 1 ada ada 9 Nov 22 18:12 out.csv\n"),
             out("-rw-r--r-- 1 ada ada 8 Nov 29 09:30 out.csv\n"),
+        ),
+        different(
+            "another directory in ls",
+            "!ls -l",
+            out("drwxr-xr-x 2 ada ada 4096 Nov 22 18:12 raw\n"),
+            out("drwxr-xr-x 2 ada ada 4096 Nov 22 18:12 new\n"),
+        ),
+        different(
+            "a file's owner in ls",
+            "!ls -l",
+            out("-rw-r--r-- 1 ada ada 9 Nov 22 18:12 out.csv\n"),
+            out("-rw-r--r-- 1 root ada 9 Nov 29 09:30 out.csv\n"),
         ),
         different(
             "an accuracy after a duration",
