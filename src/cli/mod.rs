@@ -20,6 +20,7 @@ mod kernel;
 mod lab;
 mod labextension;
 mod ls;
+mod man;
 mod panel;
 mod prepare;
 mod progress;
@@ -109,6 +110,8 @@ enum Verb {
     Report(report::Args),
     Demo(demo::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Runs the program and gives its exit code: 0 yes, 1 it ran and the answer is no, 2 it could not tell.
@@ -150,6 +153,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Report(args)) => report::run(args, &context),
         Some(Verb::Demo(args)) => demo::run(args, &context),
         Some(Verb::Completions(args)) => completions::run(args, &context),
+        Some(Verb::Man(args)) => man::run(args, &context),
     });
     result.unwrap_or_else(|error| failure::explain(&error))
 }

@@ -10,6 +10,7 @@ mod bad_input;
 mod bundle;
 mod capture;
 mod container;
+mod docs;
 mod floors;
 mod inventory;
 mod kernel;
