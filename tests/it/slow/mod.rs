@@ -4,6 +4,7 @@ mod apps;
 mod bisect;
 mod browser;
 mod colleague;
+mod docs;
 mod endings;
 mod engines;
 mod faults;

@@ -1,5 +1,7 @@
 //! A private home for every test, the program under test, and the Python environment with Jupyter in it.
 
+pub(crate) mod console;
+pub(crate) mod docker;
 pub(crate) mod registry;
 
 use std::{
