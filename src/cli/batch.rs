@@ -120,8 +120,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// `NAME=VALUE` each; the last one of a name counts.
 fn parameters(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
     let pair = |text: &String| {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| Failure::unable(format!("`{text}` is not NAME=VALUE")))?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::unable(format!("`{text}` is not NAME=VALUE")).hint("for example -p year=2026"))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     given.iter().map(pair).collect()

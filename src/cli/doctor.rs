@@ -2,7 +2,11 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use super::{Context, progress::bytes, restored};
+use super::{
+    Context,
+    progress::{Progress, bytes},
+    restored,
+};
 use crate::{
     capture,
     container::{self, ProbeResult, probe},
@@ -31,7 +35,10 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         out.write_all(probe::ADMINISTRATOR.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
+    let progress = Progress::new(context.fancy);
+    progress.stage("trying a container and the recording of files");
     let results = results(context)?;
+    progress.clear();
     if args.json {
         writeln!(out, "{:#}", serde_json::to_value(&results)?)?;
     } else {

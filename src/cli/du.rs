@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use super::{Context, progress::bytes};
+use super::{
+    Context,
+    progress::{Progress, bytes},
+};
 use crate::restore;
 
 /// Show what takes how much disk space
@@ -15,7 +18,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let store = context.store()?;
+    let progress = Progress::new(context.fancy);
+    progress.stage("counting");
     let rows = restore::usage(&store)?;
+    progress.clear();
     let mut out = std::io::stdout().lock();
     if args.json {
         let rows: Vec<_> = rows

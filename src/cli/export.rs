@@ -444,7 +444,9 @@ fn pretty<T: serde::Serialize>(value: &T) -> anyhow::Result<Vec<u8>> {
 
 fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Result<write::Output> {
     let own_name = || {
-        let stem = recording.info.notebook.as_deref().and_then(Path::file_stem);
+        // As the person calls it: papermill's copy was recorded under the name of what it was made from.
+        let named = args.what.as_deref().map(Path::new).filter(|path| path.extension() == Some("ipynb".as_ref()));
+        let stem = named.or(recording.info.notebook.as_deref()).and_then(Path::file_stem);
         let name = stem.map_or_else(|| recording.info.id.to_string(), |stem| stem.to_string_lossy().into_owned());
         format!("{name}.nbpack")
     };
@@ -472,9 +474,9 @@ fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Resu
             .into());
     }
     if !crate::files::parent(&path).is_dir() {
-        return Err(
-            Failure::unable(format!("there is no directory `{}`", crate::files::parent(&path).display())).into()
-        );
+        return Err(Failure::unable(format!("there is no directory `{}`", crate::files::parent(&path).display()))
+            .hint("make it with `mkdir -p`, or name another place with -o")
+            .into());
     }
     Ok(write::Output::File(path))
 }

@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
-use super::{Context, progress::bytes};
+use super::{
+    Context,
+    progress::{Progress, bytes},
+};
 use crate::{bundle, restore};
 
 /// Remove what no restored bundle, no running container and no recent export needs
@@ -18,9 +21,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let store = context.store()?;
+    let progress = Progress::new(context.fancy);
+    progress.stage("looking for what nothing needs");
     let collected = restore::collect(&store, !args.dry_run)?;
     let unused = Duration::from_secs(args.unused_for.saturating_mul(24 * 3600));
     let packed = bundle::collect_unused(&store, unused, !args.dry_run)?;
+    progress.clear();
     let mut out = std::io::stdout().lock();
     if args.dry_run {
         for path in collected.layers.iter().chain(&collected.runs).chain(&packed.blobs) {

@@ -21,7 +21,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if found.is_empty() {
-        writeln!(out, "nothing is restored here")?;
+        writeln!(out, "nothing is restored here: `nbpack restore FILE.nbpack` does it")?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = found.iter().map(|one| one.name.len()).max().unwrap_or(0).max(4);

@@ -116,6 +116,8 @@ enum Verb {
 
 /// Runs the program and gives its exit code: 0 yes, 1 it ran and the answer is no, 2 it could not tell.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let verb = args.iter().skip(1).filter_map(|arg| arg.to_str()).find(|arg| !arg.starts_with('-')).map(str::to_owned);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
@@ -155,5 +157,5 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Completions(args)) => completions::run(args, &context),
         Some(Verb::Man(args)) => man::run(args, &context),
     });
-    result.unwrap_or_else(|error| failure::explain(&error))
+    result.unwrap_or_else(|error| failure::explain(&error, verb.as_deref()))
 }

@@ -4,11 +4,15 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, progress::bytes, remote::Remote};
+use super::{
+    Context,
+    failure::Failure,
+    progress::bytes,
+    remote::{self, Remote},
+};
 use crate::{
     bundle::{read::Bundle, write},
     files,
-    registry::Reference,
 };
 
 /// Copy a bundle from a registry into a file; only what the store does not have moves
@@ -39,7 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let reference: Reference = args.image.parse()?;
+    let reference = remote::parse(&args.image)?;
     let store = context.store()?;
     let remote = Remote::open(reference, args.insecure, &store, context)?;
     let mut output = output(&args, &remote.bundle, context)?;
@@ -87,7 +91,9 @@ fn output(args: &Args, bundle: &Bundle, context: &Context) -> anyhow::Result<wri
             .into());
     }
     if !files::parent(&path).is_dir() {
-        return Err(Failure::unable(format!("there is no directory `{}`", files::parent(&path).display())).into());
+        return Err(Failure::unable(format!("there is no directory `{}`", files::parent(&path).display()))
+            .hint("make it with `mkdir -p`, or name another place with -o")
+            .into());
     }
     Ok(write::Output::File(path))
 }

@@ -40,16 +40,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let reference: Reference = args.image.parse()?;
+    let reference = remote::parse(&args.image)?;
     let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
     if !path.exists() {
         return Err(Failure::unable(format!("there is no bundle `{}`", args.bundle))
-            .hint(format!("a recorded session is pushed by `nbpack export {} -o {reference}`", args.bundle))
+            .hint(format!("a recorded session is pushed by `nbpack export NOTEBOOK.ipynb -o {reference}`"))
             .into());
     }
     let bundle = Bundle::open_any(&path).with_context(|| {
         Failure::unable(format!("cannot use the bundle `{}`", args.bundle))
-            .hint(format!("nbpack verify {}", args.bundle))
+            .hint(format!("`nbpack verify {}` says more", args.bundle))
     })?;
     let pushed = push(&bundle, &reference, args.insecure, &context.store()?, context)?;
     say(&reference, &pushed, args.json, context)?;

@@ -20,6 +20,16 @@ pub(super) fn named(word: &str, context: &Context) -> anyhow::Result<Option<Refe
     Ok(Some(word.parse()?))
 }
 
+/// A name in a registry, where nothing else can be meant.
+pub(super) fn parse(word: &str) -> anyhow::Result<Reference> {
+    if !word.contains('/') {
+        return Err(Failure::unable(format!("`{word}` names no registry"))
+            .hint("REGISTRY/REPOSITORY:TAG, for example registry.example/ann/analysis:v1")
+            .into());
+    }
+    Ok(word.parse()?)
+}
+
 /// What a verb that *writes* means: a file whose directory exists is a file.
 pub(super) fn named_output(word: &str, context: &Context) -> anyhow::Result<Option<Reference>> {
     if !word.contains("://") && files::parent(&context.cwd.join(word)).is_dir() {
@@ -135,7 +145,10 @@ pub(super) fn explain(error: RegistryError) -> anyhow::Error {
             "the registry cannot be used safely",
             format!("if you trust the network, use --insecure or NBPACK_INSECURE_REGISTRIES={host}"),
         ),
-        RegistryError::NotFound { .. } => ("there is no such image", "look at its name and tag".to_owned()),
+        RegistryError::NotFound { .. } => (
+            "there is no such image",
+            "look at its name and tag: REGISTRY/REPOSITORY:TAG, as `nbpack push` took it".to_owned(),
+        ),
         RegistryError::Unreachable { .. } | RegistryError::Busy { .. } | RegistryError::Later { .. } => (
             "the registry cannot be reached now",
             "try again later: what moved already is kept where the registry or the store can keep it".to_owned(),

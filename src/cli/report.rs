@@ -33,7 +33,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let output = args.output.map_or_else(|| context.cwd.join(file_name(&args.subject)), |path| context.cwd.join(path));
+    let named = args.output.map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
+    let output = if named.is_dir() { named.join(file_name(&args.subject)) } else { named };
     if args.replay {
         write_replayed(context, &args.subject, args.twice, &output)?;
     } else {

@@ -248,6 +248,8 @@ fn report(
     if let Some(dir) = kernelspec {
         let title = title(found);
         writeln!(out, "kernel \"{title}\" in {}", dir.display())?;
+    } else if !args.no_kernel {
+        writeln!(out, "no kernel was registered, for no Jupyter was found here (--kernel does it all the same)")?;
     }
     if context.quiet {
         return Ok(());
@@ -257,11 +259,12 @@ fn report(
         writeln!(out, "  open the notebook in Jupyter and choose that kernel")?;
     }
     let name = &found.name;
-    writeln!(out, "  nbpack replay {name}                 run it again and judge every cell")?;
+    let mut step = |command: String, why: &str| writeln!(out, "  {command:<36}  {why}");
+    step(format!("nbpack replay {name}"), "run it again and judge every cell")?;
     if found.run.has_jupyter {
-        writeln!(out, "  nbpack lab {name}                    JupyterLab out of the bundle")?;
+        step(format!("nbpack lab {name}"), "JupyterLab out of the bundle")?;
     }
-    Ok(writeln!(out, "  nbpack run {name} -- python …        a command in it")?)
+    Ok(step(format!("nbpack run {name} -- COMMAND"), "a command in it")?)
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use super::{Context, failure::Failure, progress::bytes};
+use super::{
+    Context,
+    failure::Failure,
+    progress::{Progress, bytes},
+};
 use crate::{jupyter::kernelspec, restore};
 
 /// Forget restored bundles: their kernels, and the layers that nothing else needs
@@ -37,7 +41,10 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         writeln!(out, "removed {name}")?;
     }
     if !args.keep_layers {
+        let progress = Progress::new(context.fancy);
+        progress.stage("removing layers that nothing needs");
         let collected = restore::collect(&store, true)?;
+        progress.clear();
         writeln!(out, "freed {} ({} layers)", bytes(collected.bytes), collected.layers.len())?;
     }
     Ok(ExitCode::SUCCESS)

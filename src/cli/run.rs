@@ -90,7 +90,11 @@ impl GivenArgs {
                 Some((name, value)) => (name, value.to_owned()),
                 None => match context.var(text) {
                     Some(value) => (text.as_str(), value.to_owned()),
-                    None => return Err(Failure::unable(format!("`{text}` is not set here")).into()),
+                    None => {
+                        return Err(Failure::unable(format!("`{text}` is not set here"))
+                            .hint(format!("give a value: -e {text}=…"))
+                            .into());
+                    }
                 },
             };
             if name.is_empty() {
@@ -108,7 +112,10 @@ fn parse_volume(text: &str, cwd: &Path) -> anyhow::Result<Bind> {
         Some(rest) => (rest, true),
         None => (text.strip_suffix(":rw").unwrap_or(text), false),
     };
-    let wrong = || Failure::unable(format!("`{text}` is not HOST:TARGET[:ro] with an absolute TARGET"));
+    let wrong = || {
+        Failure::unable(format!("`{text}` is not HOST:TARGET[:ro] with an absolute TARGET"))
+            .hint("for example -v $PWD/data:/data:ro")
+    };
     let (host, target) = rest.rsplit_once(':').ok_or_else(wrong)?;
     let target = PathBuf::from(target);
     let climbs = target.components().any(|part| part == std::path::Component::ParentDir);
@@ -117,7 +124,9 @@ fn parse_volume(text: &str, cwd: &Path) -> anyhow::Result<Bind> {
     }
     let host = cwd.join(host);
     if !host.exists() {
-        return Err(Failure::unable(format!("`{}` does not exist", host.display())).into());
+        return Err(Failure::unable(format!("`{}` does not exist", host.display()))
+            .hint("a volume is HOST:TARGET, and HOST is a file or directory of this machine")
+            .into());
     }
     Ok(Bind { host, target, read_only })
 }

@@ -71,7 +71,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         writeln!(out, "{:#}", Value::from(list))?;
     } else if sessions.is_empty() {
-        writeln!(out, "nothing is recorded yet")?;
+        writeln!(out, "nothing is recorded yet: choose a kernel named \"(nbpack)\" in Jupyter")?;
     } else {
         write!(out, "{}", table(&sessions))?;
     }

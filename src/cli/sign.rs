@@ -60,8 +60,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Err(Failure::unable("no bundle was named").into());
     };
     let name = path.display();
-    let bundle = Bundle::open_any(&path)
-        .with_context(|| Failure::unable(format!("cannot sign `{name}`")).hint(format!("nbpack verify {name}")))?;
+    let bundle = Bundle::open_any(&path).with_context(|| {
+        Failure::unable(format!("cannot sign `{name}`")).hint(format!("`nbpack verify {name}` says more"))
+    })?;
     if args.remove {
         if !bundle.signatures().is_empty() {
             signatures::replace(&path, &[]).with_context(|| format!("cannot write `{name}`"))?;
@@ -220,6 +221,6 @@ pub(super) fn signers(bundle: &Bundle, name: &str) -> anyhow::Result<Vec<PublicK
     let manifest = bundle.manifest_digest();
     let check = |signature: &Signature| signature.check(&manifest);
     bundle.signatures().iter().map(check).collect::<Result<_, _>>().with_context(|| {
-        Failure::no(format!("a signature of `{name}` does not hold")).hint(format!("nbpack verify {name}"))
+        Failure::no(format!("a signature of `{name}` does not hold")).hint(format!("`nbpack verify {name}` says more"))
     })
 }

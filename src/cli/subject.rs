@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use super::{
     Context,
     failure::Failure,
+    progress::Progress,
     remote::{self, Remote},
 };
 use crate::{
@@ -31,14 +32,23 @@ const LONGEST_LIST: u64 = 256 << 20;
 /// In this order: a bundle (file, OCI layout directory, name in a registry), a notebook (its last session, else the file's own outputs), the
 /// name of a restored bundle, the beginning of a session's name, `latest`.
 pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
+    let progress = Progress::new(context.fancy);
+    progress.stage(&format!("reading {word}"));
+    let subject = read(context, word);
+    progress.clear();
+    subject
+}
+
+fn read(context: &Context, word: &str) -> anyhow::Result<Subject> {
     let path = context.cwd.join(word);
     if path.extension().is_some_and(|extension| extension == "ipynb") && path.is_file() {
         return notebook(context, word, &path);
     }
     let store = context.store()?;
     if path.is_file() || path.join("oci-layout").is_file() {
-        let unusable =
-            || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("nbpack verify {word}"));
+        let unusable = || {
+            Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("`nbpack verify {word}` says more"))
+        };
         return bundle(&store, word, &Bundle::open_any(&path).with_context(unusable)?);
     }
     if let Some(reference) = remote::named(word, context)? {
@@ -55,7 +65,7 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
     };
     let id = session::find(&store, &selector).map_err(|error| {
         anyhow::Error::from(error).context(
-            Failure::unable(format!("`{word}` is no bundle, notebook, restored name or session"))
+            Failure::unable(format!("`{word}` is no file, restored name or session"))
                 .hint("`nbpack sessions` lists what was recorded, `nbpack ls` what was restored"),
         )
     })?;
@@ -65,7 +75,8 @@ pub(super) fn load(context: &Context, word: &str) -> anyhow::Result<Subject> {
 
 /// The session layer of a bundle, proved and unpacked into a temporary directory.
 fn bundle(store: &Store, word: &str, bundle: &Bundle) -> anyhow::Result<Subject> {
-    let unusable = || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("nbpack verify {word}"));
+    let unusable =
+        || Failure::unable(format!("cannot use the bundle `{word}`")).hint(format!("`nbpack verify {word}` says more"));
     files::create_private_dir(&store.tmp())?;
     let scratch = tempfile::tempdir_in(store.tmp()).context("cannot make a temporary directory")?;
     let target = scratch.path().join("session");

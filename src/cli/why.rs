@@ -36,7 +36,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let subject = subject::load(context, &args.subject)?;
     let Some(origin) = why::why(&subject.recording, &subject.components, cell) else {
         let count = why::cells(&subject.recording).len();
-        return Err(Failure::unable(format!("there is no cell {cell}: the session ran {count}")).into());
+        return Err(Failure::unable(format!("there is no cell {cell}: the session ran {count}"))
+            .hint(format!("`nbpack show {} --cells` numbers them", args.subject))
+            .into());
     };
     let execution = why::cells(&subject.recording).get(cell - 1).copied();
     let shown = output.map(|number| describe(execution, number)).transpose()?;

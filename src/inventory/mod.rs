@@ -367,8 +367,11 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
         }
     }
     for component in components.iter().filter(|component| !component.modified.is_empty()) {
-        let (name, files) = (&component.name, component.modified.join(", "));
-        warnings.push(format!("{name} was changed after it was installed: {files}"));
+        // All of them are in the software list.
+        let (name, count) = (&component.name, component.modified.len());
+        let files = component.modified.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if count > 3 { format!(" and {} more", count - 3) } else { String::new() };
+        warnings.push(format!("{name} was changed after it was installed: {files}{more}"));
     }
     for (name, by) in system.missing {
         warnings.push(format!(
