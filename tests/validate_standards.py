@@ -48,7 +48,39 @@ def in_toto():
     return []
 
 
-checks = {"spdx": spdx, "cyclonedx": cyclonedx, "prov": prov, "in-toto": in_toto}
+def ro_crate():
+    """The profiles up to Provenance Run Crate, with the context that another package brings: no network is asked."""
+    import requests
+    import rocrate
+    from rocrate_validator import models, services
+    from rocrate_validator.utils import document_loader, http
+
+    # Its version 1.3 has moved the terms of Bioschemas; those of 1.1 stand without `terms`.
+    bundled = pathlib.Path(rocrate.__file__).parent / "data/ro-crate.jsonld"
+    context = bundled.read_text().replace("https://bioschemas.org/terms/", "https://bioschemas.org/")
+
+    def answer(_self, url, *_args, **_named):
+        response = requests.Response()
+        response.status_code = 200 if url == "https://w3id.org/ro/crate/1.1/context" else 404
+        response._content = context.encode()
+        response.headers["Content-Type"] = "application/ld+json"
+        return response
+
+    http.HttpRequester.get = answer
+    document_loader._fetch_json_ld = lambda url: answer(None, url).json()
+    issues = []
+    for profile in ["ro-crate-1.1", "process-run-crate-0.5", "workflow-run-crate-0.5", "provenance-run-crate-0.5"]:
+        settings = services.ValidationSettings(
+            rocrate_uri=str(directory), profile_identifier=profile, requirement_severity=models.Severity.REQUIRED, offline=True
+        )
+        result = services.validate(settings)
+        if not result.executed_checks:
+            issues.append(f"{profile}: nothing was checked")
+        issues += [f"{profile}: {issue.check.identifier}: {issue.message}" for issue in result.get_issues()]
+    return issues
+
+
+checks = {"spdx": spdx, "cyclonedx": cyclonedx, "prov": prov, "in-toto": in_toto, "ro-crate": ro_crate}
 failed = False
 for name in sys.argv[2:] or checks:
     problems = checks[name]()

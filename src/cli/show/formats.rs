@@ -25,7 +25,7 @@ pub(super) enum Name {
     Spdx,
     /// Software list, CycloneDX 1.6
     Cyclonedx,
-    /// RO-Crate 1.1, Process Run Crate
+    /// RO-Crate 1.1, Provenance Run Crate
     RoCrate,
     /// W3C PROV as JSON
     Prov,

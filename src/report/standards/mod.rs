@@ -6,6 +6,7 @@
 mod licence;
 mod provenance;
 mod recipe;
+mod ro_crate;
 mod sbom;
 pub mod wheel;
 
@@ -20,7 +21,7 @@ pub enum Format {
     Spdx,
     /// CycloneDX 1.6, JSON.
     CycloneDx,
-    /// RO-Crate 1.1 with the Process Run Crate profile: `ro-crate-metadata.json`.
+    /// RO-Crate 1.1 with the profiles up to Provenance Run Crate: `ro-crate-metadata.json`.
     RoCrate,
     /// W3C PROV in its JSON form.
     Prov,
@@ -82,7 +83,7 @@ pub fn render(format: Format, facts: &Facts<'_>) -> String {
     match format {
         Format::Spdx => json(&sbom::spdx(facts)),
         Format::CycloneDx => json(&sbom::cyclonedx(facts)),
-        Format::RoCrate => json(&provenance::ro_crate(facts)),
+        Format::RoCrate => json(&ro_crate::ro_crate(facts)),
         Format::Prov => json(&provenance::prov(facts)),
         Format::InToto => json(&provenance::in_toto(facts)),
         Format::EnvironmentYml => recipe::environment_yml(facts),

@@ -1,4 +1,4 @@
-//! What ran, on what, with which result: RO-Crate, PROV, in-toto.
+//! What ran, on what, with which result: what all formats share, PROV and in-toto.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Facts, time};
 use crate::{
     digest::Digest,
     files,
-    session::model::{Execution, FileVersion, Recording, Role, Status},
+    session::model::{Execution, FileVersion, Recording, Role},
 };
 
 /// Path → what the session first read there. Files of libraries and the notebook itself are no inputs.
@@ -22,22 +22,26 @@ pub(super) fn inputs(facts: &Facts<'_>) -> BTreeMap<String, Digest> {
     found
 }
 
-fn shown(version: &FileVersion) -> String {
+pub(super) fn shown(version: &FileVersion) -> String {
     files::display_bytes(&version.path).to_string()
 }
 
-/// `file:` URI of a content: path and what it hashes to, so that two contents of one path are two things.
-fn uri(version: &FileVersion) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path: &std::ffi::OsStr = std::ffi::OsStr::from_bytes(&version.path);
+/// `file:` URI of a path (RFC 8089).
+pub(super) fn file_uri(path: &[u8]) -> String {
     let mut text = String::from("file://");
-    for &byte in path.as_bytes() {
+    for &byte in path {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
             text.push(char::from(byte));
         } else {
             text.push_str(&format!("%{byte:02X}"));
         }
     }
+    text
+}
+
+/// `file:` URI of a content: path and what it hashes to, so that two contents of one path are two things.
+pub(super) fn uri(version: &FileVersion) -> String {
+    let mut text = file_uri(&version.path);
     if let Some(digest) = version.digest {
         text.push_str(&format!("#sha256={}", digest.hex()));
     }
@@ -45,12 +49,12 @@ fn uri(version: &FileVersion) -> String {
 }
 
 /// Executions that ran as code.
-fn visible(recording: &Recording) -> impl Iterator<Item = &Execution> {
+pub(super) fn visible(recording: &Recording) -> impl Iterator<Item = &Execution> {
     recording.executions.iter().filter(|execution| !execution.silent && !execution.is_magic)
 }
 
 /// What an execution used: what it read first, and the last version of what it read again.
-fn used<'a>(recording: &'a Recording, execution: &Execution) -> Vec<&'a FileVersion> {
+pub(super) fn used<'a>(recording: &'a Recording, execution: &Execution) -> Vec<&'a FileVersion> {
     let own = |version: &&FileVersion| version.role == Role::Read && version.execution == Some(execution.id);
     let mut found: Vec<&FileVersion> = recording.versions.iter().filter(own).collect();
     let again: BTreeSet<&[u8]> = recording
@@ -71,119 +75,9 @@ fn used<'a>(recording: &'a Recording, execution: &Execution) -> Vec<&'a FileVers
     found
 }
 
-fn generated<'a>(recording: &'a Recording, execution: &Execution) -> Vec<&'a FileVersion> {
+pub(super) fn generated<'a>(recording: &'a Recording, execution: &Execution) -> Vec<&'a FileVersion> {
     let own = |version: &&FileVersion| version.role == Role::Written && version.execution == Some(execution.id);
     recording.versions.iter().filter(own).collect()
-}
-
-/// RO-Crate 1.1, Process Run Crate 0.5: executions are actions, inputs their objects, what they wrote their results.
-pub(super) fn ro_crate(facts: &Facts<'_>) -> Value {
-    let recording = facts.recording;
-    let info = &recording.info;
-    let profile = "https://w3id.org/ro/wfrun/process/0.5";
-    let files: BTreeMap<String, &FileVersion> = visible(recording)
-        .flat_map(|execution| used(recording, execution).into_iter().chain(generated(recording, execution)))
-        .map(|version| (uri(version), version))
-        .collect();
-    let reference = |id: &str| json!({"@id": id});
-    let references = |versions: Vec<&FileVersion>| -> Vec<Value> {
-        let ids: BTreeSet<String> = versions.into_iter().map(uri).collect();
-        ids.iter().map(|id| reference(id)).collect()
-    };
-    let actions: Vec<String> = visible(recording).map(|execution| format!("#execution-{}", execution.id)).collect();
-    let loaded: BTreeSet<String> = facts
-        .components
-        .iter()
-        .filter(|component| component.loaded)
-        .map(crate::inventory::model::Component::purl)
-        .collect();
-    let requirements: Vec<Value> = loaded.iter().map(|purl| reference(purl)).collect();
-    let mut graph = vec![
-        json!({
-            "@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
-            "conformsTo": [{"@id": "https://w3id.org/ro/crate/1.1"}],
-        }),
-        json!({
-            "@id": "./", "@type": "Dataset", "name": facts.name, "datePublished": time(info.ended.unwrap_or(info.started)),
-            "description": format!("Session {} of the notebook {}, recorded by nbpack", info.id, facts.name),
-            "license": "The notebook's author has not said under which licence it may be used.",
-            "conformsTo": {"@id": profile},
-            "hasPart": files.keys().map(|id| reference(id)).collect::<Vec<_>>(),
-            "mentions": actions.iter().map(|id| reference(id)).collect::<Vec<_>>(),
-        }),
-        json!({"@id": profile, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}),
-        json!({
-            "@id": "#kernel", "@type": "SoftwareApplication", "name": info.display_name, "url": "https://jupyter.org/",
-            "softwareVersion": kernel_version(facts),
-            "softwareRequirements": requirements,
-        }),
-        json!({"@id": "#author", "@type": "Person", "name": info.user}),
-    ];
-    let mut seen = BTreeSet::new();
-    for component in facts.components.iter().filter(|component| component.loaded) {
-        if seen.insert(component.purl()) {
-            graph.push(json!({
-                "@id": component.purl(), "@type": "SoftwareApplication", "name": component.name,
-                "softwareVersion": component.version, "url": component.purl(),
-            }));
-        }
-    }
-    for (id, version) in &files {
-        let mut file = json!({
-            "@id": id, "@type": "File", "name": shown(version), "contentSize": version.signature.size.to_string(),
-        });
-        if let (Some(digest), Some(object)) = (version.digest, file.as_object_mut()) {
-            object.insert("sha256".to_owned(), json!(digest.hex()));
-        }
-        graph.push(file);
-    }
-    for (execution, id) in visible(recording).zip(&actions) {
-        graph.push(action(recording, execution, id, &references));
-    }
-    json!({
-        "@context": [
-            "https://w3id.org/ro/crate/1.1/context",
-            {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"},
-        ],
-        "@graph": graph,
-    })
-}
-
-fn kernel_version(facts: &Facts<'_>) -> String {
-    let python = facts.recording.facts.get("python").and_then(|python| python.get("version")).and_then(Value::as_str);
-    python.map_or_else(|| facts.recording.info.kernel.clone(), str::to_owned)
-}
-
-fn action(
-    recording: &Recording,
-    execution: &Execution,
-    id: &str,
-    references: &dyn Fn(Vec<&FileVersion>) -> Vec<Value>,
-) -> Value {
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
-    put("@id", json!(id));
-    put("@type", json!("CreateAction"));
-    put("name", json!(format!("Execution {} of a cell", execution.id)));
-    put("description", json!(execution.code));
-    put("instrument", json!({"@id": "#kernel"}));
-    put("agent", json!({"@id": "#author"}));
-    put("startTime", json!(time(execution.busy.unwrap_or(execution.sent))));
-    if let Some(end) = execution.idle.or(execution.reply) {
-        put("endTime", json!(time(end)));
-    }
-    let status = if execution.status == Some(Status::Ok) { "CompletedActionStatus" } else { "FailedActionStatus" };
-    put("actionStatus", json!({"@id": format!("http://schema.org/{status}")}));
-    if let Some(name) = &execution.ename {
-        put("error", json!(format!("{name}: {}", execution.evalue.as_deref().unwrap_or_default())));
-    }
-    for (name, versions) in [("object", used(recording, execution)), ("result", generated(recording, execution))] {
-        let list = references(versions);
-        if !list.is_empty() {
-            put(name, list.into());
-        }
-    }
-    Value::Object(object)
 }
 
 /// W3C PROV as PROV-JSON (W3C member submission of 2013).
