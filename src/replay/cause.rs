@@ -149,6 +149,9 @@ pub fn explain(
             if causes.is_empty() {
                 causes.extend(machine.iter().cloned());
                 causes.extend(random_function(recorded, &ancestors));
+                if causes.is_empty() && !is_seeded(&text) {
+                    causes.extend(random_behind(recorded, &ancestors, &numbers));
+                }
             } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. })) {
                 // Seeded numbers are the same again: then the machine comes first.
                 causes.splice(0..0, machine.iter().cloned());
@@ -215,6 +218,16 @@ fn random_function(recorded: &Recording, ancestors: &BTreeSet<i64>) -> Option<Ca
         let defines = ["def ", "lambda", "function("].iter().any(|word| code.contains(word));
         let found = RANDOM.as_ref().filter(|_| defines)?.find(&code)?;
         Some(Cause::Random { evidence: found.as_str().to_owned() })
+    })
+}
+
+/// Random numbers that an earlier execution drew, and that no output showed there.
+fn random_behind(recorded: &Recording, ancestors: &BTreeSet<i64>, numbers: &BTreeMap<i64, usize>) -> Option<Cause> {
+    let before = recorded.executions.iter().rev().filter(|execution| ancestors.contains(&execution.id));
+    before.filter_map(|execution| Some((numbers.get(&execution.id)?, &execution.code))).find_map(|(number, code)| {
+        let code = without_strings(code);
+        let found = RANDOM.as_ref()?.find(&code)?;
+        Some(Cause::Random { evidence: format!("{} in cell {number}", found.as_str()) })
     })
 }
 

@@ -343,6 +343,23 @@ fn a_variable_that_only_the_recorders_machine_had_is_no_cause_before_random_numb
 }
 
 #[test]
+fn random_numbers_that_no_output_showed_are_a_cause_further_down() {
+    let session = |at: Nanos, number: &str, code: &str| {
+        recording(
+            at,
+            vec![execution(1, at, code, vec![]), execution(2, at, "model = fit(y)\nmodel.score", vec![value(number)])],
+        )
+    };
+    let causes = |code: &str| {
+        let verdicts = judge(&session(THEN, "0.1234", code), &session(NOW, "0.4321", code), None, &Rules::default());
+        verdicts.executions[1].causes.clone()
+    };
+    let found = causes("y = x + np.random.normal(size=50)");
+    assert!(matches!(found.as_slice(), [Cause::Random { evidence }] if evidence == "random in cell 1"), "{found:?}");
+    assert_eq!(causes("y = x + 1"), []);
+}
+
+#[test]
 fn a_users_own_normaliser_is_used_and_named() {
     let rules = Rules::parse("[[normalise]]\nname = \"job\"\npattern = \"job-\\\\d+\"\nreplace = \"job\"").unwrap();
     let one = same("own", "submit()", out("job-12 is queued\n"), out("job-977 is queued\n"));
