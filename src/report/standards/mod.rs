@@ -6,9 +6,9 @@
 mod licence;
 mod provenance;
 mod recipe;
-mod ro_crate;
 mod sbom;
 pub mod wheel;
+mod workflow_run;
 
 use serde_json::Value;
 
@@ -83,7 +83,7 @@ pub fn render(format: Format, facts: &Facts<'_>) -> String {
     match format {
         Format::Spdx => json(&sbom::spdx(facts)),
         Format::CycloneDx => json(&sbom::cyclonedx(facts)),
-        Format::RoCrate => json(&ro_crate::ro_crate(facts)),
+        Format::RoCrate => json(&workflow_run::ro_crate(facts)),
         Format::Prov => json(&provenance::prov(facts)),
         Format::InToto => json(&provenance::in_toto(facts)),
         Format::EnvironmentYml => recipe::environment_yml(facts),
