@@ -133,7 +133,8 @@ fn any_python() -> Option<String> {
 #[test]
 fn a_capture_with_redirected_streams() {
     let Some(work) = std::env::var_os("NBPACK_TEST_REDIRECTED").map(PathBuf::from) else { return };
-    let run = start(&[SH, "-c", "read word; test \"$word\" = content"], &work, options());
+    // A kernel does not end in the moment in which its descriptors are looked at.
+    let run = start(&[SH, "-c", "read word; sleep 1; test \"$word\" = content"], &work, options());
     let status = run.kernel.wait().unwrap();
     let files = run.seen.files();
     let of = |name: &str| files.iter().find(|file| file.path == work.join(name).as_os_str().as_bytes());
