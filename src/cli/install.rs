@@ -125,11 +125,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             "wrapped_dir": wrapped.resource_dir, "labextension": extension,
         });
         writeln!(out, "{done}")?;
-    } else {
+    } else if !context.quiet {
         writeln!(out, "installed \"{display_name}\" as {name} in {}", target.display())?;
-        if !context.quiet {
-            writeln!(out, "it records what {} ({}) runs", wrapped.name, wrapped.resource_dir.display())?;
-        }
+        writeln!(out, "it records what {} ({}) runs", wrapped.name, wrapped.resource_dir.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

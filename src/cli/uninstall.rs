@@ -38,14 +38,14 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for dir in &found {
         std::fs::remove_dir_all(dir).map_err(FileError::new("remove", dir))?;
-        if !args.json {
+        if !(args.json || context.quiet) {
             writeln!(out, "removed {}", dir.display())?;
         }
     }
     let kernels: BTreeSet<&Path> = found.iter().map(|dir| crate::files::parent(dir)).collect();
     for dir in kernels {
         if let Some(extension) = labextension::remove_unused(dir)?
-            && !args.json
+            && !(args.json || context.quiet)
         {
             writeln!(out, "removed {}", extension.display())?;
         }

@@ -10,15 +10,11 @@ import json
 import os
 import pathlib
 import re
-import secrets
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 
 import nbformat
 from playwright.sync_api import expect, sync_playwright
+from server import Server, browser
 
 kernel, display_name, work, shots = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
 interface = sys.argv[5] if len(sys.argv) > 5 else "jupyterlab"
@@ -35,29 +31,8 @@ notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in
 notebook.metadata.kernelspec = {"name": kernel, "display_name": display_name, "language": "python"}
 nbformat.write(notebook, work / "clicked.ipynb")
 
-token = secrets.token_hex(8)
-environment = dict(os.environ, JUPYTER_RUNTIME_DIR=str(work / ".runtime"), JUPYTER_CONFIG_DIR=str(work / ".config"))
-log = open(shots / "server.log", "w")
-server = subprocess.Popen(
-    [sys.executable, "-m", interface, "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
-     f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None",
-     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
-    env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=work)
-
-
-def server_url():
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        for path in (work / ".runtime").glob("jpserver-*.json"):
-            try:
-                url = json.loads(path.read_text())["url"]
-                # The file is there a moment before the port is served.
-                urllib.request.urlopen(url + "api", timeout=60).close()
-                return url
-            except (ValueError, KeyError, urllib.error.URLError):
-                pass
-        time.sleep(0.1)
-    raise SystemExit("jupyter lab did not start: " + (shots / "server.log").read_text()[-2000:])
+server = Server(work, shots, interface)
+token = server.token
 
 
 def cell(page, index):
@@ -160,13 +135,10 @@ def debug(page):
 
 saw = {}
 try:
-    url = server_url()
+    url = server.url()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        chromium = browser(playwright)
+        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(int(os.environ.get("WAIT", "60000")))
         expect.set_options(timeout=60_000)
         try:
@@ -174,8 +146,7 @@ try:
         except BaseException:
             page.screenshot(path=shots / "failed.png")
             raise
-        browser.close()
+        chromium.close()
 finally:
-    server.terminate()
-    server.wait(20)
+    server.stop()
     print(json.dumps(saw))
