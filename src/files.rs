@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 /// A file operation that did not work: what was tried, on which path, and why it failed.
@@ -70,6 +71,40 @@ pub fn read_to_string(path: &Path) -> Result<String, FileError> {
 /// Makes a directory and its parents; new ones get mode 0700.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::new("create directory", path))
+}
+
+/// Makes a private directory that is locked for as long as the file is held, so that a collector knows it to be in use.
+///
+/// A collector may find the directory before it is locked, and remove it: then it is made again.
+pub fn create_locked_dir(path: &Path, how: FlockOperation) -> Result<File, FileError> {
+    loop {
+        create_private_dir(path)?;
+        if let Some(lock) = lock_dir(path, how)? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Locks a directory; `None` when it is gone (also: when it went while this waited for the lock), or when somebody has
+/// a lock that does not go with this one and `how` says not to wait.
+pub fn lock_dir(path: &Path, how: FlockOperation) -> Result<Option<File>, FileError> {
+    let wrong = || FileError::new("lock", path);
+    let dir = match open(path) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        result => result?,
+    };
+    loop {
+        match rustix::fs::flock(&dir, how) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(wrong()(errno.into())),
+        }
+    }
+    // Who had it before may have removed it: then this lock protects nothing.
+    let here = dir.metadata().map_err(wrong())?;
+    let is_there = fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino()));
+    Ok(is_there.then_some(dir))
 }
 
 /// Makes a directory and its parents with the modes of the umask.

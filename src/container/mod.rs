@@ -180,8 +180,7 @@ pub fn prepare(spec: &Spec, program: &Path) -> Result<Prepared, RunError> {
 }
 
 fn write_spec(spec: &Spec) -> Result<(PathBuf, Cleanup), RunError> {
-    files::create_private_dir(&spec.run_dir)?;
-    let lock = lock_shared(&spec.run_dir)?;
+    let lock = files::create_locked_dir(&spec.run_dir, rustix::fs::FlockOperation::LockShared)?;
     let cleanup = Cleanup { run_dir: spec.run_dir.clone(), lock };
     let path = spec.run_dir.join(SPEC_FILE);
     let text = serde_json::to_vec(spec).map_err(|source| RunError::Spec { path: path.clone(), source })?;

@@ -95,10 +95,7 @@ impl Workshop {
         files::create_private_dir(&store.tmp())?;
         remove_abandoned(store);
         let dir = store.tmp().join(format!("{TMP_PREFIX}{}", fresh_id()?));
-        files::create_private_dir(&dir)?;
-        let lock = files::open(&dir)?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|error| FileError::new("lock", &dir)(error.into()))?;
+        let lock = files::create_locked_dir(&dir, FlockOperation::LockExclusive)?;
         Ok(Self { dir, _lock: lock })
     }
 }
@@ -117,12 +114,8 @@ pub(super) fn remove_abandoned(store: &Store) -> u64 {
     for entry in entries.flatten() {
         let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TMP_PREFIX));
         let Some(dir) = Some(entry.path()).filter(|_| ours) else { continue };
-        let Ok(handle) = files::open(&dir) else { continue };
-        if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && container::remove_tree(&dir).is_ok()
-        {
-            removed += 1;
-        }
+        let Ok(Some(_lock)) = files::lock_dir(&dir, FlockOperation::NonBlockingLockExclusive) else { continue };
+        removed += u64::from(container::remove_tree(&dir).is_ok());
     }
     removed
 }

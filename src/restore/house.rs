@@ -37,14 +37,15 @@ pub fn collect(store: &Store, apply: bool) -> Result<Collected, RestoreError> {
         needed.extend(restored.layers.iter().map(|layer| store.layer_path(layer)));
     }
     let mut collected = Collected::default();
+    let mut ended = Vec::new();
     for run in directories(&store.run())? {
-        if is_running(&run)? {
-            // A container that outlives its name keeps its layers.
-            if let Ok(spec) = container::read_spec(&run.join(container::SPEC_FILE)) {
-                needed.extend(spec.layers.iter().filter_map(|root| root.parent()).map(Path::to_owned));
-            }
-        } else {
+        // A run's directory is locked while it lives; what ended is locked by us until it is removed.
+        if let Some(lock) = files::lock_dir(&run, FlockOperation::NonBlockingLockExclusive)? {
+            ended.push(lock);
             collected.runs.push(run);
+        } else if let Ok(spec) = container::read_spec(&run.join(container::SPEC_FILE)) {
+            // A container that outlives its name keeps its layers.
+            needed.extend(spec.layers.iter().filter_map(|root| root.parent()).map(Path::to_owned));
         }
     }
     collected.layers = directories(&store.layers())?.into_iter().filter(|layer| !needed.contains(layer)).collect();
@@ -59,12 +60,6 @@ pub fn collect(store: &Store, apply: bool) -> Result<Collected, RestoreError> {
         collected.unfinished = ensure::remove_abandoned(store);
     }
     Ok(collected)
-}
-
-/// A run's directory is locked while it lives.
-fn is_running(run: &Path) -> Result<bool, FileError> {
-    let handle = files::open(run)?;
-    Ok(rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err())
 }
 
 fn directories(path: &Path) -> Result<Vec<PathBuf>, FileError> {

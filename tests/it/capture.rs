@@ -499,7 +499,9 @@ fn no_process_is_left_when_the_proxy_is_killed() {
     eventually("the kernel ends", || !is_running(pids[0]));
     // What a frontend does to a kernel that will not end, and what ends its children.
     let group = rustix::process::Pid::from_raw(i32::try_from(proxy.id()).unwrap()).unwrap();
-    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    let killed = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    // The group may have ended by itself meanwhile.
+    assert!(matches!(killed, Ok(()) | Err(rustix::io::Errno::SRCH)), "{killed:?}");
     eventually("the tap ends", || !is_running(pids[1]));
 }
 
