@@ -13,7 +13,7 @@ use super::{
     Context, child,
     failure::Failure,
     progress::{Progress, bytes},
-    push, recipes, remote,
+    push, recipes, remote, terminal,
 };
 use crate::{
     bundle::{self, Compression, config, plan::SessionFile, write},
@@ -118,7 +118,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         };
         if !context.quiet {
             let path = path.display();
-            writeln!(std::io::stderr().lock(), "note: `{path}` changed while it was packed; starting again")?;
+            terminal::tell(&format!("note: `{path}` changed while it was packed; starting again"))?;
         }
     }
     export(&args, context)
@@ -273,19 +273,18 @@ fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recordi
     })?;
     if !found.others.is_empty() && matches!(selector, session::Selector::Notebook(_)) && !context.quiet {
         let others: Vec<String> = found.others.iter().take(5).map(ToString::to_string).collect();
-        writeln!(
-            std::io::stderr().lock(),
+        terminal::tell(&format!(
             "note: this notebook has {} sessions; taking the last, {} (others: {}{}; choose with --session)",
             found.others.len() + 1,
             found.id,
             others.join(", "),
             if found.others.len() > 5 { ", …" } else { "" }
-        )?;
+        ))?;
     }
     let mut recording = session::read_id(store, &found.id)?;
     if matches!(selector, session::Selector::Latest) && !context.quiet {
         let of = recording.info.notebook.as_deref().map(|path| format!(" of `{}`", path.display())).unwrap_or_default();
-        writeln!(std::io::stderr().lock(), "note: taking the latest session, {}{of}", found.id)?;
+        terminal::tell(&format!("note: taking the latest session, {}{of}", found.id))?;
     }
     record::complete(store, &mut recording);
     let found = found.id;
@@ -301,19 +300,17 @@ fn say_what_is_not_known(recording: &Recording, context: &Context) -> anyhow::Re
     if context.quiet {
         return Ok(());
     }
-    let mut err = std::io::stderr().lock();
     if let Some(running) =
         recording.executions.iter().find(|execution| execution.idle.is_none() && recording.info.running)
     {
         let line = running.code.lines().next().unwrap_or_default();
-        writeln!(err, "note: the session still runs; the execution under way is left out: {line}")?;
+        terminal::tell(&format!("note: the session still runs; the execution under way is left out: {line}"))?;
     }
     if recording.info.coverage != "full" {
-        writeln!(
-            err,
+        terminal::tell(&format!(
             "note: the recording saw only a part (coverage: {}); files it did not see are not in the bundle",
             recording.info.coverage
-        )?;
+        ))?;
     }
     Ok(())
 }
@@ -380,10 +377,7 @@ fn redact(
     if !context.quiet {
         let texts = in_record.changed + in_files.changed;
         let count = findings.len();
-        writeln!(
-            std::io::stderr().lock(),
-            "note: {count} secret(s) were replaced in {texts} text(s); the record says so"
-        )?;
+        terminal::tell(&format!("note: {count} secret(s) were replaced in {texts} text(s); the record says so"))?;
     }
     Ok(())
 }
@@ -517,9 +511,8 @@ fn show_plan(
 
 /// What a person should know about the files that go in.
 fn say_warnings(inventory: &inventory::model::Inventory, context: &Context) -> std::io::Result<()> {
-    let mut err = std::io::stderr().lock();
     for warning in inventory.warnings.iter().filter(|_| !context.quiet) {
-        writeln!(err, "warning: {warning}")?;
+        terminal::tell(&format!("warning: {warning}"))?;
     }
     Ok(())
 }
@@ -551,12 +544,12 @@ fn say_what_was_written(
     }
     if !context.quiet {
         say_warnings(inventory, context)?;
-        let mut err = std::io::stderr().lock();
         for (path, why) in &plan.left_out {
-            writeln!(err, "warning: `{}` is not in the bundle: {why}", crate::files::display_bytes(path))?;
+            let path = crate::files::display_bytes(path);
+            terminal::tell(&format!("warning: `{path}` is not in the bundle: {why}"))?;
         }
         writeln!(
-            err,
+            std::io::stderr().lock(),
             "{shown}: {} in {} layers ({} were in the store), manifest {}",
             bytes(written.bytes),
             written.layers.len(),

@@ -8,7 +8,7 @@ use super::{
     Context,
     failure::Failure,
     progress::{Progress, bytes},
-    remote,
+    remote, terminal,
 };
 use crate::{
     bundle::read::Bundle,
@@ -85,12 +85,13 @@ pub(super) fn say(reference: &Reference, pushed: &Pushed, json: bool, context: &
     if context.quiet {
         return Ok(());
     }
-    let mut err = std::io::stderr().lock();
     if let Some(why) = &pushed.without_referrer {
-        writeln!(err, "note: the registry did not take the record as a referrer ({why}); the image is complete")?;
+        terminal::tell(&format!(
+            "note: the registry did not take the record as a referrer ({why}); the image is complete"
+        ))?;
     }
     writeln!(
-        err,
+        std::io::stderr().lock(),
         "{reference}: {} blobs sent ({}), {} mounted, {} were there, manifest {}",
         pushed.uploaded,
         bytes(pushed.bytes),

@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{Context, failure::Failure, progress};
+use super::{Context, failure::Failure, progress, terminal};
 use crate::{
     bundle::{self, config::RunConfig},
     container::{
@@ -139,7 +138,7 @@ pub(super) fn say_machine_of(run: &RunConfig, context: &Context) {
     }
     for line in differences(&Machine::recorded(run), &Machine::here()) {
         // Nobody can be told when stderr is closed.
-        writeln!(std::io::stderr(), "nbpack: note: {line}").unwrap_or_default();
+        terminal::tell(&format!("nbpack: note: {line}")).unwrap_or_default();
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
-use super::{Context, failure::Failure, remote, sessions};
+use super::{Context, failure::Failure, progress::Progress, remote, sessions};
 use crate::{
     bundle::{config, read::Bundle},
     files, inventory, record,
@@ -100,8 +100,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let needs_inventory =
         args.why.is_some() || args.format.is_some() || (args.libraries && subject.components.is_none());
-    let inventory =
-        if needs_inventory && subject.manifest.is_none() { Some(take(&subject.recording, &store)?) } else { None };
+    let inventory = if needs_inventory && subject.manifest.is_none() {
+        Some(take(&subject.recording, &store, context)?)
+    } else {
+        None
+    };
     if let Some(format) = args.format {
         let software = formats::Software { components: components(&subject, inventory.as_ref()), inventory };
         drop(out);
@@ -208,8 +211,10 @@ fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>) -> anyhow::Result
     })
 }
 
-fn take(recording: &Recording, store: &Store) -> anyhow::Result<inventory::model::Inventory> {
-    let taken = inventory::take(recording, store, &inventory::Options::default(), &mut |_| {});
+fn take(recording: &Recording, store: &Store, context: &Context) -> anyhow::Result<inventory::model::Inventory> {
+    let progress = Progress::new(context.fancy);
+    let taken = inventory::take(recording, store, &inventory::Options::default(), &mut |text| progress.stage(text));
+    progress.clear();
     taken.with_context(|| Failure::unable("the session's software cannot be listed"))
 }
 

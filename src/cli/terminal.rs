@@ -23,6 +23,13 @@ pub(super) fn folded(text: &str, width: Option<usize>) -> String {
     text.lines().map(|line| fold(line, width)).collect::<Vec<_>>().join("\n")
 }
 
+/// A line for a person: on stderr, folded where that is a terminal.
+pub(super) fn tell(line: &str) -> std::io::Result<()> {
+    let err = std::io::stderr();
+    let text = folded(line, width(&err));
+    writeln!(err.lock(), "{text}")
+}
+
 fn fold(line: &str, width: usize) -> String {
     let indent = line.chars().take_while(|c| *c == ' ').count() + 2;
     let mut folded = String::new();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Subject;
 use crate::{
     bundle::read::Bundle,
-    cli::{Context, failure::Failure, progress::Progress},
+    cli::{Context, failure::Failure, progress::Progress, terminal},
     files,
     inventory::model::{Component, EntryKind, Inventory, Source},
     report::standards::{self, Facts, Format, wheel},
@@ -108,9 +108,8 @@ pub(super) fn write(
     }
     let refused = pylock(&dir, subject, software.inventory.as_ref(), context)?;
     if !context.quiet {
-        let mut err = std::io::stderr().lock();
         for why in &refused {
-            writeln!(err, "warning: {why}")?;
+            terminal::tell(&format!("warning: {why}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -147,16 +146,17 @@ fn pylock(
 ) -> anyhow::Result<Vec<String>> {
     let progress = Progress::new(context.fancy);
     let mut unpacked = None;
-    let found = match (&subject.bundle, inventory) {
-        (Some(bundle), _) => {
+    let (found, roots) = match (&subject.bundle, inventory) {
+        (Some(path), _) => {
             progress.stage("unpacking");
             let scratch = tempfile::tempdir_in(dir).context("cannot make a temporary directory")?;
-            let found = of_bundle(bundle, scratch.path())?;
+            let bundle = Bundle::open_any(path)?;
+            let found = of_bundle(&bundle, scratch.path())?;
             unpacked = Some(scratch);
-            found
+            (found, bundle.run_config().roots.clone())
         }
-        (None, Some(inventory)) => of_inventory(inventory),
-        (None, None) => wheel::Files::new(),
+        (None, Some(inventory)) => (of_inventory(inventory), inventory.roots.clone()),
+        (None, None) => Default::default(),
     };
     let target = dir.join("wheels");
     files::create_dir(&target)?;
@@ -168,7 +168,7 @@ fn pylock(
             continue;
         }
         progress.stage(&format!("wheel of {}", files::display_bytes(&dist_info)));
-        match wheel::rebuild(&dist_info, &found, &target) {
+        match wheel::rebuild(&dist_info, &found, &roots, &target) {
             Ok(wheel) => wheels.push(wheel),
             Err(error @ wheel::WheelError::Unfit { .. }) => refused.push(error.to_string()),
             Err(error) => return Err(error.into()),
@@ -194,8 +194,7 @@ fn of_inventory(inventory: &Inventory) -> wheel::Files {
 }
 
 /// Unpacks a bundle's layers beside each other, and lists their files.
-fn of_bundle(path: &Path, scratch: &Path) -> anyhow::Result<wheel::Files> {
-    let bundle = Bundle::open_any(path)?;
+fn of_bundle(bundle: &Bundle, scratch: &Path) -> anyhow::Result<wheel::Files> {
     let mut found = wheel::Files::new();
     for index in 0..bundle.layers().len() {
         let root = scratch.join(index.to_string());

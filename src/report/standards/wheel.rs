@@ -16,6 +16,7 @@ use flate2::{Compression, write::DeflateEncoder};
 use crate::{
     digest::{Digest, HashingWriter},
     files::{self, FileError, display_bytes},
+    inventory::model::EnvironmentRoot,
 };
 
 /// Files of an image: path in the image, without the leading slash, and where it lies here.
@@ -70,9 +71,13 @@ pub fn dist_infos(files: &Files) -> Vec<Vec<u8>> {
 }
 
 /// Rebuilds the wheel of the distribution whose `.dist-info` directory is given (as [`dist_infos`] gives it) into `to`.
-pub fn rebuild(dist_info: &[u8], files: &Files, to: &Path) -> Result<Wheel, WheelError> {
+///
+/// `roots` say where a directory of distributions came from: of an environment that shares its prefix with other files
+/// only that directory moves, and what RECORD names outside it stays at the original prefix.
+pub fn rebuild(dist_info: &[u8], files: &Files, roots: &[EnvironmentRoot], to: &Path) -> Result<Wheel, WheelError> {
     let slash = dist_info.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
     let site = dist_info.get(..slash).unwrap_or_default();
+    let original = original_site(site, roots);
     let info = String::from_utf8_lossy(dist_info.get(slash + 1..).unwrap_or_default()).into_owned();
     let stem = info.strip_suffix(".dist-info").unwrap_or(&info).to_owned();
     let unfit = |why: &str| WheelError::Unfit { name: stem.clone(), why: why.to_owned() };
@@ -95,7 +100,8 @@ pub fn rebuild(dist_info: &[u8], files: &Files, to: &Path) -> Result<Wheel, Whee
     for path in record.lines().filter_map(record_path) {
         let Some(member) = member(&path, &info, &stem, &scripts) else { continue };
         let at = in_image(site, &path).ok_or_else(|| unfit("its RECORD climbs out of the image"))?;
-        let Some(file) = files.get(&at) else {
+        let elsewhere = || files.get(&in_image(original.as_deref()?, &path)?);
+        let Some(file) = files.get(&at).or_else(elsewhere) else {
             return Err(unfit(&format!("`{}` is not there", display_bytes(&at))));
         };
         members.insert(member, file.clone());
@@ -127,6 +133,15 @@ pub fn rebuild(dist_info: &[u8], files: &Files, to: &Path) -> Result<Wheel, Whee
     })?;
     let (digest, size) = written.ok_or_else(|| unfit("nothing was written"))?;
     Ok(Wheel { name: normalised(name), version: version.to_owned(), file_name, digest, size })
+}
+
+/// Where the directory `site` of the image lay on the recording machine, when it moved.
+fn original_site(site: &[u8], roots: &[EnvironmentRoot]) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let site = Path::new("/").join(std::ffi::OsStr::from_bytes(site));
+    let moved = |root: &EnvironmentRoot| Some(root.prefix.join(site.strip_prefix(&root.canonical).ok()?));
+    let original = roots.iter().find_map(moved)?;
+    Some(original.as_os_str().as_bytes().to_vec())
 }
 
 /// PEP 503.

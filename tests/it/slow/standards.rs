@@ -26,8 +26,12 @@ fn ok(command: &mut Command) -> String {
 
 /// A small environment of its own with one wheel more, and a session in it: (environment's Python, bundle).
 fn small_session(env: &TestEnv, bin: &Path, driver: &Path) -> (PathBuf, PathBuf) {
-    let venv = env.path().join("venv");
-    ok(Command::new(driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+    session_in(env, &env.path().join("venv"), bin, driver)
+}
+
+/// The same with the environment at a place of the caller's.
+fn session_in(env: &TestEnv, venv: &Path, bin: &Path, driver: &Path) -> (PathBuf, PathBuf) {
+    ok(Command::new(driver).args(["-m", "venv", "--without-pip"]).arg(venv));
     let python = venv.join("bin/python");
     ok(Command::new(bin.join("uv")).args(["pip", "install", "-q", "--python"]).arg(&python).args(["ipykernel", "six"]));
     env.install_kernel(&python);
@@ -131,6 +135,31 @@ fn validators_of_others_accept_the_documents_and_installers_make_an_equal_enviro
         assert_eq!(frozen(&bin, &other), wanted, "{installer} {file}");
         ok(Command::new(&other).args(["-c", "import ipykernel.kernelapp, six, zmq, psutil, debugpy"]));
     }
+}
+
+/// `python -m venv .`: only the directories of distributions move to their place in the image, what RECORD names beside
+/// them (jupyter's data files, scripts) stays among the user's own files.
+#[test]
+fn an_environment_in_the_notebooks_directory_becomes_whole_wheels() {
+    let (Some(bin), Some(driver)) = (validators(), support::python()) else { return };
+    let env = TestEnv::new();
+    let (python, _) = session_in(&env, &env.work(), &bin, &driver);
+    let wanted = frozen(&bin, &python);
+    for subject in ["b.nbpack", "nb.ipynb"] {
+        let written = env.nbpack(&["show", subject, "--format", "pylock", "--to", subject.get(..2).unwrap()]);
+        let said = String::from_utf8_lossy(&written.stderr);
+        assert!(written.status.success() && !said.contains("warning"), "{subject}: {said}");
+    }
+    let lock = |dir: &str| std::fs::read_to_string(env.work().join(dir).join("pylock.toml")).unwrap();
+    assert_eq!(lock("b."), lock("nb"));
+    let venv = env.path().join("other");
+    ok(Command::new(&driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+    let other = venv.join("bin/python");
+    let mut command = Command::new(bin.join("uv"));
+    command.args(["pip", "install", "-q", "--offline", "--no-deps", "--require-hashes", "-r", "pylock.toml"]);
+    ok(command.arg("--python").arg(&other).current_dir(env.work().join("b.")));
+    assert_eq!(frozen(&bin, &other), wanted);
+    assert!(venv.join("share/jupyter/kernels/python3/kernel.json").exists());
 }
 
 #[test]
