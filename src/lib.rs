@@ -25,6 +25,7 @@ pub mod bundle;
 pub mod container;
 pub mod registry;
 // floor 6
+pub mod package_index;
 pub mod restore;
 // floor 7
 pub mod replay;

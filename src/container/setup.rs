@@ -54,6 +54,11 @@ const PROC_READ_ONLY: [&str; 6] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "
 /// Parts of `/proc` that tell about the machine's memory, keys and timers.
 const PROC_HIDDEN: [&str; 5] = ["kcore", "keys", "timer_list", "sched_debug", "latency_stats"];
 
+/// Parts of `/sys` that programs size themselves by: processors (`lscpu`, loky), memory nodes, huge pages. They are shown
+/// read-only, as this machine has them; the rest of `/sys` is nobody's business.
+pub(super) const SYS_SHOWN: [&str; 3] =
+    ["/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"];
+
 /// What a program that was root when it was recorded keeps, over its own files in the user namespace only.
 const ROOT_KEEPS: [CapabilitySet; 6] = [
     CapabilitySet::CHOWN,
@@ -82,6 +87,8 @@ pub(super) fn enter_namespaces(
     }
     let devices: Vec<_> =
         DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
+    let machine: Vec<_> =
+        SYS_SHOWN.iter().filter_map(|path| Some((Path::new(*path), clone_tree(Path::new(path)).ok()?))).collect();
     let processes = if own_processes { None } else { Some(detached(Path::new("/proc"))?) };
 
     let outside = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -91,6 +98,9 @@ pub(super) fn enter_namespaces(
     // From here on `/…` is a path of the image; the old root is only reachable through `outside`.
     mount_proc(processes, spec.machine)?;
     mount_dev(&devices, spec.machine)?;
+    for (path, tree) in &machine {
+        show_read_only(tree, path)?;
+    }
     chdir("/").map_err(at(Step::Root, "enter the new root"))?;
     for (prefix, canonical) in &spec.exact_roots {
         make_exact(prefix, canonical)?;
@@ -230,10 +240,20 @@ fn attach(tree: &OwnedFd, target: &Path, step: Step) -> Result<(), Failed> {
     move_mount(tree, "", CWD, target, flags).map_err(at(step, format!("mount on `{}` inside", target.display())))
 }
 
+const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NODEV: u64 = 4;
+
+/// Shows a directory of this machine where it lies here. Where it cannot be protected (Linux before 5.12) it is not shown.
+fn show_read_only(tree: &OwnedFd, path: &Path) -> Result<(), Failed> {
+    if sys::set_mount_attributes(tree.as_fd(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY).is_err() {
+        return Ok(());
+    }
+    make_dir(path, 0o755)?;
+    attach(tree, path, Step::System)
+}
+
 fn attach_bind(bind: &super::spec::Bind, tree: &OwnedFd) -> Result<(), Failed> {
-    const MOUNT_ATTR_RDONLY: u64 = 1;
-    const MOUNT_ATTR_NOSUID: u64 = 2;
-    const MOUNT_ATTR_NODEV: u64 = 4;
     let is_dir = rustix::fs::fstat(tree)
         .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())
         .map_err(at(Step::Bind, format!("look at `{}`", bind.host.display())))?;

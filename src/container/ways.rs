@@ -155,6 +155,9 @@ fn bubblewrap_arguments(spec: &Spec) -> Vec<OsString> {
     option(&["--hostname".as_ref(), spec.hostname.as_ref()]);
     option(&["--bind".as_ref(), copy.as_ref(), "/".as_ref()]);
     option(&["--proc".as_ref(), "/proc".as_ref(), "--dev".as_ref(), "/dev".as_ref()]);
+    for path in setup::SYS_SHOWN {
+        option(&["--ro-bind-try".as_ref(), path.as_ref(), path.as_ref()]);
+    }
     for dir in [Path::new("/tmp"), &spec.cwd] {
         option(&["--dir".as_ref(), dir.as_ref()]);
     }
@@ -174,7 +177,8 @@ fn proot_arguments(spec: &Spec) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut option = |name: &str, value: OsString| arguments.extend([OsString::from(name), value]);
     option("-r", spec.run_dir.join(setup::COPY).into());
-    for shared in ["/proc", "/dev"] {
+    let machine = setup::SYS_SHOWN.into_iter().filter(|path| Path::new(path).exists());
+    for shared in ["/proc", "/dev"].into_iter().chain(machine) {
         option("-b", shared.into());
     }
     if spec.network {

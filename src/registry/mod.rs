@@ -4,6 +4,7 @@
 //! name in the store only then. A push names the manifest last and a pull writes its file last, so whatever ends the
 //! process leaves no half image on either side. Lost connections, 429 and 5xx are tried again with growing pauses.
 
+mod agent;
 mod auth;
 mod certificates;
 mod client;
@@ -18,11 +19,12 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{bundle::read::ReadError, digest::Digest, files::FileError};
 
-pub use client::{Client, Settings};
+pub use agent::{Settings, agent};
+pub use client::Client;
 pub use credentials::{Credential, CredentialError, Places};
 pub use pull::{Pulled, fetch, open};
 pub use push::{Pushed, push};
-pub use reference::{Reference, ReferenceError, Version};
+pub use reference::{Reference, ReferenceError, Version, is_loopback};
 
 /// A registry could not be used.
 #[derive(Debug, thiserror::Error)]

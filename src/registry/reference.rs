@@ -53,13 +53,7 @@ impl Reference {
 
     /// Whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
-        let host = match self.host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => self.host.split(':').next().unwrap_or_default(),
-        };
-        host == "localhost"
-            || host.ends_with(".localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.host)
     }
 
     /// The last part of `/v2/<repository>/manifests/<this>`.
@@ -147,6 +141,17 @@ impl fmt::Display for Reference {
         let mark = if matches!(self.version, Version::Tag(_)) { ':' } else { '@' };
         write!(f, "{}/{}{mark}{}", self.host, self.repository, self.version_text())
     }
+}
+
+/// Whether `HOST[:PORT]` is this machine.
+pub fn is_loopback(host: &str) -> bool {
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

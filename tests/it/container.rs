@@ -189,6 +189,18 @@ fn the_code_sees_nothing_that_it_was_not_given() {
     }
 }
 
+/// loky asks `lscpu`, and warns in the notebook when that cannot count; allocators ask for huge pages.
+#[test]
+fn programs_may_count_processors_and_see_no_more_of_the_machine() {
+    let possible = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+    for place in places() {
+        let script = "cat /sys/devices/system/cpu/possible; ls /sys /sys/devices /sys/devices/system | grep -vE '^(/sys.*:|devices|kernel|system|cpu|node)?$'; \
+             echo 1 2>/dev/null >/sys/devices/system/cpu/x && echo written; \
+             for file in /sys/kernel/mm/transparent_hugepage/*; do echo never 2>/dev/null >$file && echo set; done; true";
+        assert_eq!(stdout(&place.run(&place.spec(script))), possible, "as {:?}", place.user);
+    }
+}
+
 #[test]
 fn the_outer_process_ends_as_the_command_did() {
     for place in places() {

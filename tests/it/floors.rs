@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["secrets"],
     &["bundle"],
     &["container", "registry"],
-    &["restore"],
+    &["package_index", "restore"],
     &["replay"],
     &["report"],
     &["cli"],
