@@ -40,32 +40,45 @@ pub(super) fn named_output(word: &str, context: &Context) -> anyhow::Result<Opti
 
 /// What the environment says about registries.
 pub(super) fn settings(reference: &Reference, insecure: bool, context: &Context) -> Settings {
-    let var = |name: &str| context.var(name).filter(|value| !value.is_empty());
-    let either = |upper: &str, lower: &str| var(lower).or_else(|| var(upper)).map(str::to_owned);
-    let config = var("XDG_CONFIG_HOME").map_or_else(|| context.home.join(".config"), PathBuf::from);
+    let allowed = context.var("NBPACK_INSECURE_REGISTRIES").unwrap_or_default();
     let mut places = Vec::new();
+    let var = |name: &str| context.var(name).filter(|value| !value.is_empty());
     if let Some(file) = var("REGISTRY_AUTH_FILE") {
         places.push(PathBuf::from(file));
     } else {
         places.extend(var("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("containers/auth.json")));
-        places.push(config.join("containers/auth.json"));
+        places.push(config_home(context).join("containers/auth.json"));
         let docker = var("DOCKER_CONFIG").map_or_else(|| context.home.join(".docker"), PathBuf::from);
         places.push(docker.join("config.json"));
     }
-    let allowed = var("NBPACK_INSECURE_REGISTRIES").unwrap_or_default();
-    let all_proxy = either("ALL_PROXY", "all_proxy");
     Settings {
         places: Places { files: places },
-        certificates: var("SSL_CERT_FILE").into_iter().chain(var("SSL_CERT_DIR")).map(PathBuf::from).collect(),
         certificate_dirs: vec![
             PathBuf::from("/etc/docker/certs.d"),
             PathBuf::from("/etc/containers/certs.d"),
-            config.join("containers/certs.d"),
+            config_home(context).join("containers/certs.d"),
         ],
+        insecure: insecure || allowed.split(',').any(|host| host.trim() == reference.host),
+        ..web_settings(context)
+    }
+}
+
+fn config_home(context: &Context) -> PathBuf {
+    let set = context.var("XDG_CONFIG_HOME").filter(|value| !value.is_empty());
+    set.map_or_else(|| context.home.join(".config"), PathBuf::from)
+}
+
+/// The user's proxies and certificates, for servers that are no registries too.
+pub(super) fn web_settings(context: &Context) -> Settings {
+    let var = |name: &str| context.var(name).filter(|value| !value.is_empty());
+    let either = |upper: &str, lower: &str| var(lower).or_else(|| var(upper)).map(str::to_owned);
+    let all_proxy = either("ALL_PROXY", "all_proxy");
+    Settings {
+        certificates: var("SSL_CERT_FILE").into_iter().chain(var("SSL_CERT_DIR")).map(PathBuf::from).collect(),
         https_proxy: either("HTTPS_PROXY", "https_proxy").or_else(|| all_proxy.clone()),
         http_proxy: either("HTTP_PROXY", "http_proxy").or(all_proxy),
         no_proxy: either("NO_PROXY", "no_proxy"),
-        insecure: insecure || allowed.split(',').any(|host| host.trim() == reference.host),
+        ..Settings::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `nbpack show`.
 
 mod formats;
+mod online;
 mod text;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{
   nbpack show analysis.ipynb --why data/a.csv      which rule put the file in, or left it out
   nbpack show analysis.nbpack --format cyclonedx > sbom.cdx.json
   nbpack show analysis.nbpack --format pylock --to env && cd env && uv pip install -r pylock.toml
+  nbpack show analysis.nbpack --format pylock --to env --online    wheels of your own index, where it has them
   nbpack show analysis.nbpack --format repo2docker --to binder")]
 pub(super) struct Args {
     /// A session's name or its beginning, a notebook, or a bundle [default: the last session]
@@ -63,6 +65,10 @@ pub(super) struct Args {
     /// Write the documents of --format into this directory; pylock and repo2docker need one
     #[arg(long, value_name = "DIR", requires = "format")]
     to: Option<PathBuf>,
+    /// With --format pylock: name the wheels of this package index instead of rebuilding them, where it has the ones
+    /// that are installed [default index: what pip or uv is set to]
+    #[arg(long, value_name = "INDEX", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "to")]
+    online: Option<String>,
 }
 
 impl Args {
@@ -108,7 +114,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(format) = args.format {
         let software = formats::Software { components: components(&subject, inventory.as_ref()), inventory };
         drop(out);
-        return formats::write(format, args.to.as_deref(), &subject, software, context);
+        return formats::write(format, args.to.as_deref(), args.online.as_deref(), &subject, software, context);
     }
     let why = args
         .why

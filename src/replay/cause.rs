@@ -11,7 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    library,
+    generators, library,
     lineage::{Lineage, is_kernels_own, without_strings},
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
@@ -97,6 +97,7 @@ pub fn explain(
     let numbers: BTreeMap<i64, usize> = verdicts.executions.iter().map(|j| (j.recorded, j.number)).collect();
     let inputs = changed_inputs(recorded, replayed, &verdicts.executions);
     let libraries = library::changed(recorded, replayed, known);
+    let drawn = generators::drawn(recorded, replayed, &verdicts.executions);
     let variables = environment(recorded, replayed);
     let machine = machine(recorded, replayed);
     let codes = |recording: &Recording| -> BTreeMap<i64, String> {
@@ -132,7 +133,7 @@ pub fn explain(
             causes.push(Cause::Downstream { of: numbers.get(of).copied().unwrap_or_default(), through });
         }
         let execution = recorded.executions.iter().find(|e| e.id == judged.recorded);
-        let own = execution.map(|execution| sources(recorded, execution, judged)).unwrap_or_default();
+        let own = execution.map(|execution| sources(recorded, execution, judged, &drawn)).unwrap_or_default();
         if judged.verdict == Verdict::NotRun {
             // Nothing came out that a library or a variable could have changed.
             judged.causes = causes.into_iter().chain(own).collect();
@@ -150,7 +151,7 @@ pub fn explain(
                 causes.extend(machine.iter().cloned());
                 causes.extend(random_function(recorded, &ancestors));
                 if causes.is_empty() && !is_seeded(&text) {
-                    causes.extend(random_behind(recorded, &ancestors, &numbers));
+                    causes.extend(random_behind(recorded, &ancestors, &numbers, &drawn));
                 }
             } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. })) {
                 // Seeded numbers are the same again: then the machine comes first.
@@ -222,12 +223,19 @@ fn random_function(recorded: &Recording, ancestors: &BTreeSet<i64>) -> Option<Ca
 }
 
 /// Random numbers that an earlier execution drew, and that no output showed there.
-fn random_behind(recorded: &Recording, ancestors: &BTreeSet<i64>, numbers: &BTreeMap<i64, usize>) -> Option<Cause> {
-    let before = recorded.executions.iter().rev().filter(|execution| ancestors.contains(&execution.id));
-    before.filter_map(|execution| Some((numbers.get(&execution.id)?, &execution.code))).find_map(|(number, code)| {
-        let code = without_strings(code);
-        let found = RANDOM.as_ref()?.find(&code)?;
-        Some(Cause::Random { evidence: format!("{} in cell {number}", found.as_str()) })
+fn random_behind(
+    recorded: &Recording,
+    ancestors: &BTreeSet<i64>,
+    numbers: &BTreeMap<i64, usize>,
+    drawn: &BTreeMap<i64, Vec<String>>,
+) -> Option<Cause> {
+    let mut before = recorded.executions.iter().rev().filter(|execution| ancestors.contains(&execution.id));
+    before.find_map(|execution| {
+        let number = numbers.get(&execution.id)?;
+        let code = without_strings(&execution.code);
+        let named = RANDOM.as_ref().and_then(|regex| regex.find(&code)).map(|found| found.as_str().to_owned());
+        let evidence = named.or_else(|| drawn.get(&execution.id)?.first().cloned())?;
+        Some(Cause::Random { evidence: format!("{evidence} in cell {number}") })
     })
 }
 
@@ -310,7 +318,12 @@ fn path_from(lineage: &Lineage, to: i64, from: i64) -> Vec<String> {
 }
 
 /// What the execution itself reads that is never the same twice.
-fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec<Cause> {
+fn sources(
+    recording: &Recording,
+    execution: &Execution,
+    judged: &Judged,
+    drawn: &BTreeMap<i64, Vec<String>>,
+) -> Vec<Cause> {
     let mut causes = Vec::new();
     let connections = recording.connections.iter().filter(|connection| connection.execution == Some(execution.id));
     let mut addresses: Vec<String> =
@@ -335,6 +348,8 @@ fn sources(recording: &Recording, execution: &Execution, judged: &Judged) -> Vec
         causes.push(Cause::Random { evidence });
     } else if reads_device {
         causes.push(Cause::Random { evidence: "opens /dev/urandom".to_owned() });
+    } else if let Some(generator) = drawn.get(&execution.id).and_then(|all| all.first()) {
+        causes.push(Cause::Random { evidence: format!("{generator} without a seed") });
     }
     if let Some(evidence) = find(&CLOCK) {
         causes.push(Cause::Clock { evidence });

@@ -10,6 +10,7 @@ pub mod compare;
 mod drive;
 mod figure;
 pub mod file;
+mod generators;
 mod judge;
 mod library;
 pub mod lineage;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{is_judged, judge::died_in, lineage::Lineage};
+use super::{generators, is_judged, judge::died_in, lineage::Lineage};
 use crate::{
     event::Shown,
     session::model::{CommMessage, Execution, Interruption, Output, Recording, Status, StdinExchange, Stop},
@@ -85,6 +85,7 @@ fn request(recording: &Recording, execution: &Execution, number: Option<usize>, 
     };
     content.insert("code".to_owned(), execution.code.clone().into());
     content.entry("silent").or_insert_with(|| execution.silent.into());
+    generators::ask(recording, execution, &mut content);
     let lasted = super::judge::seconds(execution).map_or(Duration::ZERO, Duration::from_secs_f64);
     let interruptions = interruptions(recording, execution, lasted);
     let answer = |exchange: &StdinExchange| match &exchange.value {

@@ -9,12 +9,13 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::Subject;
+use super::{Subject, online};
 use crate::{
     bundle::read::Bundle,
     cli::{Context, failure::Failure, progress::Progress, terminal},
     files,
     inventory::model::{Component, EntryKind, Inventory, Source},
+    package_index::Index,
     report::standards::{self, Facts, Format, wheel},
 };
 
@@ -76,10 +77,14 @@ pub(super) struct Software {
 pub(super) fn write(
     name: Name,
     to: Option<&Path>,
+    online: Option<&str>,
     subject: &Subject,
     software: Software,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
+    if online.is_some() && name != Name::Pylock {
+        return Err(Failure::unable("--online goes with --format pylock").hint("no other format names wheels").into());
+    }
     let components: Vec<Component> =
         serde_json::from_value(software.components).context("the software list is damaged")?;
     let notebook = subject.recording.info.notebook.as_deref().and_then(Path::file_stem);
@@ -106,7 +111,8 @@ pub(super) fn write(
         repo2docker(&dir, &facts, subject)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let refused = pylock(&dir, subject, software.inventory.as_ref(), context)?;
+    let indexes = online.map(|named| online::indexes(named, context)).transpose()?.unwrap_or_default();
+    let refused = pylock(&dir, subject, software.inventory.as_ref(), &indexes, context)?;
     if !context.quiet {
         for why in &refused {
             terminal::tell(&format!("warning: {why}"))?;
@@ -142,6 +148,7 @@ fn pylock(
     dir: &Path,
     subject: &Subject,
     inventory: Option<&Inventory>,
+    indexes: &[Index],
     context: &Context,
 ) -> anyhow::Result<Vec<String>> {
     let progress = Progress::new(context.fancy);
@@ -167,12 +174,19 @@ fn pylock(
         if dist_info.starts_with(b"usr/lib/python") {
             continue;
         }
-        progress.stage(&format!("wheel of {}", files::display_bytes(&dist_info)));
-        match wheel::rebuild(&dist_info, &found, &roots, &target) {
-            Ok(wheel) => wheels.push(wheel),
-            Err(error @ wheel::WheelError::Unfit { .. }) => refused.push(error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
+        let installed = match wheel::Installed::read(&dist_info, &found, &roots) {
+            Err(error @ wheel::WheelError::Unfit { .. }) => {
+                refused.push(error.to_string());
+                continue;
+            }
+            result => result?,
+        };
+        progress.stage(&format!("wheel of {} {}", installed.name, installed.version));
+        let wheel = match online::find(&installed, indexes)? {
+            Some(wheel) => wheel,
+            None => installed.rebuild(&target)?,
+        };
+        wheels.push(wheel);
     }
     drop(unpacked);
     progress.clear();

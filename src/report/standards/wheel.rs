@@ -17,12 +17,13 @@ use crate::{
     digest::{Digest, HashingWriter},
     files::{self, FileError, display_bytes},
     inventory::model::EnvironmentRoot,
+    package_index::normalised,
 };
 
 /// Files of an image: path in the image, without the leading slash, and where it lies here.
 pub type Files = BTreeMap<Vec<u8>, PathBuf>;
 
-/// A wheel that was written.
+/// A wheel that was written, or that an index has.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Wheel {
     /// Normalised name.
@@ -31,10 +32,21 @@ pub struct Wheel {
     pub version: String,
     /// `name-version-python-abi-platform.whl`.
     pub file_name: String,
+    /// Of one that an index has; others lie in `wheels/`.
+    pub origin: Option<Origin>,
     /// Of the archive.
     pub digest: Digest,
-    /// Bytes of the archive.
-    pub size: u64,
+    /// Bytes of the archive; an index may not tell.
+    pub size: Option<u64>,
+}
+
+/// Where a wheel is to be had.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Origin {
+    /// The index's address.
+    pub index: String,
+    /// The file's address.
+    pub url: String,
 }
 
 /// A distribution cannot become a wheel.
@@ -70,69 +82,120 @@ pub fn dist_infos(files: &Files) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Rebuilds the wheel of the distribution whose `.dist-info` directory is given (as [`dist_infos`] gives it) into `to`.
-///
-/// `roots` say where a directory of distributions came from: of an environment that shares its prefix with other files
-/// only that directory moves, and what RECORD names outside it stays at the original prefix.
-pub fn rebuild(dist_info: &[u8], files: &Files, roots: &[EnvironmentRoot], to: &Path) -> Result<Wheel, WheelError> {
-    let slash = dist_info.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
-    let site = dist_info.get(..slash).unwrap_or_default();
-    let original = original_site(site, roots);
-    let info = String::from_utf8_lossy(dist_info.get(slash + 1..).unwrap_or_default()).into_owned();
-    let stem = info.strip_suffix(".dist-info").unwrap_or(&info).to_owned();
-    let unfit = |why: &str| WheelError::Unfit { name: stem.clone(), why: why.to_owned() };
-    let (name, version) = stem.rsplit_once('-').ok_or_else(|| unfit("its directory has no version"))?;
-    let text = |file: &str| -> Result<Option<String>, WheelError> {
-        let path = [dist_info, b"/", file.as_bytes()].concat();
-        let Some(path) = files.get(&path) else { return Ok(None) };
-        Ok(Some(String::from_utf8_lossy(&files::read_bounded(path, 64 << 20)?).into_owned()))
-    };
-    if text("direct_url.json")?
-        .is_some_and(|text| text.contains("\"editable\": true") || text.contains("\"editable\":true"))
-    {
-        return Err(unfit("it is an editable installation; its source is in the bundle"));
-    }
-    let wheel = text("WHEEL")?.ok_or_else(|| unfit("it has no WHEEL file"))?;
-    let tags = tags(&wheel).ok_or_else(|| unfit("its WHEEL file names no tag"))?;
-    let record = text("RECORD")?.ok_or_else(|| unfit("it has no RECORD"))?;
-    let scripts = entry_points(&text("entry_points.txt")?.unwrap_or_default());
-    let mut members: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for path in record.lines().filter_map(record_path) {
-        let Some(member) = member(&path, &info, &stem, &scripts) else { continue };
-        let at = in_image(site, &path).ok_or_else(|| unfit("its RECORD climbs out of the image"))?;
-        let elsewhere = || files.get(&in_image(original.as_deref()?, &path)?);
-        let Some(file) = files.get(&at).or_else(elsewhere) else {
-            return Err(unfit(&format!("`{}` is not there", display_bytes(&at))));
+/// A distribution as its `.dist-info` directory tells of it.
+#[derive(Debug)]
+pub struct Installed {
+    /// As its installer spelled it.
+    pub name: String,
+    /// As in the name of the `.dist-info` directory.
+    pub version: String,
+    /// The `Tag` lines of WHEEL.
+    pub tags: BTreeSet<String>,
+    /// Where it came from when that was no index: direct_url.json (PEP 610) is there.
+    pub has_origin: bool,
+    /// `name-version`.
+    stem: String,
+    /// `name-version-python-abi-platform.whl`.
+    file_name: String,
+    /// Path in the wheel to the file here, and what RECORD says of it.
+    members: BTreeMap<String, (PathBuf, Option<Digest>)>,
+}
+
+impl Installed {
+    /// Reads the `.dist-info` directory that is given as [`dist_infos`] gives it.
+    ///
+    /// `roots` say where a directory of distributions came from: of an environment that shares its prefix with other
+    /// files only that directory moves, and what RECORD names outside it stays at the original prefix.
+    pub fn read(dist_info: &[u8], files: &Files, roots: &[EnvironmentRoot]) -> Result<Self, WheelError> {
+        let slash = dist_info.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
+        let site = dist_info.get(..slash).unwrap_or_default();
+        let original = original_site(site, roots);
+        let info = String::from_utf8_lossy(dist_info.get(slash + 1..).unwrap_or_default()).into_owned();
+        let stem = info.strip_suffix(".dist-info").unwrap_or(&info).to_owned();
+        let unfit = |why: &str| WheelError::Unfit { name: stem.clone(), why: why.to_owned() };
+        let (name, version) = stem.rsplit_once('-').ok_or_else(|| unfit("its directory has no version"))?;
+        let text = |file: &str| -> Result<Option<String>, WheelError> {
+            let path = [dist_info, b"/", file.as_bytes()].concat();
+            let Some(path) = files.get(&path) else { return Ok(None) };
+            Ok(Some(String::from_utf8_lossy(&files::read_bounded(path, 64 << 20)?).into_owned()))
         };
-        members.insert(member, file.clone());
-    }
-    let file_name = format!("{stem}-{tags}.whl");
-    if file_name.contains('/') || members.len() >= usize::from(u16::MAX) {
-        return Err(unfit("it does not fit into a plain zip archive"));
-    }
-    let failed = |source| WheelError::Write { name: stem.clone(), source };
-    let mut written = None;
-    files::publish(&to.join(&file_name), 0o644, |file| -> Result<(), WheelError> {
-        let mut zip = Zip::new(io::BufWriter::new(file));
-        let mut record = String::new();
-        for (member, path) in &members {
-            let mut bytes = files::read(path)?;
-            if member.starts_with(&format!("{stem}.data/scripts/")) {
-                restore_interpreter(&mut bytes);
-            }
-            let hash = URL_SAFE_NO_PAD.encode(Digest::of(&bytes).as_bytes());
-            record.push_str(&format!("{},sha256={hash},{}\n", csv(member), bytes.len()));
-            let executable = std::fs::metadata(path).is_ok_and(|metadata| is_executable(&metadata));
-            zip.add(member, &bytes, executable).map_err(failed)?;
+        let origin = text("direct_url.json")?;
+        if origin
+            .as_deref()
+            .is_some_and(|text| text.contains("\"editable\": true") || text.contains("\"editable\":true"))
+        {
+            return Err(unfit("it is an editable installation; its source is in the bundle"));
         }
-        let own = format!("{info}/RECORD");
-        record.push_str(&format!("{},,\n", csv(&own)));
-        zip.add(&own, record.as_bytes(), false).map_err(failed)?;
-        written = Some(zip.finish().map_err(failed)?);
-        Ok(())
-    })?;
-    let (digest, size) = written.ok_or_else(|| unfit("nothing was written"))?;
-    Ok(Wheel { name: normalised(name), version: version.to_owned(), file_name, digest, size })
+        let wheel = text("WHEEL")?.ok_or_else(|| unfit("it has no WHEEL file"))?;
+        let compressed = compressed(&wheel).ok_or_else(|| unfit("its WHEEL file names no tag"))?;
+        let record = text("RECORD")?.ok_or_else(|| unfit("it has no RECORD"))?;
+        let scripts = entry_points(&text("entry_points.txt")?.unwrap_or_default());
+        let mut members = BTreeMap::new();
+        for (path, digest) in record.lines().filter_map(record_line) {
+            let Some(member) = member(&path, &info, &stem, &scripts) else { continue };
+            let at = in_image(site, &path).ok_or_else(|| unfit("its RECORD climbs out of the image"))?;
+            let elsewhere = || files.get(&in_image(original.as_deref()?, &path)?);
+            let Some(file) = files.get(&at).or_else(elsewhere) else {
+                return Err(unfit(&format!("`{}` is not there", display_bytes(&at))));
+            };
+            members.insert(member, (file.clone(), digest));
+        }
+        let file_name = format!("{stem}-{compressed}.whl");
+        if file_name.contains('/') || members.len() >= usize::from(u16::MAX) {
+            return Err(unfit("it does not fit into a plain zip archive"));
+        }
+        let (name, version) = (name.to_owned(), version.to_owned());
+        let tags = tags(&wheel).map(str::to_owned).collect();
+        Ok(Self { name, version, tags, has_origin: origin.is_some(), stem, file_name, members })
+    }
+
+    /// The digest of its METADATA; `None` when it has none.
+    pub fn metadata(&self) -> Result<Option<Digest>, FileError> {
+        let member = self.members.get(&format!("{}.dist-info/METADATA", self.stem));
+        member.map(|(path, _)| Ok(Digest::of(&files::read(path)?))).transpose()
+    }
+
+    /// Whether every file is what RECORD says: nobody changed it after the installation.
+    pub fn is_as_recorded(&self) -> Result<bool, FileError> {
+        for (path, recorded) in self.members.values() {
+            let Some(recorded) = recorded else { continue };
+            let mut hash = HashingWriter::new(io::sink());
+            let copied = io::copy(&mut files::open(path)?, &mut hash);
+            copied.map_err(FileError::new("read", path))?;
+            if hash.finish().1 != *recorded {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes its wheel again, in the directory `to`.
+    pub fn rebuild(&self, to: &Path) -> Result<Wheel, WheelError> {
+        let failed = |source| WheelError::Write { name: self.stem.clone(), source };
+        let mut written = None;
+        files::publish(&to.join(&self.file_name), 0o644, |file| -> Result<(), WheelError> {
+            let mut zip = Zip::new(io::BufWriter::new(file));
+            let mut record = String::new();
+            for (member, (path, _)) in &self.members {
+                let mut bytes = files::read(path)?;
+                if member.starts_with(&format!("{}.data/scripts/", self.stem)) {
+                    restore_interpreter(&mut bytes);
+                }
+                let hash = URL_SAFE_NO_PAD.encode(Digest::of(&bytes).as_bytes());
+                record.push_str(&format!("{},sha256={hash},{}\n", csv(member), bytes.len()));
+                let executable = std::fs::metadata(path).is_ok_and(|metadata| is_executable(&metadata));
+                zip.add(member, &bytes, executable).map_err(failed)?;
+            }
+            let own = format!("{}.dist-info/RECORD", self.stem);
+            record.push_str(&format!("{},,\n", csv(&own)));
+            zip.add(&own, record.as_bytes(), false).map_err(failed)?;
+            written = Some(zip.finish().map_err(failed)?);
+            Ok(())
+        })?;
+        let (digest, size) = written.ok_or_else(|| failed(io::Error::other("nothing was written")))?;
+        let (name, version) = (normalised(&self.name), self.version.clone());
+        Ok(Wheel { name, version, file_name: self.file_name.clone(), origin: None, digest, size: Some(size) })
+    }
 }
 
 /// Where the directory `site` of the image lay on the recording machine, when it moved.
@@ -144,21 +207,20 @@ fn original_site(site: &[u8], roots: &[EnvironmentRoot]) -> Option<Vec<u8>> {
     Some(original.as_os_str().as_bytes().to_vec())
 }
 
-/// PEP 503.
-fn normalised(name: &str) -> String {
-    name.to_lowercase().split(['-', '_', '.']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-}
-
 fn is_executable(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o100 != 0
 }
 
+fn tags(wheel: &str) -> impl Iterator<Item = &str> {
+    wheel.lines().filter_map(|line| Some(line.strip_prefix("Tag:")?.trim()))
+}
+
 /// The compressed tag set: `py2.py3-none-any`.
-fn tags(wheel: &str) -> Option<String> {
+fn compressed(wheel: &str) -> Option<String> {
     let mut parts: [Vec<&str>; 3] = Default::default();
-    for tag in wheel.lines().filter_map(|line| line.strip_prefix("Tag:")) {
-        for (list, part) in parts.iter_mut().zip(tag.trim().splitn(3, '-')) {
+    for tag in tags(wheel) {
+        for (list, part) in parts.iter_mut().zip(tag.splitn(3, '-')) {
             if !list.contains(&part) {
                 list.push(part);
             }
@@ -182,12 +244,21 @@ fn entry_points(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The first column of a line of RECORD.
-fn record_path(line: &str) -> Option<String> {
-    match line.strip_prefix('"') {
-        Some(quoted) => Some(quoted.get(..quoted.rfind("\",")?)?.replace("\"\"", "\"")),
-        None => line.split(',').next().filter(|path| !path.is_empty()).map(str::to_owned),
-    }
+/// The first two columns of a line of RECORD: path, and SHA-256 where it has one.
+fn record_line(line: &str) -> Option<(String, Option<Digest>)> {
+    let (path, rest) = match line.strip_prefix('"') {
+        Some(quoted) => {
+            let end = quoted.rfind("\",")?;
+            (quoted.get(..end)?.replace("\"\"", "\""), quoted.get(end + 2..)?)
+        }
+        None => {
+            let (path, rest) = line.split_once(',')?;
+            (path.to_owned(), rest)
+        }
+    };
+    let hash = rest.split(',').next().and_then(|hash| hash.strip_prefix("sha256="));
+    let digest = hash.and_then(|hash| URL_SAFE_NO_PAD.decode(hash.trim_end_matches('=')).ok()?.try_into().ok());
+    Some((path, digest.map(Digest::from_bytes))).filter(|(path, _)| !path.is_empty())
 }
 
 fn csv(text: &str) -> String {
@@ -305,27 +376,50 @@ impl<W: io::Write> Zip<W> {
     }
 }
 
-/// `pylock.toml` (PEP 751) of wheels that lie in `wheels/` beside it.
+/// `pylock.toml` (PEP 751) of wheels that an index has or that lie in `wheels/` beside it.
 pub fn pylock(wheels: &[Wheel]) -> String {
     let mut text = String::from("lock-version = \"1.0\"\ncreated-by = \"nbpack\"\n");
     let quoted = |value: &str| toml::Value::from(value).to_string();
     for wheel in wheels {
         text.push_str(&format!(
-            "\n[[packages]]\nname = {}\nversion = {}\n\n[[packages.wheels]]\npath = {}\nsize = {}\nhashes = {{ sha256 = {} }}\n",
+            "\n[[packages]]\nname = {}\nversion = {}\n",
             quoted(&wheel.name),
-            quoted(&wheel.version),
-            quoted(&format!("wheels/{}", wheel.file_name)),
-            wheel.size,
-            quoted(&wheel.digest.hex()),
+            quoted(&wheel.version)
         ));
+        if let Some(origin) = &wheel.origin {
+            text.push_str(&format!("index = {}\n", quoted(&origin.index)));
+        }
+        text.push_str("\n[[packages.wheels]]\n");
+        match &wheel.origin {
+            Some(origin) => {
+                text.push_str(&format!("name = {}\nurl = {}\n", quoted(&wheel.file_name), quoted(&origin.url)));
+            }
+            None => text.push_str(&format!("path = {}\n", quoted(&format!("wheels/{}", wheel.file_name)))),
+        }
+        if let Some(size) = wheel.size {
+            text.push_str(&format!("size = {size}\n"));
+        }
+        text.push_str(&format!("hashes = {{ sha256 = {} }}\n", quoted(&wheel.digest.hex())));
     }
     text
 }
 
 /// Requirements with hashes, of the same wheels. pip takes the paths from where it is started.
 pub fn requirements(wheels: &[Wheel]) -> String {
-    let line = |wheel: &Wheel| format!("./wheels/{} --hash=sha256:{}\n", wheel.file_name, wheel.digest.hex());
-    wheels.iter().map(line).collect()
+    let indexes: BTreeSet<&str> =
+        wheels.iter().filter_map(|wheel| Some(wheel.origin.as_ref()?.index.as_str())).collect();
+    let mut text = String::new();
+    for (at, index) in indexes.iter().enumerate() {
+        text.push_str(&format!("{} {index}\n", if at == 0 { "--index-url" } else { "--extra-index-url" }));
+    }
+    for wheel in wheels {
+        match &wheel.origin {
+            Some(_) => text.push_str(&format!("{}=={}", wheel.name, wheel.version)),
+            None => text.push_str(&format!("./wheels/{}", wheel.file_name)),
+        }
+        text.push_str(&format!(" --hash=sha256:{}\n", wheel.digest.hex()));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -348,8 +442,8 @@ mod tests {
     #[test]
     fn tags_are_compressed_and_paths_stay_in_the_image() {
         let wheel = "Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n";
-        assert_eq!(tags(wheel).as_deref(), Some("py2.py3-none-any"));
-        assert_eq!(tags("Tag: py3\n"), None);
+        assert_eq!(compressed(wheel).as_deref(), Some("py2.py3-none-any"));
+        assert_eq!(compressed("Tag: py3\n"), None);
         assert_eq!(in_image(b"e/lib/s", "../../bin/x").unwrap(), b"e/bin/x");
         assert_eq!(in_image(b"e", "../../x"), None);
     }

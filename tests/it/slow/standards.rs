@@ -162,6 +162,97 @@ fn an_environment_in_the_notebooks_directory_becomes_whole_wheels() {
     assert!(venv.join("share/jupyter/kernels/python3/kernel.json").exists());
 }
 
+/// A server that is not ours has all wheels but one; with it the lock names its addresses, and installers take them.
+#[test]
+fn wheels_of_the_users_own_index_are_named_by_their_addresses() {
+    let (Some(bin), Some(driver)) = (validators(), support::python()) else { return };
+    let env = TestEnv::new();
+    let (python, bundle) = small_session(&env, &bin, &driver);
+    let bundle = bundle.to_str().unwrap();
+    env.nbpack_ok(&["show", bundle, "--format", "pylock", "--to", "lock"]);
+    let served = env.path().join("served");
+    std::fs::create_dir(&served).unwrap();
+    for wheel in std::fs::read_dir(env.work().join("lock/wheels")).unwrap() {
+        let wheel = wheel.unwrap();
+        if !wheel.file_name().to_str().unwrap().starts_with("comm-") {
+            std::fs::copy(wheel.path(), served.join(wheel.file_name())).unwrap();
+        }
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new(bin.join("pypi-server"))
+        .args(["run", "--disable-fallback", "-i", "127.0.0.1", "-p", &port.to_string()])
+        .arg(&served)
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..300 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    }
+    let index = format!("http://127.0.0.1:{port}/simple");
+    let online = |to: &str, how: &str| {
+        let arguments = ["show", bundle, "--format", "pylock", "--to", to, how];
+        let mut command = env.command(support::program());
+        command.args(arguments).env("PIP_INDEX_URL", format!("http://ann:secret@127.0.0.1:{port}/simple/"));
+        ok(&mut command);
+        std::fs::read_to_string(env.work().join(to).join("pylock.toml")).unwrap()
+    };
+    let named = online("named", &format!("--online={index}"));
+    assert_eq!(named, online("set", "--online"), "the user's own setting is found");
+    assert!(named.contains(&format!("url = \"http://127.0.0.1:{port}/packages/six-")), "{named}");
+    assert!(named.contains(&format!("index = \"{index}\"")) && !named.contains("secret"), "{named}");
+    assert_eq!(named.matches("path = ").count(), 1, "only what the index lacks is rebuilt: {named}");
+    assert_eq!(std::fs::read_dir(env.work().join("named/wheels")).unwrap().count(), 1);
+
+    let wanted = frozen(&bin, &python);
+    let install = |name: &str, command: &mut Command| {
+        let venv = env.path().join(name);
+        ok(Command::new(&driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+        let other = venv.join("bin/python");
+        command.arg("--python").arg(&other).current_dir(env.work().join("named"));
+        command.env("UV_CACHE_DIR", env.path().join("cache"));
+        (other, command.output().unwrap())
+    };
+    let mut uv = Command::new(bin.join("uv"));
+    let (other, said) =
+        install("by-uv", uv.args(["pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "pylock.toml"]));
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(frozen(&bin, &other), wanted);
+    // pip takes its interpreter before the command.
+    let venv = env.path().join("by-pip");
+    ok(Command::new(&driver).args(["-m", "venv", "--without-pip"]).arg(&venv));
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "--python"]).arg(venv.join("bin/python"));
+    pip.args(["install", "-q", "--no-deps", "--no-cache-dir", "--require-hashes", "-r", "requirements.txt"]);
+    ok(pip.current_dir(env.work().join("named")));
+    assert_eq!(frozen(&bin, &venv.join("bin/python")), wanted);
+
+    // A file that was changed after its installation is no longer what the index has.
+    let six = ok(Command::new(&python).args(["-c", "import six; print(six.__file__)"]));
+    let text = std::fs::read_to_string(six.trim()).unwrap();
+    std::fs::remove_file(six.trim()).unwrap();
+    std::fs::write(six.trim(), text + "# mine\n").unwrap();
+    let how = format!("--online={index}");
+    env.nbpack_ok(&["show", "nb.ipynb", "--format", "pylock", "--to", "changed", &how]);
+    let changed = std::fs::read_to_string(env.work().join("changed/pylock.toml")).unwrap();
+    assert!(changed.contains("path = \"wheels/six-"), "{changed}");
+
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let gone = env.nbpack(&["show", bundle, "--format", "pylock", "--to", "gone", &how]);
+    let said = String::from_utf8_lossy(&gone.stderr).into_owned();
+    assert!(gone.status.code() == Some(2) && said.contains("does not answer"), "{said}");
+    let mut none = env.command(support::program());
+    none.args(["show", bundle, "--format", "pylock", "--to", "gone", "--online"]);
+    // Whatever this machine is set to is not asked.
+    let none = none.env("PIP_CONFIG_FILE", "/dev/null").env("UV_NO_CONFIG", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(2) && said.contains("--online=URL"), "{said}");
+}
+
 #[test]
 fn a_distribution_that_was_edited_is_named_at_export() {
     let (Some(bin), Some(driver)) = (validators(), support::python()) else { return };
