@@ -146,7 +146,8 @@ pub struct Gap {
     /// When it was noticed.
     pub at: Nanos,
     /// A word from a fixed list: `io_uring`, `eintr_hazard`, `unreadable`, `foreign_arch`, `ring_full`, `preserve`,
-    /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself), `database` and `database_lost` (it was
+    /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself),
+    /// `python_only` (native code's files), `database` and `database_lost` (it was
     /// damaged, and made again from the whole journal or from what was left of it).
     pub reason: String,
     /// For a person: what, where, how many.
@@ -186,13 +187,13 @@ pub enum Event {
     Process(ProcessStart),
     /// Something is missing.
     Gap(Gap),
-    /// How much the capture sees: `full` or `none`.
+    /// How much the capture sees: `full`, `python-only` or `none`.
     Coverage {
         /// When this began to hold.
         at: Nanos,
         /// The word.
         coverage: String,
-        /// The mechanism: `notify` or `none`.
+        /// The mechanism: `notify`, `ptrace`, `audit` or `none`.
         mechanism: String,
     },
     /// A fact about the machine or the session, by name (see `record::facts`).
@@ -249,7 +250,7 @@ pub trait EventSink: Send + Sync {
 
 /// Is told of a change before it happens, while the process that asked for it waits.
 pub trait BeforeChange: Send + Sync {
-    /// `access` is about to change or remove the file at `host_path` (its path as this process can open it, through
+    /// `access` is about to change or remove the file, or rename the directory, at `host_path` (its path as this process can open it, through
     /// `/proc/PID/root` where the target has another root). May copy the file; must return within the given time,
     /// for the notebook stands still. Called in the order of the system calls, after all earlier events went to the
     /// [`EventSink`].

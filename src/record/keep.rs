@@ -135,10 +135,14 @@ impl Digests {
 }
 
 /// Marks a version whose file is not what it was when it was opened.
+///
+/// Who writes as many bytes and sets the time back changes only `ctime`; inodes may be others at each look on file
+/// systems that programs serve. A new mode or owner changes `ctime` too: then the word is too strong, which is the better fault.
 fn checked(job: &Job, version: FileVersion) -> FileVersion {
     match job.expected {
         Some(expected)
-            if (expected.size, expected.mtime_ns) != (version.signature.size, version.signature.mtime_ns) =>
+            if (expected.size, expected.mtime_ns, expected.ctime_ns)
+                != (version.signature.size, version.signature.mtime_ns, version.signature.ctime_ns) =>
         {
             FileVersion { unstable: true, note: Some("changed since it was read".to_owned()), ..version }
         }

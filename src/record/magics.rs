@@ -69,7 +69,7 @@ impl RecorderMagics {
         let mut lines = vec![
             ("notebook", notebook),
             ("executions", info.executions.to_string()),
-            ("files seen", info.coverage),
+            ("files seen", session::files_seen(&info.coverage, db.fact("capture.mechanism")?.as_ref())),
             ("store", store.root().display().to_string()),
         ];
         for (name, key) in [("note", "notes"), ("tag", "tags"), ("excluded", "excludes")] {

@@ -4,7 +4,7 @@
 //! up to a limit in bytes and in time. What the session made itself is never kept: running it again makes it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fs::File,
     io,
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
@@ -44,11 +44,66 @@ pub(super) enum Standing {
 
 /// The standing of every path that could be an input, shared by recorder, importer and worker.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standings(Arc<Mutex<HashMap<Vec<u8>, Standing>>>);
+pub(super) struct Standings(Arc<Mutex<HashMap<Vec<u8>, Standing>>>, Arc<Mutex<Moves>>);
+
+/// Directories that were renamed, in order: what was read below the old name has another name now, and what is read
+/// below the new one was there under the old.
+#[derive(Debug, Default)]
+struct Moves(VecDeque<(Vec<u8>, Vec<u8>)>);
+
+/// More renamed directories are not followed.
+const MOST_MOVES: usize = 256;
+
+/// `path` with `to` in the place of `from`, if that is above it.
+fn moved(path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(from)?;
+    rest.starts_with(b"/").then(|| [to, rest].concat())
+}
 
 impl Standings {
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Standing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moves(&self) -> MutexGuard<'_, Moves> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A directory is renamed.
+    pub(super) fn rename_directory(&self, from: &[u8], to: &[u8]) {
+        let mut moves = self.moves();
+        let now = (from.to_vec(), to.to_vec());
+        if moves.0.contains(&now) {
+            return;
+        }
+        if moves.0.len() >= MOST_MOVES {
+            moves.0.pop_front();
+        }
+        moves.0.push_back(now);
+    }
+
+    /// The name that a file had when the session began, as far as directories above it were renamed.
+    pub(super) fn origin(&self, path: &[u8]) -> Vec<u8> {
+        let moves = self.moves();
+        let back = |path: Vec<u8>, (from, to): &(Vec<u8>, Vec<u8>)| moved(&path, to, from).unwrap_or(path);
+        moves.0.iter().rev().fold(path.to_vec(), back)
+    }
+
+    /// The name that such a file has now.
+    pub(super) fn present(&self, path: &[u8]) -> Vec<u8> {
+        let moves = self.moves();
+        let on = |path: Vec<u8>, (from, to): &(Vec<u8>, Vec<u8>)| moved(&path, from, to).unwrap_or(path);
+        moves.0.iter().fold(path.to_vec(), on)
+    }
+
+    /// The inputs below a directory whose content is not in the store, as far as is known.
+    fn inputs_below(&self, dir: &[u8]) -> Vec<(Vec<u8>, Standing)> {
+        let below = |path: &Vec<u8>| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
+        let input = |(path, standing): (&Vec<u8>, &Standing)| match standing {
+            Standing::Input { .. } if below(path) => Some((path.clone(), *standing)),
+            _ => None,
+        };
+        self.lock().iter().filter_map(input).collect()
     }
 
     pub(super) fn of(&self, path: &[u8]) -> Option<Standing> {
@@ -123,12 +178,46 @@ impl Preserver {
     }
 
     /// Looks at a change that is about to happen; gives what is to be recorded.
-    pub(super) fn before_change(&self, access: &FileAccess, host: &Path) -> Option<Event> {
+    pub(super) fn before_change(&self, access: &FileAccess, host: &Path) -> Vec<Event> {
         let path = victim(access, host);
         let path = paths::fold(path, paths::is_real_dir);
         if self.known.is_own(&path) || !self.known.is_data(&path) {
-            return None;
+            return Vec::new();
         }
+        match (access.op, &access.other) {
+            (FileOp::Rename { .. }, Some(other)) if host.is_dir() => {
+                let other =
+                    paths::fold(if victim(access, host) == *other { &access.path } else { other }, paths::is_real_dir);
+                let events = self.before_move(access, &path, host);
+                self.standings.rename_directory(&path, &other);
+                events
+            }
+            _ => self.before_one(access, path, host).into_iter().collect(),
+        }
+    }
+
+    /// A directory's name goes away: so do the names of what was read below it.
+    fn before_move(&self, access: &FileAccess, dir: &[u8], host: &Path) -> Vec<Event> {
+        let mut events = Vec::new();
+        // Under the name that the inputs had at first.
+        let first = self.standings.origin(dir);
+        for (path, standing) in self.standings.inputs_below(&first) {
+            let Some(rest) = path.get(first.len() + 1..) else { continue };
+            let file = host.join(paths::as_path(rest));
+            let Ok(metadata) = std::fs::metadata(&file) else { continue };
+            let kept = Standing::Input { kept: Some((metadata.len(), Signature::of(&metadata).mtime_ns)) };
+            if metadata.is_file() && standing != kept {
+                events.push(self.keep(access, &path, &file, &metadata, Change::Unnamed));
+            }
+        }
+        events
+    }
+
+    fn before_one(&self, access: &FileAccess, path: Vec<u8>, host: &Path) -> Option<Event> {
+        let path = match self.standings.of(&path) {
+            Some(_) => path,
+            None => self.standings.origin(&path),
+        };
         let standing = self.standings.of(&path);
         let Ok(metadata) = std::fs::metadata(host) else {
             // Nothing is there: whatever comes is the session's own. (A read that found nothing does not make it an input.)
@@ -308,7 +397,7 @@ mod tests {
                 signature: None,
                 times: 1,
             };
-            self.preserver.before_change(&access, other.unwrap_or(path))
+            self.preserver.before_change(&access, other.unwrap_or(path)).pop()
         }
     }
 
@@ -369,6 +458,54 @@ mod tests {
         f.standings.read(bytes);
         f.standings.kept(bytes, Signature::of(&std::fs::metadata(&path).unwrap()));
         assert!(f.change(&path, TRUNCATE, None).is_none());
+    }
+
+    #[test]
+    fn a_session_on_another_file_system_gets_a_copy() {
+        let here = tempfile::tempdir().unwrap();
+        let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+        let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&std::fs::metadata(path).unwrap());
+        assert_ne!(device(here.path()), device(elsewhere.path()), "the test needs two file systems");
+        let (known, standings) = (Known::default(), Standings::default());
+        let kept_in = elsewhere.path().join("kept");
+        let preserver = Preserver::new(kept_in, known, standings.clone(), Nanos::MAX, Limits::default());
+        let f = Fixture { dir: here, preserver, standings };
+        let path = f.file("input", b"content");
+        f.standings.read(path.as_os_str().as_bytes());
+        assert_eq!(kept(f.change(&path, FileOp::Unlink { dir: false }, None)), b"content");
+    }
+
+    #[test]
+    fn what_was_read_in_a_directory_is_kept_when_that_is_renamed_and_found_again_by_its_first_name() {
+        let f = fixture(Limits::default());
+        let (old, new, newer) = (f.dir.path().join("old"), f.dir.path().join("new"), f.dir.path().join("newer"));
+        std::fs::create_dir(&old).unwrap();
+        let (read, unread) = (f.file("old/read", b"content"), f.file("old/unread", b"other"));
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        f.standings.read(&bytes(&read));
+        let rename = |from: &Path, to: &Path| {
+            let access = FileAccess {
+                at: 1,
+                pid: 1,
+                tid: 1,
+                op: FileOp::Rename { exchange: false },
+                path: bytes(from),
+                other: Some(bytes(to)),
+                signature: None,
+                times: 1,
+            };
+            let events = f.preserver.before_change(&access, from);
+            std::fs::rename(from, to).unwrap();
+            events
+        };
+        let mut events = rename(&old, &new);
+        let Some(Event::Preserved(first)) = events.first() else { panic!("nothing was kept") };
+        assert_eq!(first.path, bytes(&read));
+        assert_eq!((events.len(), kept(events.pop())), (1, b"content".to_vec()));
+        rename(&new, &newer);
+        assert_eq!(f.standings.origin(&bytes(&newer.join("unread"))), bytes(&unread));
+        assert_eq!(f.standings.present(&bytes(&unread)), bytes(&newer.join("unread")));
+        assert_eq!(f.standings.origin(&bytes(&f.dir.path().join("newest/x"))), bytes(&f.dir.path().join("newest/x")));
     }
 
     #[test]

@@ -260,12 +260,18 @@ impl Recorder {
             (FileOp::Rename { .. } | FileOp::Link, Some(other)) => other,
             _ => return,
         };
-        let path = paths::fold(path, paths::is_real_dir);
-        if !self.known.is_data(&path) || self.standings.of(&path).is_some() {
+        let written = paths::fold(path, paths::is_real_dir);
+        if !self.known.is_data(&written) || self.standings.of(&written).is_some() {
+            return;
+        }
+        // Below a renamed directory it is what it was under the first name.
+        let path = self.standings.origin(&written);
+        if self.standings.of(&path).is_some() {
             return;
         }
         let host = || {
-            let host = if self.foreign_root { host_path(access.pid, &path) } else { paths::as_path(&path).to_owned() };
+            let path = &written;
+            let host = if self.foreign_root { host_path(access.pid, path) } else { paths::as_path(path).to_owned() };
             std::fs::metadata(host)
         };
         match access.op {
@@ -360,7 +366,7 @@ impl EventSink for Recorder {
 
 impl BeforeChange for Recorder {
     fn before_change(&self, access: &FileAccess, host_path: &Path) {
-        if let Some(event) = self.preserver.before_change(access, host_path) {
+        for event in self.preserver.before_change(access, host_path) {
             if let Event::Preserved(Preserved { at, outcome: Err(why), .. }) = &event {
                 self.shared.warn(why);
                 let (reason, detail) = ("preserve".to_owned(), why.clone());

@@ -291,6 +291,10 @@ impl Touched {
             }
             FileOp::Rename { exchange } => {
                 let Some(other) = other else { return Ok(()) };
+                // Known already, but for a recording that is read after its end.
+                if std::fs::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir()) {
+                    self.standings.rename_directory(&path, &other);
+                }
                 let (first, second) =
                     if exchange { (Use::RenameTo, Use::RenameTo) } else { (Use::RenameFrom, Use::RenameTo) };
                 self.count(db, execution, access, path, first)?;
@@ -317,6 +321,7 @@ impl Touched {
         let usage = match flags & libc::O_ACCMODE {
             _ if flags & libc::O_PATH != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE => return Ok(()),
             libc::O_RDONLY if flags & (libc::O_CREAT | libc::O_TRUNC) == 0 => {
+                let path = self.first_name(path);
                 return self.open_to_read(db, execution, access, path, flags);
             }
             libc::O_RDWR if flags & libc::O_TRUNC == 0 => Use::Update,
@@ -331,6 +336,15 @@ impl Touched {
         };
         let usage = if usage == Use::Update && !existed { Use::Write } else { usage };
         self.count(db, execution, access, path, usage)
+    }
+
+    /// What was there under another name, before a directory above it was renamed, has that name in the record: a replay
+    /// renames the directory too.
+    fn first_name(&self, path: Vec<u8>) -> Vec<u8> {
+        if self.paths.get(&path).is_some_and(|state| state.written || state.created_here) {
+            return path;
+        }
+        self.standings.origin(&path)
     }
 
     fn host_exists(&self, path: &[u8]) -> bool {
@@ -438,7 +452,10 @@ impl Touched {
 
     /// Gives the worker something to do where an input was read or a result written.
     fn ask(&mut self, execution: Option<i64>, at: Nanos, path: &[u8], usage: Use, signature: Option<Signature>) {
-        let host = self.host(path);
+        let mut host = self.host(path);
+        if !as_path(&host).exists() {
+            host = self.host(&self.standings.present(path));
+        }
         let Some(state) = self.paths.get_mut(path) else { return };
         let job = |role: Role, expected: Option<Signature>| Job {
             path: path.to_vec(),
