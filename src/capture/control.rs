@@ -11,6 +11,8 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::Way;
+
 /// One message.
 #[derive(Debug)]
 pub(super) enum Message {
@@ -18,8 +20,18 @@ pub(super) enum Message {
     Forked { pid: u32, pidfd: OwnedFd },
     /// It has the filter; here is its listener.
     Watched { no_new_privs: bool, listener: OwnedFd },
-    /// It has no filter, because of this error number (0: none was wanted).
-    Unwatched { errno: i32 },
+    /// One way to watch it does not work here.
+    Failed { way: Way, errno: i32 },
+    /// It asks to be traced before it installs a filter that would make its calls fail without a tracer.
+    WantsTracer,
+    /// The answer to that: it is traced from now on, or not (error number).
+    Tracer { errno: i32 },
+    /// It has the filter and a tracer.
+    Traced { no_new_privs: bool },
+    /// Python code in it will say what it opens.
+    Audited,
+    /// Nothing watches it.
+    Unwatched,
     /// It became the kernel.
     Running,
     /// It could not: error number.
@@ -41,7 +53,12 @@ pub(super) fn send(socket: &impl AsFd, message: &Message) -> io::Result<()> {
     let (letter, number, descriptor) = match message {
         Message::Forked { pid, pidfd } => (b'F', pid.cast_signed(), Some(pidfd)),
         Message::Watched { no_new_privs, listener } => (b'W', i32::from(*no_new_privs), Some(listener)),
-        Message::Unwatched { errno } => (b'U', *errno, None),
+        Message::Failed { way, errno } => (b'X', *errno & 0xffff | way.number() << 16, None),
+        Message::WantsTracer => (b'T', 0, None),
+        Message::Tracer { errno } => (b'Y', *errno, None),
+        Message::Traced { no_new_privs } => (b't', i32::from(*no_new_privs), None),
+        Message::Audited => (b'A', 0, None),
+        Message::Unwatched => (b'U', 0, None),
         Message::Running => (b'R', 0, None),
         Message::NotStarted { errno } => (b'N', *errno, None),
         Message::Ended { status } => (b'E', *status, None),
@@ -84,7 +101,12 @@ pub(super) fn receive(socket: &impl AsFd) -> io::Result<Option<Message>> {
     let message = match (letter, descriptor) {
         (b'F', Some(pidfd)) => Message::Forked { pid: number.cast_unsigned(), pidfd },
         (b'W', Some(listener)) => Message::Watched { no_new_privs: number != 0, listener },
-        (b'U', _) => Message::Unwatched { errno: number },
+        (b'X', _) => Message::Failed { way: Way::from_number(number >> 16), errno: number & 0xffff },
+        (b'T', _) => Message::WantsTracer,
+        (b'Y', _) => Message::Tracer { errno: number },
+        (b't', _) => Message::Traced { no_new_privs: number != 0 },
+        (b'A', _) => Message::Audited,
+        (b'U', _) => Message::Unwatched,
         (b'R', _) => Message::Running,
         (b'N', _) => Message::NotStarted { errno: number },
         (b'E', _) => Message::Ended { status: number },

@@ -20,9 +20,9 @@ use std::{
 };
 
 use super::{
-    interpreter,
+    audit, interpreter,
     launch::Hold,
-    ring::Shared,
+    ring::{self, Shared},
     seen::{Seen, What},
     supervisor::{is_pseudo, monotonic},
     sys, target,
@@ -61,7 +61,7 @@ pub(super) struct Drain {
     shared: Arc<Shared>,
     sink: Arc<dyn EventSink>,
     before: Arc<dyn BeforeChange>,
-    listener: Arc<OwnedFd>,
+    answer: Answer,
     hold: Arc<Hold>,
     no_new_privs: bool,
     kernel: u32,
@@ -75,12 +75,23 @@ pub(super) struct Drain {
     told: [(u64, u64); 3],
 }
 
+/// How a call that waited goes on.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// By an answer to its notification.
+    Notification(Arc<OwnedFd>),
+    /// Its tracer hears the bell and looks.
+    Bell(Arc<OwnedFd>),
+    /// By a word into the pipe in this directory where it waits.
+    Pipe(PathBuf),
+}
+
 /// What a drain is made with.
 pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) sink: Arc<dyn EventSink>,
     pub(super) before: Arc<dyn BeforeChange>,
-    pub(super) listener: Arc<OwnedFd>,
+    pub(super) answer: Answer,
     pub(super) hold: Arc<Hold>,
     pub(super) no_new_privs: bool,
     pub(super) kernel: u32,
@@ -88,12 +99,12 @@ pub(super) struct Parts {
 
 impl Drain {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { shared, sink, before, listener, hold, no_new_privs, kernel } = parts;
+        let Parts { shared, sink, before, answer, hold, no_new_privs, kernel } = parts;
         Self {
             shared,
             sink,
             before,
-            listener,
+            answer,
             hold,
             no_new_privs,
             kernel,
@@ -153,6 +164,10 @@ impl Drain {
             return;
         }
         self.meet(&seen);
+        if seen.what == What::Spawn {
+            self.program(&seen);
+            return;
+        }
         let op = match seen.what {
             What::Open { flags } => FileOp::Open { flags },
             What::Rename { exchange } => FileOp::Rename { exchange },
@@ -160,7 +175,8 @@ impl Drain {
             What::Truncate => FileOp::Truncate,
             What::Link => FileOp::Link,
             What::Symlink => FileOp::Symlink,
-            What::Exec => FileOp::Exec,
+            What::Exec | What::Spawn => FileOp::Exec,
+            What::Reach => return self.connection(&seen, crate::files::display_bytes(&seen.path).to_string()),
             What::Connect => return self.connect(&seen),
             What::IoUring => {
                 let detail = format!("{} uses io_uring: files that it opens there are not seen", self.name(seen.pid));
@@ -207,18 +223,31 @@ impl Drain {
             (What::Unlink { .. }, _) => victims.push(self.reach(seen, &access.path, false)),
             _ => victims.push(self.reach(seen, &access.path, true)),
         }
+        let moves = matches!(seen.what, What::Rename { .. });
         for victim in victims {
-            if std::fs::symlink_metadata(&victim).is_ok_and(|found| found.is_file() || found.is_symlink())
-                && std::fs::metadata(&victim).is_ok_and(|found| found.is_file())
-            {
+            // A link to a directory may go; what lies in the directory stays.
+            if std::fs::symlink_metadata(&victim).is_ok_and(|found| {
+                found.is_file()
+                    || (found.is_symlink() && std::fs::metadata(&victim).is_ok_and(|found| found.is_file()))
+                    || (moves && found.is_dir())
+            }) {
                 self.hold.begin();
                 self.before.before_change(access, &victim);
                 self.hold.end();
             }
         }
-        // An error means that the watchdog was quicker, or that the caller is gone.
-        sys::let_through(self.listener.as_fd(), seen.parked).unwrap_or_default();
-        self.shared.unpark(seen.parked);
+        match &self.answer {
+            Answer::Notification(listener) => {
+                // An error means that the watchdog was quicker, or that the caller is gone.
+                sys::let_through(listener.as_fd(), seen.parked).unwrap_or_default();
+                self.shared.unpark(seen.parked);
+            }
+            Answer::Bell(bell) => {
+                self.shared.unpark(seen.parked);
+                ring::wake(&**bell);
+            }
+            Answer::Pipe(dir) => audit::answer(dir, seen.pid, seen.tid),
+        }
     }
 
     /// The path by which we can open what the caller calls `path`; for links themselves, not `follow`.
@@ -265,8 +294,15 @@ impl Drain {
         self.sink.record(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv }));
     }
 
-    /// An exec: the file, and if it is there, the interpreters that Linux opens with it and the new program.
+    /// An exec: its files, and the new program.
     fn exec(&mut self, seen: &Seen) {
+        let Some(exe) = self.program(seen) else { return };
+        self.hazards.remove(&seen.pid);
+        self.start(seen, Program { exe, argv: split_arguments(&seen.other) });
+    }
+
+    /// A program's file, and if it is there, the interpreters that Linux opens with it; gives its true path.
+    fn program(&mut self, seen: &Seen) -> Option<Vec<u8>> {
         let path = through_self(seen, seen.path.clone());
         let host = self.reach(seen, &path, true);
         let found = std::fs::metadata(&host).ok().filter(Metadata::is_file);
@@ -285,9 +321,9 @@ impl Drain {
         };
         self.sink.record(access(&path, signature));
         // A search along PATH tries names that are not there; nothing starts then.
-        let (Some(metadata), Some(signature)) = (found, signature) else { return };
+        let (metadata, signature) = (found?, signature?);
         if metadata.mode() & 0o111 == 0 {
-            return;
+            return None;
         }
         let key = (path.clone(), signature);
         let interpreters = self.interpreters.get(&key).cloned().unwrap_or_else(|| {
@@ -310,10 +346,8 @@ impl Drain {
             );
             self.gap(seen, "setuid", detail);
         }
-        self.hazards.remove(&seen.pid);
         let exe = std::fs::canonicalize(&host).ok().filter(|_| !seen.elsewhere);
-        let exe = exe.map_or(path, |exe| exe.into_os_string().into_vec());
-        self.start(seen, Program { exe, argv: split_arguments(&seen.other) });
+        Some(exe.map_or(path, |exe| exe.into_os_string().into_vec()))
     }
 
     /// A process that may not be looked at. It is told of at its 1st, 10th, 100th … call.
@@ -326,7 +360,8 @@ impl Drain {
         }
         // The kernel's own exec is the first call of all: unreadable, everything will be.
         if seen.pid == self.kernel && *count == 1 {
-            let (coverage, mechanism) = ("none".into(), "notify".into());
+            let mechanism = if matches!(self.answer, Answer::Bell(_)) { "ptrace" } else { "notify" };
+            let (coverage, mechanism) = ("none".into(), mechanism.into());
             self.sink.record(Event::Coverage { at: seen.at, coverage, mechanism });
         }
         let count = *count;
@@ -342,9 +377,13 @@ impl Drain {
 
     fn connect(&self, seen: &Seen) {
         if let Some(address) = address(&seen.path) {
-            let (at, pid, tid) = (seen.at, seen.pid, seen.tid);
-            self.sink.record(Event::Connection(Connection { at, pid, tid, address }));
+            self.connection(seen, address);
         }
+    }
+
+    fn connection(&self, seen: &Seen, address: String) {
+        let (at, pid, tid) = (seen.at, seen.pid, seen.tid);
+        self.sink.record(Event::Connection(Connection { at, pid, tid, address }));
     }
 
     /// Notes handlers and timers; a repeated timer with a handler that does not restart calls is worth a word.

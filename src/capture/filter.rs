@@ -45,6 +45,8 @@ const fn if_equal_skip(k: u32, skip: u8) -> libc::sock_filter {
 }
 
 /// The program for every interface of this architecture; `watch` is the action for a watched call.
+///
+/// A tracer cannot make a call fail by a signal, so it is not told of handlers and timers.
 pub(super) fn program(io_uring: IoUring, watch: u32) -> Vec<libc::sock_filter> {
     let mut program = vec![statement(LOAD, ARCH)];
     for abi in ABIS {
@@ -65,6 +67,7 @@ fn section(abi: &Abi, io_uring: IoUring, watch: u32) -> Vec<libc::sock_filter> {
     }
     for (number, call) in abi.calls {
         let body = match call {
+            Call::RtSigaction | Call::Setitimer | Call::TimerCreate if watch == libc::SECCOMP_RET_TRACE => continue,
             Call::RtSigaction => handler_of_a_timer(watch),
             Call::Socketcall => vec![
                 statement(LOAD, argument(0)),
@@ -170,6 +173,18 @@ mod tests {
         let number = ABIS[0].calls.iter().find(|(_, call)| *call == Call::IoUringSetup).unwrap().0;
         assert_eq!(run(&program(IoUring::Refuse, WATCH), ABIS[0].arch, number, [0; 6]), REFUSE);
         assert_eq!(run(&program(IoUring::Detect, WATCH), ABIS[0].arch, number, [0; 6]), WATCH);
+    }
+
+    #[test]
+    fn a_tracer_is_told_of_files_and_of_no_handlers() {
+        let (program, native) = (program(IoUring::Detect, libc::SECCOMP_RET_TRACE), &ABIS[0]);
+        for (number, call) in native.calls {
+            let expected = match call {
+                Call::RtSigaction | Call::Setitimer | Call::TimerCreate => ALLOW,
+                _ => libc::SECCOMP_RET_TRACE,
+            };
+            assert_eq!(run(&program, native.arch, *number, [14, 1 << 32, 0, 8, 0, 0]), expected, "{call:?}");
+        }
     }
 
     #[cfg(target_arch = "x86_64")]

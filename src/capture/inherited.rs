@@ -18,10 +18,17 @@ const INFO_BYTES: u64 = 4096;
 ///
 /// Descriptors that only write are left out: they are logs of whoever started us, not results of the session.
 pub(super) fn files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
+    let mut files = open_files(pid, at)?;
+    files.retain(|file| matches!(file.op, FileOp::Open { flags } if stays_and_reads(flags)));
+    Ok(files)
+}
+
+/// The regular files that process `pid` has open.
+pub(super) fn open_files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
         let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
-        if let Some((flags, path)) = readable_file(pid, number)
+        if let Some((flags, path)) = named_file(pid, number)
             && let Ok(metadata) = std::fs::metadata(entry.path())
             && metadata.is_file()
         {
@@ -40,14 +47,17 @@ pub(super) fn files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
     Ok(found)
 }
 
-/// Flags and path of a descriptor that reads and is not closed at exec; `None` also for what has no name any more.
-fn readable_file(pid: u32, number: RawFd) -> Option<(i32, PathBuf)> {
+/// Flags and path of a descriptor; `None` for what has no name (any more).
+fn named_file(pid: u32, number: RawFd) -> Option<(i32, PathBuf)> {
     let info = files::read_bounded(Path::new(&format!("/proc/{pid}/fdinfo/{number}")), INFO_BYTES).ok()?;
     let flags = flags(std::str::from_utf8(&info).ok()?)?;
     let path = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
-    let stays = flags & libc::O_CLOEXEC == 0 && flags & libc::O_PATH == 0;
-    let reads = flags & libc::O_ACCMODE != libc::O_WRONLY;
-    (stays && reads && path.is_absolute() && path.exists()).then_some((flags, path))
+    (path.is_absolute() && path.exists()).then_some((flags, path))
+}
+
+/// Whether a descriptor reads and is not closed at exec.
+fn stays_and_reads(flags: i32) -> bool {
+    flags & (libc::O_CLOEXEC | libc::O_PATH) == 0 && flags & libc::O_ACCMODE != libc::O_WRONLY
 }
 
 /// The `flags:` line of `/proc/PID/fdinfo/N` (`proc_pid_fdinfo(5)`), which is octal.

@@ -14,15 +14,17 @@ use std::{
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFlags, Timespec, eventfd, poll},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     process::{Pid, PidfdFlags, Signal, WaitOptions},
     time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime},
 };
 
 use super::{
-    CaptureError, IoUring, Mode, Options,
+    CaptureError, IoUring, Options, Way,
+    audit::{self, Audit},
     control::{self, Message},
-    drain::{Drain, Parts},
+    coverage::{self, Watched},
+    drain::{Answer, Drain, Parts},
     inherited,
     ring::{self, Shared},
     supervisor::{Post, monotonic},
@@ -33,6 +35,10 @@ use crate::event::{self, BeforeChange, Event, EventSink, Gap, KernelProcess, Lau
 
 /// After a burst began the reader gathers this long before it looks again.
 const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// How often it is looked whether the tap answers.
+const LOOK: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// After so many looks at a tap that does not answer it is replaced.
+const PATIENT_LOOKS: u32 = 4;
 /// The longest that `settle` takes.
 const SETTLE: Duration = Duration::from_millis(20);
 /// The longest that the last records may take to reach the sink after the kernel's end.
@@ -104,6 +110,8 @@ struct Inner {
     settled: Condvar,
     /// A thread reads the ring.
     reading: bool,
+    /// The hook's other end, where a hook is all there is.
+    audit: Option<Audit>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,6 +130,9 @@ impl Inner {
 
     /// Waits until the sink has all that is on the ring now, at most until `patience` is over.
     fn settle(&self, patience: Duration) {
+        if let Some(audit) = &self.audit {
+            audit.settle();
+        }
         let target = self.shared.head();
         let is_done = || !self.reading || self.done.load(Ordering::Acquire) >= target;
         if is_done() {
@@ -240,9 +251,15 @@ pub fn launch(
     let wake = Arc::new(prepared("event", eventfd(0, flags).map_err(io::Error::from))?);
     let stop = prepared("event", eventfd(0, flags).map_err(io::Error::from))?;
     let hold = Arc::new(prepared("timer", Hold::new(options.longest_hold))?);
+    let bell = Arc::new(prepared("event", eventfd(0, flags).map_err(io::Error::from))?);
     let (control, far) = prepared("socket", control::pair())?;
+    // Before it is known whether it is needed: the kernel does not wait for it.
+    let hook = match &options.audit {
+        Some(dir) => Some((dir.clone(), prepared("directory for the hook", audit::prepare(dir))?)),
+        None => None,
+    };
 
-    let passed_on = [memory, far, prepared("event", wake.try_clone())?];
+    let passed_on = [memory, far, prepared("event", wake.try_clone())?, prepared("event", bell.try_clone())?];
     let mut command = tap_command(&launch, &options, &passed_on);
     sys::inherit(&mut command, passed_on.into(), GROUP_SIGNALS);
     let spawned = command.spawn();
@@ -251,12 +268,20 @@ pub fn launch(
     let mut tap = spawned.map_err(|source| CaptureError::Tap { program: options.program.clone(), source })?;
 
     let started = start(&control, &mut tap, &options)?;
-    let Started { pid, pidfd, listener, no_new_privs } = started;
-    tell_coverage(&options, &listener, &*sink);
-    let reading = listener.is_ok();
-    if reading {
+    let Started { pid, pidfd, watched, listener, no_new_privs, failed } = started;
+    coverage::tell(options.mode, watched, &failed, &*sink);
+    let listener = listener.map(Arc::new);
+    let answer = match (watched, &listener, &hook) {
+        (Watched::Notify, Some(listener), _) => Some(Answer::Notification(Arc::clone(listener))),
+        (Watched::Trace, ..) => Some(Answer::Bell(Arc::clone(&bell))),
+        (Watched::Audit, _, Some((dir, _))) => Some(Answer::Pipe(dir.clone())),
+        _ => None,
+    };
+    if answer.is_some() {
         tell_inherited(pid, &*sink);
     }
+    let audit =
+        hook.map(|(dir, pipe)| Audit::new(dir, pipe, Arc::clone(&shared), Arc::clone(&wake), Arc::clone(&sink)));
     let inner = Arc::new(Inner {
         pid,
         pidfd,
@@ -270,18 +295,24 @@ pub fn launch(
         done: AtomicU64::new(0),
         settling: Mutex::new(()),
         settled: Condvar::new(),
-        reading,
+        reading: answer.is_some(),
+        // What is not needed is removed at once.
+        audit: audit.filter(|_| watched == Watched::Audit),
     });
     let mut kernel = Kernel { inner: Arc::clone(&inner), threads: Vec::new() };
-    let listener = listener.ok().map(Arc::new);
-    if let Some(listener) = &listener {
-        let (listener, sink) = (Arc::clone(listener), Arc::clone(&sink));
-        let drain = Drain::new(Parts { shared, sink, before, listener, hold, no_new_privs, kernel: pid });
+    if let Some(answer) = answer {
+        let sink = Arc::clone(&sink);
+        let drain = Drain::new(Parts { shared, sink, before, answer, hold, no_new_privs, kernel: pid });
         let reader = Arc::clone(&inner);
         kernel.threads.push(thread("nbpack-capture", move || reader.read(drain))?);
     }
+    if inner.audit.is_some() {
+        let hearer = Arc::clone(&inner);
+        let hear = move || hearer.audit.iter().for_each(|audit| audit.hear_all(&hearer.stop));
+        kernel.threads.push(thread("nbpack-hear", hear)?);
+    }
     expect_running(&control, &mut tap, &launch)?;
-    let watch = Watch { inner, control: Some(control), tap, listener, sink };
+    let watch = Watch { inner, control: Some(control), tap, listener, bell, sink };
     kernel.threads.push(thread("nbpack-watch", move || watch.run())?);
     Ok(Arc::new(kernel))
 }
@@ -291,14 +322,15 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 /// `nbpack tap …`, with the kernel's environment and working directory as its own.
-fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 3]) -> Command {
+fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 4]) -> Command {
     let mut command = Command::new(&options.program);
     command.arg("tap");
-    for (name, fd) in ["--memory", "--control", "--wake"].into_iter().zip(inherited) {
+    for (name, fd) in ["--memory", "--control", "--wake", "--bell"].into_iter().zip(inherited) {
         command.arg(name).arg(fd.as_raw_fd().to_string());
     }
-    if options.mode != Mode::None {
-        command.arg("--watch");
+    command.args(["--mode", options.mode.word()]);
+    if let Some(dir) = &options.audit {
+        command.arg("--audit").arg(dir);
     }
     if options.io_uring == IoUring::Refuse {
         command.arg("--refuse-io-uring");
@@ -313,31 +345,36 @@ fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 3]) -> 
 struct Started {
     pid: u32,
     pidfd: OwnedFd,
-    /// The listener, or the error number of why there is none (0: none was wanted).
-    listener: Result<OwnedFd, i32>,
+    watched: Watched,
+    listener: Option<OwnedFd>,
     no_new_privs: bool,
+    /// The better ways that do not work here, and their error numbers.
+    failed: Vec<(Way, i32)>,
 }
 
 /// Hears of the kernel-to-be.
 fn start(control: &OwnedFd, tap: &mut Child, options: &Options) -> Result<Started, CaptureError> {
     let failed = |source| CaptureError::Tap { program: options.program.clone(), source };
-    let mut forked = None;
-    loop {
-        match (control::receive(control), forked) {
-            (Ok(Some(Message::Forked { pid, pidfd })), _) => forked = Some((pid, pidfd)),
-            (Ok(Some(Message::Watched { no_new_privs, listener })), Some((pid, pidfd))) => {
-                return Ok(Started { pid, pidfd, listener: Ok(listener), no_new_privs });
+    let (mut forked, mut ways) = (None, Vec::new());
+    let (watched, listener, no_new_privs) = loop {
+        match control::receive(control) {
+            Ok(Some(Message::Forked { pid, pidfd })) => forked = Some((pid, pidfd)),
+            Ok(Some(Message::Failed { way, errno })) => ways.push((way, errno)),
+            Ok(Some(Message::Watched { no_new_privs, listener })) => {
+                break (Watched::Notify, Some(listener), no_new_privs);
             }
-            (Ok(Some(Message::Unwatched { errno })), Some((pid, pidfd))) => {
-                return Ok(Started { pid, pidfd, listener: Err(errno), no_new_privs: false });
-            }
-            (Ok(other), _) => {
+            Ok(Some(Message::Traced { no_new_privs })) => break (Watched::Trace, None, no_new_privs),
+            Ok(Some(Message::Audited)) => break (Watched::Audit, None, false),
+            Ok(Some(Message::Unwatched)) => break (Watched::No, None, false),
+            Ok(other) => {
                 let found = format!("the tap ended early ({:?}, {other:?})", tap.wait());
                 return Err(failed(io::Error::other(found)));
             }
-            (Err(error), _) => return Err(failed(error)),
+            Err(error) => return Err(failed(error)),
         }
-    }
+    };
+    let (pid, pidfd) = forked.ok_or_else(|| failed(io::Error::other("the tap started nothing")))?;
+    Ok(Started { pid, pidfd, watched, listener, no_new_privs, failed: ways })
 }
 
 /// Waits until the exec succeeded.
@@ -354,24 +391,6 @@ fn not_started(tap: &mut Child, launch: &Launch, errno: i32) -> CaptureError {
     tap.wait().map(drop).unwrap_or_default();
     let program = launch.argv.first().map(PathBuf::from).unwrap_or_default();
     CaptureError::Kernel { program, source: io::Error::from_raw_os_error(errno) }
-}
-
-fn tell_coverage(options: &Options, listener: &Result<OwnedFd, i32>, sink: &dyn EventSink) {
-    let (coverage, mechanism) = if listener.is_ok() { ("full", "notify") } else { ("none", "none") };
-    let at = event::now();
-    sink.record(Event::Coverage { at, coverage: coverage.into(), mechanism: mechanism.into() });
-    if let Err(errno) = listener
-        && options.mode != Mode::None
-    {
-        let why = match *errno {
-            libc::EBUSY => {
-                "another program watches this process already (nbpack in nbpack, a container manager)".into()
-            }
-            errno => io::Error::from_raw_os_error(errno).to_string(),
-        };
-        let detail = format!("no file access is seen: seccomp user notification does not work here: {why}");
-        sink.record(Event::Gap(Gap { at, reason: "unavailable".into(), detail, count: 0 }));
-    }
 }
 
 /// What the kernel has open already is used by it, though nobody will see it being opened.
@@ -392,6 +411,7 @@ struct Watch {
     control: Option<OwnedFd>,
     tap: Child,
     listener: Option<Arc<OwnedFd>>,
+    bell: Arc<OwnedFd>,
     sink: Arc<dyn EventSink>,
 }
 
@@ -400,6 +420,7 @@ impl Watch {
         let pid = i32::try_from(self.tap.id()).ok().and_then(Pid::from_raw);
         let tap = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         let Some(tap) = tap else { return self.stand_in() };
+        let mut stuck = Stuck::default();
         loop {
             let (inner, nobody) = (&self.inner, self.inner.stop.as_fd());
             let mut sources = [
@@ -408,8 +429,10 @@ impl Watch {
                 source(Some(inner.hold.timer.as_fd()), nobody),
                 source(Some(nobody), nobody),
             ];
-            if poll(&mut sources, None).is_err() {
-                continue;
+            match poll(&mut sources, Some(&LOOK)) {
+                Ok(0) => self.wake_tap(&mut stuck, &tap),
+                Ok(_) => {}
+                Err(_) => continue,
             }
             let [control, tap, timer, stop] = sources.map(|source| !source.revents().is_empty());
             if self.control.is_some() && control {
@@ -424,6 +447,31 @@ impl Watch {
                 return self.leave();
             }
         }
+    }
+
+    /// Continues a tap that somebody stopped, and replaces one that does not answer all the same: every call of the kernel
+    /// would wait for ever.
+    fn wake_tap(&self, stuck: &mut Stuck, tap: &OwnedFd) {
+        let shared = &self.inner.shared;
+        let found = match &self.listener {
+            Some(listener) => {
+                let mut sources = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
+                let waiting =
+                    poll(&mut sources, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0);
+                // A tap that waits for calls has none in its hand.
+                (waiting || shared.slot_id() != 0).then(|| (shared.slot_id(), shared.head()))
+            }
+            None => is_stopped(self.tap.id()).then(|| (0, shared.head())),
+        };
+        stuck.looks = if found.is_some() && found == stuck.found { stuck.looks + 1 } else { 0 };
+        stuck.found = found;
+        let signal = match stuck.looks {
+            0 => return,
+            // With `ptrace` nobody could take its place.
+            looks if looks > PATIENT_LOOKS && self.listener.is_some() => Signal::KILL,
+            _ => Signal::CONT,
+        };
+        rustix::process::pidfd_send_signal(tap, signal).unwrap_or_default();
     }
 
     fn hear(&mut self) {
@@ -459,7 +507,10 @@ impl Watch {
         self.sink.record(Event::Gap(Gap {
             at: event::now(),
             reason: "tap_lost".into(),
-            detail: "the process between nbpack and the kernel was killed; nbpack answers in its place".into(),
+            detail: match &self.listener {
+                Some(_) => "the process between nbpack and the kernel was killed; nbpack answers in its place".into(),
+                None => "the process between nbpack and the kernel was killed, and a traced kernel ends with it".into(),
+            },
             count: 1,
         }));
         self.stand_in();
@@ -469,7 +520,8 @@ impl Watch {
     fn stand_in(self) {
         let inner = &self.inner;
         let post = self.listener.and_then(|listener| {
-            let post = Post::new(listener, Arc::clone(&inner.shared), Arc::clone(&inner.wake)).ok()?;
+            let (shared, wake) = (Arc::clone(&inner.shared), Arc::clone(&inner.wake));
+            let post = Post::new(Some(listener), shared, wake, self.bell).ok()?;
             post.take_over();
             post.answer().is_ok().then_some(post)
         });
@@ -502,6 +554,21 @@ impl Watch {
             }
         }
     }
+}
+
+/// What was found when it was looked whether the tap answers.
+#[derive(Default)]
+struct Stuck {
+    /// The call in its hand and how much it has recorded, while other calls wait.
+    found: Option<(u64, u64)>,
+    /// How often that was so without anything having moved.
+    looks: u32,
+}
+
+/// Whether a process was stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let stat = crate::files::read_bounded(std::path::Path::new(&format!("/proc/{pid}/stat")), 4096).unwrap_or_default();
+    memchr::memmem::rfind(&stat, b") ").is_some_and(|end| stat.get(end + 2) == Some(&b'T'))
 }
 
 /// Takes the status of a kernel that has become our child.

@@ -7,9 +7,11 @@
 //!
 //! A recorder, not a sandbox: another thread of the target can rewrite the path between our read and Linux's.
 
+mod audit;
 mod caller;
 mod calls;
 mod control;
+mod coverage;
 mod drain;
 mod filter;
 mod inherited;
@@ -23,6 +25,7 @@ mod supervisor;
 mod sys;
 mod tap;
 pub mod target;
+mod trace;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -35,10 +38,69 @@ pub use tap::{Tap, run as run_tap};
 pub enum Mode {
     /// The best that works here.
     Auto,
-    /// Seccomp user notification.
+    /// Seccomp user notification, or what comes after it.
     Notify,
+    /// `ptrace`, or what comes after it: dearer, not to be had together with a debugger, and without the calls that
+    /// fail with `EINTR`.
+    Trace,
+    /// An audit hook in Python processes: what Python code opens, and what is loaded.
+    Audit,
     /// Not at all.
     None,
+}
+
+impl Mode {
+    /// By its name on the command line.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "auto" => Self::Auto,
+            "notify" => Self::Notify,
+            "ptrace" => Self::Trace,
+            "audit" => Self::Audit,
+            "none" => Self::None,
+            _ => return None,
+        })
+    }
+
+    /// Its name on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Notify => "notify",
+            Self::Trace => "ptrace",
+            Self::Audit => "audit",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A way to watch, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Way {
+    /// Seccomp user notification.
+    Notify,
+    /// `ptrace`.
+    Trace,
+    /// A hook in Python.
+    Audit,
+}
+
+impl Way {
+    fn number(self) -> i32 {
+        match self {
+            Self::Notify => 0,
+            Self::Trace => 1,
+            Self::Audit => 2,
+        }
+    }
+
+    fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Notify,
+            1 => Self::Trace,
+            _ => Self::Audit,
+        }
+    }
 }
 
 /// What happens to programs that use io_uring, whose requests pass by every filter.
@@ -59,6 +121,9 @@ pub struct Options {
     pub mode: Mode,
     /// io_uring.
     pub io_uring: IoUring,
+    /// Where the hook for Python may lie, a directory that is removed after the session; `None`: the kernel is no
+    /// Python, or lives where it cannot see this directory.
+    pub audit: Option<PathBuf>,
     /// How long a call may be held while the content that it would change is put aside.
     pub longest_hold: Duration,
 }
@@ -66,7 +131,13 @@ pub struct Options {
 impl Options {
     /// The usual: the best mechanism, io_uring allowed, a change held for at most a minute.
     pub fn new(program: PathBuf) -> Self {
-        Self { program, mode: Mode::Auto, io_uring: IoUring::Detect, longest_hold: Duration::from_secs(60) }
+        Self {
+            program,
+            mode: Mode::Auto,
+            io_uring: IoUring::Detect,
+            audit: None,
+            longest_hold: Duration::from_secs(60),
+        }
     }
 }
 

@@ -63,13 +63,18 @@ fn notification(program: &Path) -> ProbeResult {
         Ok(_) => return no(format!("`{NOTHING}` exists"), "report this"),
     }
     let events = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let traced = events.iter().any(|event| matches!(event, Event::Coverage { mechanism, .. } if mechanism == "ptrace"));
     if events.iter().any(|event| matches!(event, Event::File(file) if file.path.ends_with(b"/nbpack-probe"))) {
-        return ProbeResult {
-            name: NAME,
-            works: true,
-            detail: "seccomp user notification sees a child's files".into(),
-            remedy: String::new(),
+        let (detail, remedy) = if traced {
+            (
+                "ptrace sees a child's files; seccomp user notification does not work here",
+                "each opening of a file takes half as long again, and debuggers cannot attach to a recorded kernel; \
+                 Linux 5.9 or newer in a container that allows `seccomp`, outside of other recorders, has neither fault",
+            )
+        } else {
+            ("seccomp user notification sees a child's files", "")
         };
+        return ProbeResult { name: NAME, works: true, detail: detail.into(), remedy: remedy.into() };
     }
     let gap = |reason: &str| {
         events.iter().find_map(|event| match event {
@@ -79,8 +84,11 @@ fn notification(program: &Path) -> ProbeResult {
     };
     if let Some(detail) = gap("unavailable") {
         return no(
-            detail,
-            "Linux 5.9 or newer is needed, and a container that allows `seccomp`; start Jupyter outside of other recorders",
+            format!(
+                "{detail}; of Python notebooks, what Python code opens and the loaded libraries are seen all the same"
+            ),
+            "Linux 5.9 or newer is needed, and a container that allows `seccomp` or `ptrace`; start Jupyter outside of \
+             other recorders",
         );
     }
     let detail = gap("unreadable").unwrap_or_else(|| "a call of a child was not seen".into());

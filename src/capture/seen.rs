@@ -21,6 +21,10 @@ pub(super) enum What {
     Symlink,
     /// `path` is the socket address as the caller gave it (`sockaddr`).
     Connect,
+    /// `path` is an address in words.
+    Reach,
+    /// A program was started by a process that goes on; `other` as for `Exec`.
+    Spawn,
     /// `io_uring_setup`: what goes through the ring is not seen.
     IoUring,
     /// A handler for the signal of a timer; `restarts`: the default, ignored, or with `SA_RESTART`.
@@ -66,6 +70,8 @@ impl Seen {
             What::Handler { signal, restarts } => (9, signal << 1 | i32::from(restarts)),
             What::Timer { signal } => (10, signal),
             What::Unreadable { errno } => (11, errno),
+            What::Reach => (12, 0),
+            What::Spawn => (13, 0),
         };
         words.clear();
         words.push(u64::from(kind) | u64::from(self.elsewhere) << 8 | u64::from(value.cast_unsigned()) << 32);
@@ -95,6 +101,8 @@ impl Seen {
             9 => What::Handler { signal: value >> 1, restarts: value & 1 != 0 },
             10 => What::Timer { signal: value },
             11 => What::Unreadable { errno: value },
+            12 => What::Reach,
+            13 => What::Spawn,
             _ => return None,
         };
         let (path, bytes) = take_bytes(bytes, *lengths as u32)?;

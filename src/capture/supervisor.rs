@@ -45,7 +45,10 @@ const PARKED_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 /// What whoever answers the notifications shares with whoever looks after him.
 #[derive(Debug)]
 pub(super) struct Post {
-    pub(super) listener: Arc<OwnedFd>,
+    /// The notifications' source; a tracer has none.
+    pub(super) listener: Option<Arc<OwnedFd>>,
+    /// Tells a tracer that a held call may go on.
+    bell: Arc<OwnedFd>,
     pub(super) shared: Arc<Shared>,
     wake: Arc<OwnedFd>,
     /// Rings while calls are parked.
@@ -57,9 +60,15 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(listener: Arc<OwnedFd>, shared: Arc<Shared>, wake: Arc<OwnedFd>) -> io::Result<Arc<Self>> {
+    pub(super) fn new(
+        listener: Option<Arc<OwnedFd>>,
+        shared: Arc<Shared>,
+        wake: Arc<OwnedFd>,
+        bell: Arc<OwnedFd>,
+    ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             listener,
+            bell,
             shared,
             wake,
             timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
@@ -82,9 +91,25 @@ impl Post {
         Ok(())
     }
 
-    /// To be polled: nobody answers any more.
+    /// To be polled: nobody answers any more, or the tracer has something to say.
     pub(super) fn left(&self) -> BorrowedFd<'_> {
         self.left.as_fd()
+    }
+
+    /// Makes [`Post::left`] readable.
+    pub(super) fn call(&self) {
+        ring::wake(&self.left);
+    }
+
+    /// Makes it quiet again.
+    pub(super) fn heard(&self) {
+        let mut count = [0; 8];
+        rustix::io::read(&self.left, &mut count).map(drop).unwrap_or_default();
+    }
+
+    /// To be polled by a tracer: a held call may go on.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
     }
 
     /// To be polled: time for [`Post::watch_parked`].
@@ -94,7 +119,8 @@ impl Post {
 
     /// Whether every process under the filter is gone.
     pub(super) fn is_over(&self) -> bool {
-        let mut sources = [PollFd::new(&*self.listener, PollFlags::empty())];
+        let Some(listener) = &self.listener else { return false };
+        let mut sources = [PollFd::new(&**listener, PollFlags::empty())];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut sources, Some(&now)).is_ok()
             && sources.iter().any(|source| source.revents().intersects(PollFlags::HUP | PollFlags::ERR))
@@ -102,7 +128,9 @@ impl Post {
 
     /// Answers a notification. One whose caller has gone needs no answer.
     fn let_through(&self, id: u64) {
-        sys::let_through(self.listener.as_fd(), id).unwrap_or_default();
+        if let Some(listener) = &self.listener {
+            sys::let_through(listener.as_fd(), id).unwrap_or_default();
+        }
     }
 
     /// Answers what a predecessor left in the slot when it died, and looks after what it parked.
@@ -137,6 +165,7 @@ impl Post {
                 self.shared.unpark(id);
                 self.shared.count_overdue();
                 self.wake_if_asleep();
+                ring::wake(&*self.bell);
             }
         }
         if self.shared.parked().next().is_none() {
@@ -156,6 +185,7 @@ impl Post {
             self.let_through(id);
             self.shared.unpark(id);
         }
+        ring::wake(&*self.bell);
     }
 
     fn wake_if_asleep(&self) {
@@ -176,10 +206,11 @@ impl Supervisor {
     /// Answers until every process under the filter is gone.
     fn answer_all(&mut self) {
         let post = Arc::clone(&self.post);
+        let Some(listener) = &post.listener else { return };
         loop {
             post.shared.clear_slot();
-            match sys::receive(post.listener.as_fd(), post.shared.slot()) {
-                Ok(()) => self.answer(&post),
+            match sys::receive(listener.as_fd(), post.shared.slot()) {
+                Ok(()) => self.answer_one(&post, listener),
                 Err(error) => match error.raw_os_error() {
                     // Every caller is gone; or this one was woken by a signal before we had its call, and without
                     // SA_RESTART it got EINTR.
@@ -194,9 +225,9 @@ impl Supervisor {
         }
     }
 
-    fn answer(&mut self, post: &Post) {
+    fn answer_one(&mut self, post: &Post, listener: &OwnedFd) {
         let [id, tid, number, _, args @ ..] = post.shared.slot().each_ref().map(|word| word.load(Ordering::Relaxed));
-        let valid = || sys::is_waiting(post.listener.as_fd(), id);
+        let valid = || sys::is_waiting(listener.as_fd(), id);
         if self.observer.observe(tid as u32, (number >> 32) as u32, number as u32, args, id, valid) {
             // From here the parked table holds the id; the slot must not, or a successor would answer it at once.
             post.shared.clear_slot();
@@ -208,7 +239,7 @@ impl Supervisor {
 
 /// Turns calls into records on the ring.
 #[derive(Debug)]
-struct Observer {
+pub(super) struct Observer {
     post: Arc<Post>,
     callers: Callers,
     words: Vec<u64>,
@@ -222,12 +253,13 @@ struct Request {
 }
 
 impl Observer {
-    fn new(post: Arc<Post>) -> Self {
+    pub(super) fn new(post: Arc<Post>) -> Self {
         Self { post, callers: Callers::new(), words: Vec::new() }
     }
 
-    /// Records one call, notification `id`. Says whether it was parked: then the proxy answers it. `valid` tells, after the reading, whether the caller was still the one that asked.
-    fn observe(
+    /// Records one call, notification `id`. Says whether it was parked: then the proxy answers it. `valid` tells, after
+    /// the reading, whether the caller was still the one that asked.
+    pub(super) fn observe(
         &mut self,
         tid: u32,
         arch: u32,

@@ -82,17 +82,26 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Installs a filter on this thread and gives its listener (`seccomp(2)`, `SECCOMP_FILTER_FLAG_NEW_LISTENER`).
-pub(super) fn install_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<OwnedFd> {
+/// `seccomp(2)` with a filter for this thread.
+fn set_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<libc::c_long> {
     let program = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: program.as_ptr().cast_mut(),
     };
     // SAFETY: `program` and the instructions outlive the call, which copies them and writes nothing.
-    let fd =
-        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })?;
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+}
+
+/// Installs a filter on this thread and gives its listener; `flags` besides `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+pub(super) fn install_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<OwnedFd> {
+    let fd = set_filter(program, flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
     // SAFETY: with this flag the result is a new file descriptor that nobody else has.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Installs a filter on this thread that stops it for its tracer.
+pub(super) fn install_traced_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()> {
+    set_filter(program, flags).map(drop)
 }
 
 /// Takes the next notification; the kernel writes it straight into `slot`, which must hold zeros.
@@ -208,4 +217,59 @@ pub(super) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
             Err(error.into())
         }
     }
+}
+
+/// Becomes the tracer of thread `tid`, and of all that it will start, without stopping it (`ptrace(2)`, `PTRACE_SEIZE`).
+/// They end with us: without a tracer every watched call of theirs would fail.
+pub(super) fn seize(tid: u32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACESECCOMP
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_EXITKILL;
+    // SAFETY: the request takes two numbers and writes nothing.
+    check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid as libc::pid_t, 0usize, options as usize) }).map(drop)
+}
+
+/// Lets a stopped thread run on, with a signal or 0.
+pub(super) fn run_on(tid: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: the request takes two numbers and writes nothing.
+    check(unsafe { libc::ptrace(libc::PTRACE_CONT, tid as libc::pid_t, 0usize, signal as usize) }).map(drop)
+}
+
+/// Leaves a thread stopped whose process was stopped by a signal, until it is continued by one.
+pub(super) fn stay_stopped(tid: u32) -> io::Result<()> {
+    // SAFETY: the request takes two numbers and writes nothing.
+    check(unsafe { libc::ptrace(libc::PTRACE_LISTEN, tid as libc::pid_t, 0usize, 0usize) }).map(drop)
+}
+
+/// The watched call before which thread `tid` is stopped: interface, number, arguments.
+pub(super) fn stopped_call(tid: u32) -> io::Result<(u32, u32, [u64; 6])> {
+    const GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+    const OF_SECCOMP: u64 = 3;
+    // `struct ptrace_syscall_info`: kind and interface, two addresses, number, arguments, the filter's data.
+    let mut info = [0u64; 11];
+    // SAFETY: Linux writes at most as many bytes as the third argument says, which `info` has.
+    check(unsafe { libc::ptrace(GET_SYSCALL_INFO, tid as libc::pid_t, size_of_val(&info), info.as_mut_ptr()) })?;
+    let [first, _, _, number, args @ .., _] = info;
+    if first & 0xff != OF_SECCOMP {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(((first >> 32) as u32, number as u32, args))
+}
+
+/// Waits for any child or traced thread of this very thread, also one that was cloned: number and wait status. `None`
+/// if nothing is there and `wait` is not set.
+pub(super) fn wait_any(wait: bool) -> io::Result<Option<(u32, libc::c_int)>> {
+    let flags = libc::__WALL | libc::__WNOTHREAD | if wait { 0 } else { libc::WNOHANG };
+    let mut status = 0;
+    // SAFETY: Linux writes one `c_int`.
+    let tid = check(unsafe { libc::waitpid(-1, &raw mut status, flags) }.into())?;
+    Ok((tid > 0).then_some((tid as u32, status)))
+}
+
+/// Ends this process at once, without anything that its parent's copy would do too.
+pub(super) fn exit_now() -> ! {
+    // SAFETY: it takes a number and does not come back.
+    unsafe { libc::_exit(0) }
 }

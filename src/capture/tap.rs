@@ -6,14 +6,18 @@
 //! standard streams, and stays until the last process under the filter is gone.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd},
         unix::process::CommandExt as _,
     },
+    path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -22,12 +26,13 @@ use rustix::{
 };
 
 use super::{
-    IoUring,
+    IoUring, Mode, Way, audit,
     control::{self, Message},
     filter,
     ring::Shared,
     supervisor::{Post, monotonic},
     sys,
+    trace::{self, Tracer},
 };
 
 /// The signals of a process group that are meant for the kernel, not for us.
@@ -55,8 +60,12 @@ pub struct Tap {
     pub control: RawFd,
     /// The event that wakes the reader of the ring.
     pub wake: RawFd,
-    /// Whether to install the filter at all.
-    pub watch: bool,
+    /// The event by which the proxy lets a held call of a traced program go on.
+    pub bell: RawFd,
+    /// The way to watch that is tried first.
+    pub mode: Mode,
+    /// The directory with the hook for Python.
+    pub audit: Option<PathBuf>,
     /// What happens to `io_uring_setup`.
     pub io_uring: IoUring,
     /// Program and arguments of the kernel; environment and working directory are this process's own.
@@ -68,6 +77,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let shared = Arc::new(Shared::map(sys::inherited(tap.memory)?.as_fd())?);
     let control = sys::inherited(tap.control)?;
     let wake = Arc::new(sys::inherited(tap.wake)?);
+    let bell = Arc::new(sys::inherited(tap.bell)?);
     sys::block_signals(GROUP_SIGNALS)?;
     let children = sys::signal_fd(libc::SIGCHLD)?;
     // Daemons of the notebook come to us, not to init: an ancestor may read their memory also where Yama restricts it.
@@ -76,7 +86,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         rustix::process::getppid().and_then(|parent| rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok());
     let (near, far) = control::pair()?;
     let Some(pid) = sys::fork()? else {
-        drop((near, control, children, wake));
+        drop((near, control, children, wake, bell));
         let error = become_kernel(tap, &far);
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
         // The proxy tells the user; a word of ours on the kernel's stderr would be a second one.
@@ -94,13 +104,22 @@ pub fn run(tap: &Tap) -> io::Result<()> {
         control: Some(control),
         proxy,
         child: Some(near),
-        children,
+        children: Some(children),
         kernel: Some((kernel, pidfd)),
         kill_at: None,
         wake,
+        bell,
+        is_over: Arc::new(AtomicBool::new(false)),
     };
-    service.hear_child()?;
-    service.serve()
+    let mut traced = false;
+    loop {
+        match service.hear_child()? {
+            Heard::WantsTracer => traced = service.seize(pid, tap.io_uring)?,
+            Heard::Decided => break,
+            Heard::Another => {}
+        }
+    }
+    if traced { service.trace(pid) } else { service.serve() }
 }
 
 /// The child: installs the filter, hands the listener over, becomes the kernel. Comes back only with an error.
@@ -108,12 +127,8 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
     let Some((program, arguments)) = tap.argv.split_first() else { return io::ErrorKind::InvalidInput.into() };
     let mut command = Command::new(program);
     command.args(arguments);
-    let message = match tap.watch.then(|| watch_self(tap.io_uring)) {
-        None => Message::Unwatched { errno: 0 },
-        Some(Ok((listener, no_new_privs))) => Message::Watched { no_new_privs, listener },
-        Some(Err(error)) => Message::Unwatched { errno: error.raw_os_error().unwrap_or(libc::EINVAL) },
-    };
-    if let Err(error) = control::send(far, &message) {
+    let told = watch_self(tap, far, &mut command).and_then(|message| control::send(far, &message));
+    if let Err(error) = told {
         return error;
     }
     // What the proxy and the tap blocked for themselves must reach the kernel: an interrupt above all.
@@ -124,30 +139,63 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
     command.exec()
 }
 
-/// Installs the filter on this thread, with what this Linux offers; gives up privileges only where it must.
-fn watch_self(io_uring: IoUring) -> io::Result<(OwnedFd, bool)> {
+/// Finds the best way that works here, beginning with the one that was asked for.
+fn watch_self(tap: &Tap, far: &OwnedFd, command: &mut Command) -> io::Result<Message> {
+    let failed = |way, error: &io::Error| {
+        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+        control::send(far, &Message::Failed { way, errno })
+    };
+    if tap.mode == Mode::None {
+        return Ok(Message::Unwatched);
+    }
+    if matches!(tap.mode, Mode::Auto | Mode::Notify) {
+        match trace::with_few_privileges(|| notifying(tap.io_uring)) {
+            Ok((listener, no_new_privs)) => return Ok(Message::Watched { no_new_privs, listener }),
+            Err(error) => failed(Way::Notify, &error)?,
+        }
+    }
+    if tap.mode != Mode::Audit {
+        control::send(far, &Message::WantsTracer)?;
+        let traced = match control::receive(far)? {
+            Some(Message::Tracer { errno: 0 }) => trace::with_few_privileges(|| trace::install(tap.io_uring)),
+            Some(Message::Tracer { errno }) => Err(io::Error::from_raw_os_error(errno)),
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        match traced {
+            Ok(((), no_new_privs)) => return Ok(Message::Traced { no_new_privs }),
+            Err(error) => failed(Way::Trace, &error)?,
+        }
+    }
+    let Some(dir) = &tap.audit else { return Ok(Message::Unwatched) };
+    hook_python(dir, command);
+    Ok(Message::Audited)
+}
+
+/// Gives the kernel, and the Python programs that it starts, the hook.
+fn hook_python(dir: &Path, command: &mut Command) {
+    // This process has the kernel's environment.
+    let before = std::env::var_os(audit::VARIABLE).filter(|before| !before.is_empty());
+    let mut value = dir.as_os_str().to_owned();
+    if let Some(before) = before {
+        value.push(OsStr::new(":"));
+        value.push(before);
+    }
+    command.env(audit::VARIABLE, value);
+}
+
+/// Installs the filter on this thread, with what this Linux offers, and gives its listener.
+fn notifying(io_uring: IoUring) -> io::Result<OwnedFd> {
     let program = filter::program(io_uring, libc::SECCOMP_RET_USER_NOTIF);
-    let listener = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     let spec_allow = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     let killable = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    let install = || {
-        let mut result = Err(io::ErrorKind::Unsupported.into());
-        for flags in [listener | spec_allow | killable, listener | spec_allow, listener] {
-            result = sys::install_filter(&program, flags);
-            if !result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL)) {
-                break;
-            }
+    let mut result = Err(io::ErrorKind::Unsupported.into());
+    for flags in [spec_allow | killable, spec_allow, 0] {
+        result = sys::install_filter(&program, flags);
+        if !result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL)) {
+            break;
         }
-        result
-    };
-    match install() {
-        // Without CAP_SYS_ADMIN a filter needs the promise that no setuid program gains anything.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-            rustix::thread::set_no_new_privs(true)?;
-            Ok((install()?, true))
-        }
-        result => Ok((result?, rustix::thread::no_new_privs().unwrap_or(false))),
     }
+    result
 }
 
 /// Leaves the process group and lets go of what others may wait for: streams and working directory.
@@ -173,29 +221,44 @@ struct Service {
     control: Option<OwnedFd>,
     proxy: Option<OwnedFd>,
     child: Option<OwnedFd>,
-    children: OwnedFd,
+    /// Speaks of children that ended; a tracer hears of them itself.
+    children: Option<OwnedFd>,
     kernel: Option<(Pid, OwnedFd)>,
     /// When the kernel gets SIGKILL, on the monotonic clock.
     kill_at: Option<u64>,
     wake: Arc<OwnedFd>,
+    bell: Arc<OwnedFd>,
+    /// The tracer has nothing left to trace.
+    is_over: Arc<AtomicBool>,
+}
+
+/// What the kernel-to-be said.
+enum Heard {
+    /// Whether it is traced decides over its next step.
+    WantsTracer,
+    /// It knows how it is watched, or that it is not.
+    Decided,
+    /// Anything else.
+    Another,
 }
 
 impl Service {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let timeout = self.kill_at.is_some().then_some(KILL_TICK);
-            let nobody = self.children.as_fd();
+            let nobody = self.wake.as_fd();
             let mut sources = [
                 source(self.post.as_ref().map(|post| post.left()), nobody),
                 source(self.post.as_ref().map(|post| post.timer()), nobody),
                 source(self.child.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.control.as_ref().map(|fd| fd.as_fd()), nobody),
                 source(self.proxy.as_ref().map(|fd| fd.as_fd()), nobody),
-                source(Some(nobody), nobody),
+                source(self.children.as_ref().map(|fd| fd.as_fd()), nobody),
                 // Linux before 6.11 may leave the answering thread waiting when all its callers are gone.
-                self.post.as_ref().map_or(PollFd::from_borrowed_fd(nobody, PollFlags::empty()), |post| {
-                    PollFd::from_borrowed_fd(post.listener.as_fd(), PollFlags::empty())
-                }),
+                PollFd::from_borrowed_fd(
+                    self.post.as_ref().and_then(|post| post.listener.as_ref()).map_or(nobody, |fd| fd.as_fd()),
+                    PollFlags::empty(),
+                ),
             ];
             match poll(&mut sources, timeout.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
@@ -205,7 +268,9 @@ impl Service {
             if self.post.is_some() && !timer.is_empty() {
                 self.post.iter().for_each(|post| post.watch_parked());
             }
-            if self.post.is_some() && !(left.is_empty() && over.is_empty()) {
+            if self.is_traced() && !left.is_empty() {
+                self.hear_tracer()?;
+            } else if self.post.is_some() && !(left.is_empty() && over.is_empty()) {
                 if self.post.as_ref().is_some_and(|post| !post.is_over()) {
                     return Err(io::Error::other("the notifications cannot be received any more"));
                 }
@@ -227,8 +292,57 @@ impl Service {
         }
     }
 
+    /// Whether a tracer serves the kernel, and this only looks after it.
+    fn is_traced(&self) -> bool {
+        self.post.as_ref().is_some_and(|post| post.listener.is_none())
+    }
+
+    /// Attaches to the kernel-to-be and tells it so. To be called by the thread that will trace.
+    fn seize(&self, pid: u32, io_uring: IoUring) -> io::Result<bool> {
+        let result = trace::try_it(io_uring).and_then(|()| sys::seize(pid));
+        let errno = result.as_ref().map_or_else(|error| error.raw_os_error().unwrap_or(libc::EINVAL), |()| 0);
+        if let Some(child) = &self.child {
+            control::send(child, &Message::Tracer { errno })?;
+        }
+        Ok(result.is_ok())
+    }
+
+    /// Traces in this thread, and looks after everything else in another.
+    fn trace(mut self, kernel: u32) -> io::Result<()> {
+        let children = self.children.take().ok_or(io::ErrorKind::InvalidInput)?;
+        let (shared, is_over) = (Arc::clone(&self.shared), Arc::clone(&self.is_over));
+        let post = Post::new(None, Arc::clone(&shared), Arc::clone(&self.wake), Arc::clone(&self.bell))?;
+        self.post = Some(Arc::clone(&post));
+        let aside = std::thread::Builder::new().name("nbpack-aside".into()).spawn(move || self.serve())?;
+        Tracer::new(Arc::clone(&post), children.as_fd()).run(|pid, status| {
+            if pid == kernel {
+                shared.set_status(status);
+                post.call();
+            }
+        });
+        is_over.store(true, Ordering::Release);
+        post.call();
+        aside.join().unwrap_or_else(|_| Err(io::Error::other("the thread beside the tracer panicked")))
+    }
+
+    /// The tracer saw the kernel's end, or its own.
+    fn hear_tracer(&mut self) -> io::Result<()> {
+        self.post.iter().for_each(|post| post.heard());
+        if self.kernel.is_some()
+            && let Some(status) = self.shared.status()
+        {
+            self.kernel_ended(status)?;
+        }
+        if self.is_over.load(Ordering::Acquire) {
+            self.post = None;
+            // Nothing is left, whoever took the kernel's status.
+            self.kernel = None;
+        }
+        Ok(())
+    }
+
     /// Hears what the kernel-to-be says: first about its filter; then nothing more, or why it could not start.
-    fn hear_child(&mut self) -> io::Result<()> {
+    fn hear_child(&mut self) -> io::Result<Heard> {
         let heard = self.child.as_ref().map_or(Ok(None), control::receive);
         let message = match heard {
             Ok(Some(Message::Watched { no_new_privs, listener })) => {
@@ -237,9 +351,14 @@ impl Service {
                 let post = self.answer(&listener);
                 self.tell(&Message::Watched { no_new_privs, listener });
                 self.post = Some(post?);
-                return Ok(());
+                return Ok(Heard::Decided);
             }
-            Ok(Some(Message::Unwatched { errno })) => Message::Unwatched { errno },
+            Ok(Some(Message::WantsTracer)) => return Ok(Heard::WantsTracer),
+            Ok(Some(message @ (Message::Traced { .. } | Message::Audited | Message::Unwatched))) => {
+                self.tell(&message);
+                return Ok(Heard::Decided);
+            }
+            Ok(Some(message @ Message::Failed { .. })) => message,
             Ok(Some(other)) => {
                 self.child = None;
                 other
@@ -250,13 +369,13 @@ impl Service {
             }
         };
         self.tell(&message);
-        Ok(())
+        Ok(if self.child.is_some() { Heard::Another } else { Heard::Decided })
     }
 
     /// Begins to answer. If this fails we end, and the proxy does it.
     fn answer(&self, listener: &OwnedFd) -> io::Result<Arc<Post>> {
         let listener = Arc::new(listener.try_clone()?);
-        let post = Post::new(listener, Arc::clone(&self.shared), Arc::clone(&self.wake))?;
+        let post = Post::new(Some(listener), Arc::clone(&self.shared), Arc::clone(&self.wake), Arc::clone(&self.bell))?;
         post.answer()?;
         Ok(post)
     }
@@ -299,7 +418,9 @@ impl Service {
     fn reap(&mut self) -> io::Result<()> {
         let mut buffer = [0; 128];
         // It only says that there is something; many signals may be one.
-        rustix::io::read(&self.children, &mut buffer).map(drop).unwrap_or_default();
+        if let Some(children) = &self.children {
+            rustix::io::read(children, &mut buffer).map(drop).unwrap_or_default();
+        }
         if let Some((kernel, _)) = &self.kernel {
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             if let Ok(Some(state)) = rustix::process::waitid(WaitId::Pid(*kernel), look) {

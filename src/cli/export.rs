@@ -103,6 +103,8 @@ impl From<Codec> for Compression {
     }
 }
 
+/// More gaps of a record are not said at an export; `nbpack show` says them.
+const MOST_GAPS: usize = 8;
 /// How often a file may change under an export before it gives up.
 const ATTEMPTS: usize = 3;
 
@@ -311,6 +313,10 @@ fn say_what_is_not_known(recording: &Recording, context: &Context) -> anyhow::Re
             "note: the recording saw only a part (coverage: {}); files it did not see are not in the bundle",
             recording.info.coverage
         ))?;
+        for gap in recording.gaps.iter().take(MOST_GAPS) {
+            let detail = crate::files::display_bytes(gap.detail.as_bytes());
+            terminal::tell(&format!("      {}: {detail}", gap.reason))?;
+        }
     }
     Ok(())
 }

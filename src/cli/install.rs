@@ -34,8 +34,9 @@ pub(super) struct Args {
     /// What the launcher shows [default: the wrapped kernel's, with "(nbpack)"]
     #[arg(long, value_name = "TEXT")]
     display_name: Option<String>,
-    /// How file accesses are watched
-    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "none"])]
+    /// How file accesses are watched: the way to begin with, of which the ones after it take the place where it
+    /// does not work here. `notify` sees all and costs least, `ptrace` sees all, `audit` what Python code opens
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "notify", "ptrace", "audit", "none"])]
     capture: Option<String>,
     /// Make no layers for an export to come while the kernel idles
     #[arg(long)]

@@ -48,7 +48,7 @@ pub(super) struct Args {
     /// A restored bundle whose kernel is to be run, in its container
     #[arg(long, value_name = "NAME", conflicts_with = "wrap")]
     restored: Option<String>,
-    /// How file accesses are watched [default: $NBPACK_CAPTURE, else auto]
+    /// How file accesses are watched: `auto`, `notify`, `ptrace`, `audit` or `none` [default: $NBPACK_CAPTURE, else auto]
     #[arg(long, value_name = "MODE")]
     capture: Option<String>,
     /// Make no layers for an export to come while the kernel idles [default: $NBPACK_PREPARE: `on` (after 60
@@ -94,15 +94,10 @@ fn inner_dir(context: &Context) -> anyhow::Result<tempfile::TempDir> {
 
 fn capture_options(args: &Args, context: &Context, program: &Path) -> capture::Options {
     let word = args.capture.as_deref().or_else(|| context.var("NBPACK_CAPTURE")).unwrap_or("auto");
-    let mode = match word {
-        "none" => capture::Mode::None,
-        "notify" => capture::Mode::Notify,
-        "auto" => capture::Mode::Auto,
-        other => {
-            say(&format!("capture `{other}` is not known here; using `auto`"));
-            capture::Mode::Auto
-        }
-    };
+    let mode = capture::Mode::from_word(word).unwrap_or_else(|| {
+        say(&format!("capture `{word}` is not known here; using `auto`"));
+        capture::Mode::Auto
+    });
     capture::Options { mode, ..capture::Options::new(program.to_owned()) }
 }
 
@@ -164,7 +159,9 @@ fn wrapped(
     for (name, value) in &spec.env {
         env.entry(name.into()).or_insert_with(|| expand(value, &context.env));
     }
+    let mut capture = capture;
     if spec.language.eq_ignore_ascii_case("python") {
+        capture.audit = Some(inner.join("audit"));
         // The order of sets of strings would differ in each run and could not be replayed.
         env.entry("PYTHONHASHSEED".into()).or_insert_with(|| "0".into());
     }

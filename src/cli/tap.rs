@@ -1,6 +1,6 @@
 //! `nbpack tap`: the process between proxy and kernel. Started by nbpack itself, never by a person.
 
-use std::{ffi::OsString, os::fd::RawFd, process::ExitCode};
+use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
@@ -19,9 +19,15 @@ pub(super) struct Args {
     /// Descriptor of the event that wakes the proxy.
     #[arg(long)]
     wake: RawFd,
-    /// Install the filter.
+    /// Descriptor of the event by which the proxy lets a traced call go on.
     #[arg(long)]
-    watch: bool,
+    bell: RawFd,
+    /// The way to watch that is tried first.
+    #[arg(long)]
+    mode: String,
+    /// The directory with the hook for Python.
+    #[arg(long)]
+    audit: Option<PathBuf>,
     /// Do not let programs use io_uring.
     #[arg(long)]
     refuse_io_uring: bool,
@@ -32,7 +38,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let io_uring = if args.refuse_io_uring { IoUring::Refuse } else { IoUring::Detect };
-    let Args { memory, control, wake, watch, argv, .. } = args;
-    capture::run_tap(&Tap { memory, control, wake, watch, io_uring, argv }).context("cannot serve the kernel")?;
+    let Args { memory, control, wake, bell, mode, audit, argv, .. } = args;
+    let mode = capture::Mode::from_word(&mode).unwrap_or(capture::Mode::Auto);
+    capture::run_tap(&Tap { memory, control, wake, bell, mode, audit, io_uring, argv })
+        .context("cannot serve the kernel")?;
     Ok(ExitCode::SUCCESS)
 }

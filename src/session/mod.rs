@@ -17,3 +17,11 @@ pub use export::{LARGEST_INLINE, export, output_row};
 pub use find::{FindError, Found, Selector, db_path, dir, find, find_telling, ids, list, list_telling, lock, read_id};
 pub use notebook::{Form, notebook, output as notebook_output};
 pub use read::{read, read_code, read_info, read_without_outputs};
+
+/// How much was seen, and how, where that was not the usual way.
+pub fn files_seen(coverage: &str, mechanism: Option<&serde_json::Value>) -> String {
+    match mechanism.and_then(serde_json::Value::as_str) {
+        Some(by) if !matches!(by, "notify" | "none") => format!("{coverage} (by {by})"),
+        _ => coverage.to_owned(),
+    }
+}

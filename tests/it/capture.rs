@@ -19,7 +19,7 @@ use crate::support::{self, TestEnv, skipped};
 
 /// Keeps all events.
 #[derive(Default)]
-struct Collected(Mutex<Vec<Event>>);
+pub(crate) struct Collected(Mutex<Vec<Event>>);
 
 impl EventSink for Collected {
     fn record(&self, event: Event) {
@@ -28,27 +28,27 @@ impl EventSink for Collected {
 }
 
 impl Collected {
-    fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.0.lock().unwrap().clone()
     }
 
-    fn files(&self) -> Vec<FileAccess> {
+    pub(crate) fn files(&self) -> Vec<FileAccess> {
         self.events()
             .into_iter()
             .filter_map(|event| if let Event::File(file) = event { Some(file) } else { None })
             .collect()
     }
 
-    fn paths(&self) -> BTreeSet<Vec<u8>> {
+    pub(crate) fn paths(&self) -> BTreeSet<Vec<u8>> {
         self.files().into_iter().map(|file| file.path).collect()
     }
 
-    fn gaps(&self, reason: &str) -> Vec<nbpack::event::Gap> {
+    pub(crate) fn gaps(&self, reason: &str) -> Vec<nbpack::event::Gap> {
         let is = |event| if let Event::Gap(gap) = event { Some(gap) } else { None };
         self.events().into_iter().filter_map(is).filter(|gap| gap.reason == reason).collect()
     }
 
-    fn mechanism(&self) -> String {
+    pub(crate) fn mechanism(&self) -> String {
         let is = |event| if let Event::Coverage { mechanism, .. } = event { Some(mechanism) } else { None };
         self.events().into_iter().find_map(is).unwrap()
     }
@@ -56,7 +56,7 @@ impl Collected {
 
 /// What a file held when it was about to be changed.
 #[derive(Default)]
-struct Snapshots(Mutex<Vec<(PathBuf, Vec<u8>)>>);
+pub(crate) struct Snapshots(pub(crate) Mutex<Vec<(PathBuf, Vec<u8>)>>);
 
 impl BeforeChange for Snapshots {
     fn before_change(&self, _access: &FileAccess, host_path: &Path) {
@@ -65,17 +65,17 @@ impl BeforeChange for Snapshots {
 }
 
 /// A kernel that was started, with what was seen of it.
-struct Run {
-    kernel: Arc<dyn KernelProcess>,
-    seen: Arc<Collected>,
-    snapshots: Arc<Snapshots>,
+pub(crate) struct Run {
+    pub(crate) kernel: Arc<dyn KernelProcess>,
+    pub(crate) seen: Arc<Collected>,
+    pub(crate) snapshots: Arc<Snapshots>,
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::new(support::program().to_owned())
 }
 
-fn start(argv: &[&str], cwd: &Path, options: Options) -> Run {
+pub(crate) fn start(argv: &[&str], cwd: &Path, options: Options) -> Run {
     let seen = Arc::new(Collected::default());
     let snapshots = Arc::new(Snapshots::default());
     let launch = Launch {
@@ -88,14 +88,23 @@ fn start(argv: &[&str], cwd: &Path, options: Options) -> Run {
 }
 
 /// Runs a shell command or Python program to its end; gives the exit code and what was seen.
-fn run(argv: &[&str], cwd: &Path) -> (i32, Run) {
-    let run = start(argv, cwd, options());
+pub(crate) fn run(argv: &[&str], cwd: &Path) -> (i32, Run) {
+    run_by(Mode::Auto, argv, cwd)
+}
+
+/// The ways that see everything.
+pub(crate) const COMPLETE: [Mode; 2] = [Mode::Auto, Mode::Trace];
+
+/// The same, watched in one of the ways of [`COMPLETE`].
+pub(crate) fn run_by(mode: Mode, argv: &[&str], cwd: &Path) -> (i32, Run) {
+    let run = start(argv, cwd, Options { mode, ..options() });
     let status = run.kernel.wait().unwrap();
-    assert_eq!(run.seen.mechanism(), "notify", "the tests of the capture need seccomp user notification");
+    let expected = if mode == Mode::Trace { "ptrace" } else { "notify" };
+    assert_eq!(run.seen.mechanism(), expected, "the tests of the capture need seccomp user notification and ptrace");
     (status, run)
 }
 
-const SH: &str = "/bin/sh";
+pub(crate) const SH: &str = "/bin/sh";
 
 #[test]
 fn a_shell_and_its_children_are_seen_with_their_arguments() {
@@ -124,7 +133,7 @@ fn a_shell_and_its_children_are_seen_with_their_arguments() {
 }
 
 /// A Python for programs that need only the standard library: the system's, else the test environment's.
-fn any_python() -> Option<String> {
+pub(crate) fn any_python() -> Option<String> {
     let python = Some(PathBuf::from("/usr/bin/python3")).filter(|path| path.exists()).or_else(support::python);
     python.map(|path| path.into_os_string().into_string().unwrap())
 }
@@ -158,19 +167,23 @@ fn a_file_that_the_kernel_inherited_open_is_an_input_and_a_log_of_its_starter_is
 }
 
 /// Runs a Python program to its end; it must end well.
-fn run_python(code: &str, cwd: &Path) -> Option<Run> {
-    Some(run_python_of(&any_python()?, code, cwd))
+pub(crate) fn run_python(code: &str, cwd: &Path) -> Option<Run> {
+    run_python_by(Mode::Auto, code, cwd)
 }
 
-fn run_python_of(python: &str, code: &str, cwd: &Path) -> Run {
+pub(crate) fn run_python_by(mode: Mode, code: &str, cwd: &Path) -> Option<Run> {
+    Some(run_python_of(mode, &any_python()?, code, cwd))
+}
+
+fn run_python_of(mode: Mode, python: &str, code: &str, cwd: &Path) -> Run {
     std::fs::write(cwd.join("program.py"), code).unwrap();
-    let (status, run) = run(&[python, "program.py"], cwd);
+    let (status, run) = run_by(mode, &[python, "program.py"], cwd);
     assert_eq!(status, 0, "the program failed");
     run
 }
 
 /// Waits for something that another process does.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -243,6 +256,10 @@ if __name__ == '__main__':
 
 #[test]
 fn no_way_to_start_or_to_open_goes_unseen() {
+    COMPLETE.into_iter().for_each(no_way_goes_unseen);
+}
+
+fn no_way_goes_unseen(mode: Mode) {
     let env = TestEnv::new();
     let work = env.work();
     std::fs::create_dir(work.join("dir")).unwrap();
@@ -270,7 +287,7 @@ fn no_way_to_start_or_to_open_goes_unseen() {
     for marker in &markers {
         std::fs::write(work.join(std::ffi::OsStr::from_bytes(marker)), "x").unwrap();
     }
-    let Some(run) = run_python(ZOO, &work) else { return };
+    let Some(run) = run_python_by(mode, ZOO, &work) else { return };
     let seen = run.seen.files();
     for marker in &markers {
         let path = work.join(std::ffi::OsStr::from_bytes(marker));
@@ -311,7 +328,7 @@ np.load('mapped.npy', mmap_mode='r')[3]; np.load('loaded.npy')
 h5py.File('data.h5', 'r')['x'][:]
 sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
 ";
-    let run = run_python_of(python.to_str().unwrap(), read, &env.work());
+    let run = run_python_of(Mode::Auto, python.to_str().unwrap(), read, &env.work());
     let seen = run.seen.paths();
     for name in [
         "pandas.parquet",
@@ -332,6 +349,10 @@ sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
 
 #[test]
 fn the_old_content_is_there_when_a_change_is_announced() {
+    COMPLETE.into_iter().for_each(the_old_content_is_there);
+}
+
+fn the_old_content_is_there(mode: Mode) {
     let env = TestEnv::new();
     let work = env.work();
     let names = [
@@ -364,7 +385,7 @@ open('fresh', 'w').write('new')
 open('fresh_exclusive', 'x').write('new')
 os.mkdir('d'); os.rmdir('d')
 ";
-    let Some(run) = run_python(code, &work) else { return };
+    let Some(run) = run_python_by(mode, code, &work) else { return };
     let kept = run.snapshots.0.lock().unwrap().clone();
     for name in names {
         let found =
@@ -384,19 +405,27 @@ os.mkdir('d'); os.rmdir('d')
 }
 
 /// The tap of a kernel: its parent.
-fn tap_of(kernel: u32) -> Option<u32> {
+pub(crate) fn tap_of(kernel: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{kernel}/status")).ok()?;
     let parent: u32 = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
     (parent != std::process::id()).then_some(parent)
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap_or_default();
 }
 
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// More trials than [`the_kernel_goes_on_when_the_tap_is_killed`] has, for `tests/run kills`.
+#[test]
+#[ignore = "takes minutes; `tests/run kills` runs it"]
+fn the_kernel_goes_on_after_hundreds_of_kills() {
+    let trials = std::env::var_os("NBPACK_TEST_KILLS").and_then(|trials| trials.to_str()?.parse().ok());
+    kill_taps(trials.unwrap_or(200));
 }
 
 /// Kills the tap `trials` times while its kernel opens, renames and starts things; every kernel must come to its end.
@@ -469,7 +498,9 @@ fn files_are_seen_also_after_the_tap_was_killed() {
 #[test]
 fn a_proxy_to_be_killed() {
     let Some(work) = std::env::var_os("NBPACK_TEST_PROXY") else { return };
-    let run = start(&[SH, "-c", "sleep 1000 & sleep 1001"], Path::new(&work), options());
+    let mode = std::env::var_os("NBPACK_TEST_MODE").and_then(|word| Mode::from_word(word.to_str()?)).unwrap();
+    let options = Options { mode, ..options() };
+    let run = start(&[SH, "-c", "sleep 1000 & sleep 1001"], Path::new(&work), options);
     let tap = tap_of(run.kernel.pid()).unwrap();
     std::fs::write(Path::new(&work).join("pids"), format!("{} {tap}", run.kernel.pid())).unwrap();
     run.kernel.wait().unwrap();
@@ -477,11 +508,16 @@ fn a_proxy_to_be_killed() {
 
 #[test]
 fn no_process_is_left_when_the_proxy_is_killed() {
+    COMPLETE.into_iter().for_each(no_process_is_left);
+}
+
+fn no_process_is_left(mode: Mode) {
     use std::os::unix::process::CommandExt as _;
     let env = TestEnv::new();
     let mut proxy = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "capture::a_proxy_to_be_killed", "--nocapture"])
         .env("NBPACK_TEST_PROXY", env.work())
+        .env("NBPACK_TEST_MODE", mode.word())
         .stdout(std::process::Stdio::null())
         .process_group(0)
         .spawn()
@@ -732,7 +768,7 @@ fn a_32_bit_call_is_no_way_around() {
 }
 
 /// Makes the test's directory and the program usable by everybody, and gives the words that run a program as nobody.
-fn as_nobody(env: &TestEnv) -> Option<Vec<String>> {
+pub(crate) fn as_nobody(env: &TestEnv) -> Option<Vec<String>> {
     if !rustix::process::geteuid().is_root() {
         skipped("only root can become somebody else");
         return None;
@@ -757,7 +793,7 @@ fn a_capture_child() {
     std::fs::write(work.join("said"), format!("{} {status} {seen} {setuid}", run.seen.mechanism())).unwrap();
 }
 
-fn capture_as(prefix: &[String], env: &TestEnv) -> String {
+pub(crate) fn capture_as(prefix: &[String], env: &TestEnv) -> String {
     // Copies where everybody may run them.
     let (binary, program) = (env.path().join("tests"), env.path().join("nbpack"));
     std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();

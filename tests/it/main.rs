@@ -9,8 +9,10 @@
 mod bad_input;
 mod bundle;
 mod capture;
+mod capture_faults;
 mod container;
 mod docs;
+mod fallback;
 mod floors;
 mod inventory;
 mod kernel;

@@ -44,7 +44,7 @@ pub(super) fn summary(subject: &Subject) -> String {
     line("processes", recording.processes.len().to_string());
     let remote = recording.connections.iter().filter(|connection| is_remote(&connection.address)).count();
     line("network", if remote == 0 { "none".to_owned() } else { format!("{remote} addresses") });
-    line("files seen", info.coverage.clone());
+    line("files seen", crate::session::files_seen(&info.coverage, recording.facts.get("capture.mechanism")));
     for (name, key) in [("note", "notes"), ("tag", "tags"), ("excluded", "excludes")] {
         let said = recording.facts.get(key).and_then(Value::as_array);
         for value in said.into_iter().flatten().filter_map(Value::as_str) {

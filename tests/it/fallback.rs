@@ -1,0 +1,128 @@
+//! What takes the place of the best way to watch where Linux forbids it: real notebooks, and what the user is told.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{KERNEL, TestEnv, program, python};
+
+fn script() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forbid.py")
+}
+
+/// The recording kernel, started where these ways to watch are forbidden; `env` goes into its kernelspec.
+fn forbidding(ways: &str, python: &Path, kernel_env: &Value) -> TestEnv {
+    let env = TestEnv::new();
+    env.install_kernel(python);
+    let spec = env.path().join("data/jupyter/kernels").join(KERNEL).join("kernel.json");
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&spec).unwrap()).unwrap();
+    let argv = json["argv"].as_array_mut().unwrap();
+    let before = [python.to_str().unwrap(), script().to_str().unwrap(), ways].map(Value::from);
+    *argv = before.into_iter().chain(argv.clone()).collect();
+    json["env"] = kernel_env.clone();
+    std::fs::write(&spec, json.to_string()).unwrap();
+    for (name, content) in INPUTS {
+        std::fs::write(env.work().join(name), content).unwrap();
+    }
+    env
+}
+
+const INPUTS: [(&str, &str); 7] = [
+    ("a.csv", "a,b\n1,2\n"),
+    ("child.txt", "child"),
+    ("over.txt", "old"),
+    ("gone.txt", "gone"),
+    ("local_module.py", "K = 7\n"),
+    ("native.txt", "native"),
+    ("closed.txt", "closed"),
+];
+
+const CELLS: [&str; 8] = [
+    "print(open('a.csv').read())",
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', \"open('child.txt').read()\"], check=True).returncode",
+    "s = open('over.txt').read(); f = open('over.txt', 'w'); f.write('new'); f.close()",
+    "import os, pathlib; pathlib.Path('gone.txt').read_text(); os.remove('gone.txt')",
+    "import local_module; local_module.K",
+    "import ctypes; libc = ctypes.CDLL(None); libc.open(b'native.txt', 0) > 0, libc.close(libc.open(b'closed.txt', 0))",
+    "print([path for path in sys.path if 'audit' in path], getattr(sys.modules.get('sitecustomize'), 'MARK', 'none'))",
+    "%nbpack status",
+];
+
+/// Name, execution and digest of what was read, without the environment's own files.
+fn read(shown: &Value) -> Vec<(String, i64, String)> {
+    let row = |file: &Value| {
+        let name = file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (name, file["execution"].as_i64().unwrap_or(0), file["digest"].as_str().unwrap_or("-").to_owned())
+    };
+    shown["datasets"].as_array().unwrap().iter().map(row).collect()
+}
+
+fn has(found: &[(String, i64, String)], name: &str, execution: i64) -> bool {
+    let content = INPUTS.iter().find(|(other, _)| *other == name).unwrap().1;
+    let digest = nbpack::digest::Digest::of(content.as_bytes()).to_string();
+    found.contains(&(name.to_owned(), execution, digest))
+}
+
+fn shown(env: &TestEnv) -> Value {
+    serde_json::from_str(&env.nbpack_ok(&["show", "--json", "nb.ipynb"])).unwrap()
+}
+
+fn printed(env: &TestEnv) -> String {
+    String::from_utf8(std::fs::read(env.work().join("nb.ipynb")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_tracer_takes_over_where_notifications_are_forbidden() {
+    let Some(python) = python() else { return };
+    let env = forbidding("notify", &python, &serde_json::json!({}));
+    env.record(&python, "nb.ipynb", &CELLS);
+    let shown = shown(&env);
+    assert_eq!(
+        (&shown["session"]["coverage"], &shown["facts"]["capture.mechanism"]),
+        (&"full".into(), &"ptrace".into())
+    );
+    let found = read(&shown);
+    let expected = ["a.csv", "child.txt", "over.txt", "gone.txt", "local_module.py", "native.txt"];
+    for (name, execution) in expected.into_iter().zip(1..) {
+        assert!(has(&found, name, execution), "{name} of {execution} is not in {found:?}");
+    }
+    assert!(has(&found, "closed.txt", 6), "{found:?}");
+    assert!(env.nbpack_ok(&["show", "nb.ipynb"]).contains("full (by ptrace)"));
+    let doctor = env.command(&python).arg(script()).arg("notify").arg(program()).arg("doctor").output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("note  recording of file access: ptrace sees"), "{said}");
+}
+
+#[test]
+fn python_says_what_it_opens_where_nothing_else_may_watch() {
+    let Some(python) = python() else { return };
+    let site = tempfile::tempdir().unwrap();
+    std::fs::write(site.path().join("sitecustomize.py"), "MARK = 'the user\\'s own'\n").unwrap();
+    let env = forbidding("notify,ptrace", &python, &serde_json::json!({"PYTHONPATH": site.path()}));
+    env.record(&python, "nb.ipynb", &CELLS);
+    let shown = shown(&env);
+    assert_eq!(
+        (&shown["session"]["coverage"], &shown["facts"]["capture.mechanism"]),
+        (&"python-only".into(), &"audit".into())
+    );
+    let found = read(&shown);
+    let expected = ["a.csv", "child.txt", "over.txt", "gone.txt", "local_module.py", "native.txt"];
+    for (name, execution) in expected.into_iter().zip(1..) {
+        assert!(has(&found, name, execution), "{name} of {execution} is not in {found:?}");
+    }
+    // What native code opens and closes within a cell is what cannot be seen: it must not be hidden that it cannot.
+    assert!(!has(&found, "closed.txt", 6), "{found:?}");
+    assert!(shown["gaps"].to_string().contains("native readers"), "{}", shown["gaps"]);
+    let printed = printed(&env);
+    assert!(printed.contains("[] the user's own"), "{printed}");
+    assert!(printed.contains("python-only (by audit)") && printed.contains("python_only:"), "{printed}");
+    let export = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+    let said = String::from_utf8_lossy(&export.stderr).into_owned();
+    assert!(
+        export.status.success() && said.contains("coverage: python-only") && said.contains("native readers"),
+        "{said}"
+    );
+    let doctor = env.command(&python).arg(script()).arg("notify,ptrace").arg(program()).arg("doctor").output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("FAIL  recording of file access") && said.contains("what Python code opens"), "{said}");
+}
