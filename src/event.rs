@@ -97,6 +97,8 @@ pub enum FileOp {
     Link,
     /// `symlink`, `symlinkat`.
     Symlink,
+    /// A removal or a renaming of what is not there: it changes nothing.
+    Missing,
 }
 
 /// The content that a file had before the session changed it was put aside, or could not be.

@@ -169,6 +169,7 @@ impl Drain {
             return;
         }
         let op = match seen.what {
+            What::Rename { .. } | What::Unlink { .. } if self.finds_nothing(&seen) => FileOp::Missing,
             What::Open { flags } => FileOp::Open { flags },
             What::Rename { exchange } => FileOp::Rename { exchange },
             What::Unlink { dir } => FileOp::Unlink { dir },
@@ -209,6 +210,14 @@ impl Drain {
                 std::fs::metadata(host).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
         }
         self.sink.record(Event::File(access));
+    }
+
+    /// Whether a call that waits would remove or rename what is not there. It fails, and must not count as a removal:
+    /// the replay would find a file that never was.
+    fn finds_nothing(&self, seen: &Seen) -> bool {
+        seen.parked != 0
+            && std::fs::symlink_metadata(self.reach(seen, &through_self(seen, seen.path.clone()), false))
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// A call waits: lets the recording look at what it is about to change, then answers it.

@@ -355,7 +355,7 @@ fn change_of(access: &FileAccess) -> Change {
     match access.op {
         FileOp::Rename { .. } | FileOp::Unlink { .. } | FileOp::Link | FileOp::Symlink => Change::Unnamed,
         FileOp::Open { flags } if flags & libc::O_TRUNC == 0 && flags & libc::O_APPEND != 0 => Change::Appended,
-        FileOp::Open { .. } | FileOp::Truncate | FileOp::Exec => Change::Rewritten,
+        FileOp::Open { .. } | FileOp::Truncate | FileOp::Exec | FileOp::Missing => Change::Rewritten,
     }
 }
 

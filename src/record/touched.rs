@@ -301,6 +301,7 @@ impl Touched {
                 self.count(db, execution, access, other, second)
             }
             FileOp::Unlink { .. } => self.count(db, execution, access, path, Use::Remove),
+            FileOp::Missing => self.count(db, execution, access, path, Use::Absent),
             FileOp::Truncate => self.count(db, execution, access, path, Use::Write),
             FileOp::Link => match other {
                 Some(other) => self.count(db, execution, access, other, Use::RenameTo),

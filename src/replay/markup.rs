@@ -11,6 +11,7 @@ use super::{
     noise::Pair,
     outputs::Tally,
     text::{clip, line_agrees},
+    timings,
     verdict::{Difference, Place},
 };
 
@@ -39,6 +40,10 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
         (0..count).for_each(|_| tally.count("html_id"));
         (a, b) = (renamed_a, renamed_b);
     }
+    if let Some((alike_a, alike_b, count)) = timings::with_common_arrays(pair, &a, &b) {
+        (0..count).for_each(|_| tally.count("duration"));
+        (a, b) = (alike_a, alike_b);
+    }
     if a == b {
         return;
     }
@@ -58,8 +63,14 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
         return tally.differ(Difference { place, recorded: excerpt(&a), replayed: excerpt(&b) });
     }
     let mut found = 0;
+    let mut labels = Labels::default();
     for (number, (a, b)) in a.iter().zip(&b).enumerate() {
+        labels.see(a);
         if a.text == b.text || agree(pair, a, b, tally) {
+            continue;
+        }
+        if labels.name_a_duration(a) && timings::are_durations(pair, a.text, b.text) {
+            tally.count("duration");
             continue;
         }
         found += 1;
@@ -73,6 +84,46 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
             recorded: show(a),
             replayed: show(b),
         });
+    }
+}
+
+/// What the first cell of the row and of the column says about a table's cell.
+#[derive(Default)]
+struct Labels<'a> {
+    row: &'a str,
+    columns: BTreeMap<usize, &'a str>,
+}
+
+impl<'a> Labels<'a> {
+    fn see(&mut self, piece: &Piece<'a>) {
+        match piece.cell {
+            Some((_, 0)) | None => {}
+            Some((row, column)) => {
+                let opens = matches!(piece.tag.as_str(), "td" | "th");
+                if opens && (row, column) == (1, 1) {
+                    self.columns.clear();
+                }
+                if opens && column == 1 {
+                    self.row = "";
+                }
+                if piece.tag.is_empty() {
+                    // What follows the first text is its explanation.
+                    if row == 1 {
+                        self.columns.entry(column).or_insert(piece.text);
+                    }
+                    if column == 1 && self.row.is_empty() {
+                        self.row = piece.text;
+                    }
+                }
+            }
+        }
+    }
+
+    fn name_a_duration(&self, piece: &Piece) -> bool {
+        let column = piece.cell.and_then(|(_, column)| self.columns.get(&column).copied());
+        piece.tag.is_empty()
+            && piece.cell.is_some()
+            && [Some(self.row), column].into_iter().flatten().any(timings::is_field)
     }
 }
 

@@ -23,6 +23,7 @@ mod rules;
 mod run;
 mod spread;
 mod text;
+mod timings;
 #[cfg(test)]
 pub(crate) mod truth;
 pub mod units;

@@ -23,7 +23,10 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("widget_id", "model ids of widgets"),
     ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
     ("clock", "dates, times of day and epoch numbers that lie within the session on both sides"),
-    ("duration", "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`"),
+    (
+        "duration",
+        "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, fields that a library fills with them (`mean_fit_time`)",
+    ),
     ("progress_bar", "the bar of tqdm and its like; percentage and counts are compared"),
     ("carriage_return", "what carriage returns and backspaces have overwritten on the screen"),
     ("set_order", "the order of items in a set"),
@@ -402,7 +405,7 @@ fn is_timing(line: &str) -> bool {
 }
 
 /// Whether a duration fits into the execution that shows it.
-fn took(side: &Side, seconds: f64) -> bool {
+pub(super) fn took(side: &Side, seconds: f64) -> bool {
     seconds >= 0.0 && seconds <= side.lasted * 1.2 + 0.05
 }
 

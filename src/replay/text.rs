@@ -7,6 +7,7 @@ use regex::Regex;
 use super::{
     noise::{Pair, numbers, settle, shaped},
     outputs::Tally,
+    timings,
     verdict::{Difference, Place},
 };
 
@@ -105,6 +106,13 @@ fn simplify(pair: &Pair, recorded: &str, replayed: &str, tally: &mut Tally) -> O
         if other && step("working_directory", &places, &mut a, &mut b) {
             return None;
         }
+    }
+    if let Some((alike_a, alike_b, count)) = timings::with_common_arrays(pair, &a, &b) {
+        (0..count).for_each(|_| tally.count("duration"));
+        if alike_a == alike_b {
+            return None;
+        }
+        (a, b) = (alike_a, alike_b);
     }
     Some((without_slow_run_notes(&a), without_slow_run_notes(&b)))
 }

@@ -341,6 +341,7 @@ fn put_access(out: &mut Vec<u8>, access: &FileAccess) {
         FileOp::Truncate => (4, 0),
         FileOp::Link => (5, 0),
         FileOp::Symlink => (6, 0),
+        FileOp::Missing => (7, 0),
     };
     out.push(kind);
     out.extend(argument.to_le_bytes());
@@ -427,6 +428,7 @@ fn decode_access(cursor: &mut Cursor) -> Option<FileAccess> {
         4 => FileOp::Truncate,
         5 => FileOp::Link,
         6 => FileOp::Symlink,
+        7 => FileOp::Missing,
         _ => return None,
     };
     let path = cursor.bytes()?.to_vec();

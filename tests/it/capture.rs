@@ -384,6 +384,11 @@ assert libc.creat(b'creat', 0o600) >= 0
 open('fresh', 'w').write('new')
 open('fresh_exclusive', 'x').write('new')
 os.mkdir('d'); os.rmdir('d')
+for call in (lambda: os.remove('never'), lambda: os.rename('nowhere', 'target')):
+    try:
+        call()
+    except FileNotFoundError:
+        pass
 ";
     let Some(run) = run_python_by(mode, code, &work) else { return };
     let kept = run.snapshots.0.lock().unwrap().clone();
@@ -402,6 +407,7 @@ os.mkdir('d'); os.rmdir('d')
     assert_eq!(op("removed"), FileOp::Unlink { dir: false });
     assert_eq!(op("d"), FileOp::Unlink { dir: true });
     assert_eq!(op("shortened"), FileOp::Truncate);
+    assert_eq!((op("never"), op("nowhere")), (FileOp::Missing, FileOp::Missing));
 }
 
 /// The tap of a kernel: its parent.

@@ -2,12 +2,24 @@
 
 use serde_json::json;
 
-use super::{Case, STYLED, TABLE, Truth, case, different, err, out, png, raised, shown, value};
+use super::{Case, STYLED, TABLE, Truth, case, different, err, out, png, raised, same::search, shown, value};
 
 pub(super) fn known_different() -> Vec<Case> {
     let long = (0..200).fold(String::new(), |text, i| text + &format!("row {i}\n"));
     let paint = |p: &mut image::RgbImage| (0..6).for_each(|i| p.put_pixel(60 + i, 5, image::Rgb([200, 0, 0])));
     vec![
+        different(
+            "a score beside measured times",
+            "search.fit(X, y).cv_results_",
+            value("{'mean_fit_time': array([0.0012, 0.0013]), 'mean_test_score': array([0.026, 0.025])}"),
+            value("{'mean_fit_time': array([0.0021, 0.0008]), 'mean_test_score': array([0.026, 0.024])}"),
+        ),
+        different(
+            "a score in the table of a fitted search",
+            "search.fit(X, y)",
+            shown("text/html", search("0.0005593", "0.0020", "0.96")),
+            shown("text/html", search("0.000632", "0.0008", "0.93")),
+        ),
         different("one digit of a number", "x", value("0.8314"), value("0.8315")),
         different("one digit of an integer", "len(x)", value("1000003"), value("1000004")),
         different("another word", "x", value("'alpha'"), value("'alphb'")),

@@ -245,5 +245,30 @@ pub(super) fn known_same() -> Vec<Case> {
             err("2026-11-22 18:12:55,123 INFO x\n"),
             err("2026-11-29 09:30:11,456 INFO x\n"),
         ),
+        same(
+            "a search's measured times beside its scores",
+            "search.fit(X, y).cv_results_",
+            value(
+                "{'mean_fit_time': array([0.0012, 0.0013,\n       0.0011]), 'mean_test_score': array([0.96, 0.95, 0.9 ])}",
+            ),
+            value(
+                "{'mean_fit_time': array([0.0021, 0.0008,\n       0.0019]), 'mean_test_score': array([0.96, 0.95, 0.9 ])}",
+            ),
+        ),
+        same(
+            "the table of a fitted search",
+            "search.fit(X, y)",
+            shown("text/html", search("0.0005593", "0.0020", "0.96")),
+            shown("text/html", search("0.000632", "0.0008", "0.96")),
+        ),
     ]
+}
+
+/// As scikit-learn shows what a search has found.
+pub(super) fn search(refit: &str, fit: &str, score: &str) -> String {
+    format!(
+        "<table><tr><td>cv_results_<span>a dict</span></td><td>dict</td><td>{{&#x27;me...me&#x27;: array([{fit}..., 0.0010]), \
+         &#x27;me...re&#x27;: array([{score}  ..., 0.95])}}</td></tr>\
+         <tr><td><a>refit_time_<span>refit_time_: float, Seconds</span></a></td><td>float</td><td>{refit}</td></tr></table>"
+    )
 }
