@@ -153,6 +153,9 @@ pub fn explain(
                 if causes.is_empty() && !is_seeded(&text) {
                     causes.extend(random_behind(recorded, &ancestors, &numbers, &drawn));
                 }
+                if causes.is_empty() && makes_sets(&without_strings(&text)) {
+                    causes.push(Cause::SetOrder);
+                }
             } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. })) {
                 // Seeded numbers are the same again: then the machine comes first.
                 causes.splice(0..0, machine.iter().cloned());
@@ -205,6 +208,13 @@ fn steers(name: &str) -> bool {
         .iter()
         .any(|prefix| name.starts_with(prefix))
         || matches!(name, "TZ" | "LANG" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
+}
+
+/// Whether code makes a set: by its name, as a comprehension, or with braces around items that are no pairs.
+fn makes_sets(text: &str) -> bool {
+    static SET: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\b(?:frozen)?set\(|\{[^{}:]*(?:,|\sfor\s)[^{}:]*\}").ok());
+    SET.as_ref().is_some_and(|regex| regex.is_match(text))
 }
 
 /// Whether code gives its random numbers a seed.

@@ -167,6 +167,8 @@ pub enum Cause {
     },
     /// The order of sets of strings, which Python chooses anew for each process.
     HashSeed,
+    /// A set whose items are hashed by where they lie in memory (functions, objects), which no seed makes the same.
+    SetOrder,
 }
 
 impl fmt::Display for Cause {
@@ -193,6 +195,7 @@ impl fmt::Display for Cause {
             Self::Clock { evidence } => write!(f, "reads a clock ({evidence})"),
             Self::Random { evidence } => write!(f, "random without a seed ({evidence})"),
             Self::HashSeed => f.write_str("order of a set (hash seed)"),
+            Self::SetOrder => f.write_str("order of a set of objects that are hashed by their address"),
         }
     }
 }

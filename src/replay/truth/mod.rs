@@ -357,6 +357,9 @@ fn random_numbers_that_no_output_showed_are_a_cause_further_down() {
     let found = causes("y = x + np.random.normal(size=50)");
     assert!(matches!(found.as_slice(), [Cause::Random { evidence }] if evidence == "random in cell 1"), "{found:?}");
     assert_eq!(causes("y = x + 1"), []);
+    assert_eq!(causes("y = {'a': 1, 'b': f'{x}, {x}'}"), [], "pairs and texts are no set");
+    assert_eq!(causes("y = {f, g}"), [Cause::SetOrder]);
+    assert_eq!(causes("y = set(functions)"), [Cause::SetOrder]);
 }
 
 #[test]
