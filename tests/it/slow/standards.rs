@@ -98,6 +98,17 @@ fn validators_of_others_accept_the_documents_and_installers_make_an_equal_enviro
     assert_eq!(property("nbpack:declared").unwrap()["value"], "six>=1");
     assert_eq!(six["licenses"][0]["license"]["id"], "MIT");
 
+    // repo2docker itself reads both recipes, and takes our Python and our requirements.
+    let version = ok(Command::new(&python).args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]));
+    for (format, file) in [("repo2docker", "requirements.txt"), ("environment.yml", "environment.yml")] {
+        let dir = format!("recipe-{file}");
+        env.nbpack_ok(&["show", bundle, "--format", format, "--to", &dir]);
+        let mut repo2docker = Command::new(bin.join("jupyter-repo2docker"));
+        let said = ok(repo2docker.args(["--no-build", "--no-run", "--debug"]).arg(env.work().join(&dir)));
+        assert!(said.contains(&format!("for python={}\n", version.trim())), "{format}: {said}");
+        assert!(said.contains(&format!("COPY --chown=0:0 src/{file} ")), "{format}: {said}");
+    }
+
     // From the session and from the bundle come the same wheels.
     env.nbpack_ok(&["show", bundle, "--format", "pylock", "--to", "lock"]);
     env.nbpack_ok(&["show", "nb.ipynb", "--format", "pylock", "--to", "again"]);
