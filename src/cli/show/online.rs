@@ -13,7 +13,10 @@ use crate::{
 
 /// The indexes that were named, else those that pip and uv are set to; the first that has a file counts.
 pub(super) fn indexes(named: &str, context: &Context) -> anyhow::Result<Vec<Index>> {
-    let urls = if named.is_empty() { set(context) } else { vec![named.to_owned()] };
+    let mut urls = if named.is_empty() { set(context) } else { vec![named.to_owned()] };
+    if urls.is_empty() {
+        urls.extend(built_in(context));
+    }
     if urls.is_empty() {
         return Err(Failure::unable("neither pip nor uv is set to a package index")
             .hint("name yours: --online=URL, the address that pip would take as --index-url")
@@ -81,6 +84,29 @@ fn set(context: &Context) -> Vec<String> {
     found
 }
 
+/// The index that pip asks when nobody set one: the help of its `install` names it.
+fn built_in(context: &Context) -> Option<String> {
+    for words in [&["pip"][..], &["pip3"], &["python3", "-m", "pip"]] {
+        let (program, before) = words.split_first()?;
+        let mut pip = std::process::Command::new(program);
+        pip.args(before).args(["install", "--help"]).env_clear().envs(&context.env).stdin(std::process::Stdio::null());
+        let Ok(said) = pip.output() else { continue };
+        if let Some(url) = of_help(&String::from_utf8_lossy(&said.stdout)) {
+            return Some(url);
+        }
+    }
+    None
+}
+
+/// `--index-url <url>  Base URL of the Python Package Index (default URL).`, however the lines are broken.
+fn of_help(text: &str) -> Option<String> {
+    let (_, after) = text.split_once("--index-url")?;
+    let words: Vec<&str> = after.split_whitespace().take(30).collect();
+    let at = words.iter().position(|word| word.ends_with("(default"))?;
+    let url = words.get(at + 1)?.split(')').next()?;
+    url.starts_with("http").then(|| url.to_owned())
+}
+
 /// `index-url` and `extra-index-url` of a pip.conf (pip's "Configuration"): values may go on in indented lines.
 fn of_pip(text: &str) -> Vec<String> {
     let mut found: [Vec<String>; 2] = Default::default();
@@ -128,5 +154,8 @@ mod tests {
         let uv = "index-url = \"https://d/simple\"\n[[index]]\nname = \"x\"\nurl = \"https://e/simple\"\ndefault = true\n[pip]\nextra-index-url = [\"https://f/simple\"]\n";
         assert_eq!(of_uv(uv), ["https://e/simple", "https://d/simple", "https://f/simple"]);
         assert_eq!(of_uv("not toml ["), [""; 0]);
+        let help = "  -i, --index-url <url>       Base URL of the Python Package Index (default\n      https://g/simple). This should\n";
+        assert_eq!(of_help(help).as_deref(), Some("https://g/simple"));
+        assert_eq!(of_help("--index-url <url> (no default) https://g"), None);
     }
 }

@@ -259,7 +259,8 @@ fn wheels_of_the_users_own_index_are_named_by_their_addresses() {
     let mut none = env.command(support::program());
     none.args(["show", bundle, "--format", "pylock", "--to", "gone", "--online"]);
     // Whatever this machine is set to is not asked.
-    let none = none.env("PIP_CONFIG_FILE", "/dev/null").env("UV_NO_CONFIG", "1").output().unwrap();
+    let none = none.env("PIP_CONFIG_FILE", "/dev/null").env("UV_NO_CONFIG", "1").env("PATH", env.path());
+    let none = none.output().unwrap();
     let said = String::from_utf8_lossy(&none.stderr).into_owned();
     assert!(none.status.code() == Some(2) && said.contains("--online=URL"), "{said}");
 }
