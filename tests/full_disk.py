@@ -22,7 +22,8 @@ def run(client, name, code):
 
 
 with run_kernel(kernel_name=kernel) as client:
-    run(client, "before", "print('before')")
+    open("input.bin", "wb").write(b"i" * (20 << 20))
+    run(client, "before", "print('before'); n = len(open('input.bin', 'rb').read())")
     descriptor = os.open(fill, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         while True:
@@ -32,6 +33,7 @@ with run_kernel(kernel_name=kernel) as client:
     os.close(descriptor)
     for n in range(12):
         run(client, f"full {n}", f"import os\nprint('{n} ' * 500_000)")
+    run(client, "overwritten", "f = open('input.bin', 'w'); f.write('new'); f.close(); print(open('input.bin').read())")
     run(client, "status", "%nbpack status")
     os.unlink(fill)
     run(client, "after", "import time; time.sleep(6); print('after')")

@@ -4,7 +4,7 @@
 //! does not see; the files that are mapped or still open when a cell ends are added from `/proc`.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write as _},
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -37,6 +37,8 @@ pub(super) const VARIABLE: &str = "PYTHONPATH";
 const HOOK: &str = include_str!("audit.py");
 /// What the pipe holds while nobody reads, in bytes; the most that Linux gives to everybody.
 const ROOM: usize = 1 << 20;
+/// Files that are found at a cell's end were opened so long (ns) before it, at least.
+const BEFORE_THE_END: event::Nanos = 2_000_000;
 /// More lines of `/proc/PID/maps` are not looked at.
 const MAPS: u64 = 16 << 20;
 
@@ -57,8 +59,8 @@ struct Heard {
     words: Vec<u64>,
     /// The Python processes that have the hook.
     pids: BTreeSet<u32>,
-    /// What was found in `/proc` already.
-    known: HashSet<(u32, Vec<u8>)>,
+    /// What each of them had mapped or open at the last look, and how.
+    known: BTreeMap<u32, BTreeMap<Vec<u8>, i32>>,
 }
 
 /// Puts the hook into its directory and opens the pipe.
@@ -154,30 +156,48 @@ impl Audit {
 
     /// Hears what is there, and looks which files the processes have mapped or open.
     pub(super) fn settle(&self) {
+        // In the cell that ends now, whose end may have been stamped already.
+        let at = event::now() - BEFORE_THE_END;
         self.hear();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let mut words = std::mem::take(&mut heard.words);
         heard.pids.retain(|pid| Path::new(&format!("/proc/{pid}")).exists());
-        for pid in heard.pids.clone() {
-            let at = event::now();
-            let mapped = mapped_files(pid).into_iter().map(|path| (path, libc::O_RDONLY));
-            let open = inherited::open_files(pid, at).unwrap_or_default().into_iter();
-            let open = open.filter_map(|file| match file.op {
-                FileOp::Open { flags } => Some((file.path, flags)),
-                _ => None,
-            });
-            for (path, flags) in mapped.chain(open) {
-                if !is_pseudo(&path)
-                    && !path.starts_with(self.dir.as_os_str().as_bytes())
-                    && heard.known.insert((pid, path.clone()))
-                {
-                    let what = What::Open { flags: flags & (libc::O_ACCMODE | libc::O_DIRECTORY) };
-                    let (elsewhere, parked, other) = (false, 0, Vec::new());
-                    self.push(&Seen { at, pid, tid: pid, ppid: 0, elsewhere, parked, what, path, other }, &mut words);
+        let found: BTreeMap<u32, BTreeMap<Vec<u8>, i32>> =
+            heard.pids.iter().map(|pid| (*pid, self.files_of(*pid))).collect();
+        for (pid, files) in &found {
+            for (path, flags) in files {
+                // A child has what its parent had; what was closed in between is open anew.
+                if heard.known.values().any(|known| known.contains_key(path)) {
+                    continue;
                 }
+                let what = What::Open { flags: flags & (libc::O_ACCMODE | libc::O_DIRECTORY) };
+                let (elsewhere, parked, other, path) = (false, 0, Vec::new(), path.clone());
+                self.push(
+                    &Seen { at, pid: *pid, tid: *pid, ppid: 0, elsewhere, parked, what, path, other },
+                    &mut words,
+                );
             }
         }
+        heard.known = found;
         heard.words = words;
+    }
+
+    /// What a process has mapped or open, and how; not where its standard streams go, which is its starter's business.
+    fn files_of(&self, pid: u32) -> BTreeMap<Vec<u8>, i32> {
+        let mut found: BTreeMap<Vec<u8>, i32> =
+            mapped_files(pid).into_iter().map(|path| (path, libc::O_RDONLY)).collect();
+        for file in inherited::open_files(pid, 0).unwrap_or_default() {
+            if let FileOp::Open { flags } = file.op {
+                found.insert(file.path, flags);
+            }
+        }
+        for stream in 0..3 {
+            if let Ok(path) = rustix::fs::readlink(format!("/proc/{pid}/fd/{stream}"), Vec::new()) {
+                found.remove(path.as_bytes());
+            }
+        }
+        found.retain(|path, _| !is_pseudo(path) && !path.starts_with(self.dir.as_os_str().as_bytes()));
+        found
     }
 }
 

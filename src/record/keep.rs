@@ -283,3 +283,69 @@ pub(super) fn missing(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_rewritten_with_its_old_size_and_time_is_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let path = dir.path().join("input");
+        std::fs::write(&path, b"one").unwrap();
+        let before = std::fs::metadata(&path).unwrap();
+        let job = |expected: &std::fs::Metadata| Job {
+            path: b"/input".to_vec(),
+            host: path.clone(),
+            execution: None,
+            role: Role::Read,
+            expected: Some(Signature::of(expected)),
+            prefix: None,
+            preserved: false,
+        };
+        let found = Digests::default().version(&store, &job(&before)).unwrap();
+        assert!(!found.unstable && found.digest == Some(Digest::of(b"one")));
+        // Linux counts time in steps of some milliseconds.
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        std::fs::write(&path, b"two").unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(before.modified().unwrap()).unwrap();
+        let after = std::fs::metadata(&path).unwrap();
+        assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
+        let found = Digests::default().version(&store, &job(&before)).unwrap();
+        assert!(found.unstable, "{found:?}");
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_hashed_is_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, vec![b'x'; 40 << 20]).unwrap();
+        let expected = Some(Signature::of(&std::fs::metadata(&path).unwrap()));
+        let (preserved, prefix, execution) = (false, None, None);
+        let job = Job {
+            path: b"/log".to_vec(),
+            host: path.clone(),
+            execution,
+            role: Role::Read,
+            expected,
+            prefix,
+            preserved,
+        };
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                use std::io::Write as _;
+                let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    file.write_all(b"more").unwrap();
+                    std::thread::park_timeout(std::time::Duration::from_millis(1));
+                }
+            });
+            let found = Digests::default().version(&store, &job);
+            stop.store(true, Ordering::Relaxed);
+            assert!(found.unwrap().unstable);
+        });
+    }
+}

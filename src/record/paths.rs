@@ -91,6 +91,8 @@ impl Known {
     pub(super) fn is_data(&self, path: &[u8]) -> bool {
         !((SYSTEM.iter().any(|dir| is_below(path, dir.as_bytes())) && !is_below(path, b"/dev/shm"))
             || self.environments.iter().any(|dir| is_below(path, dir))
+            // Semaphores (of joblib, multiprocessing) are no content.
+            || path.starts_with(b"/dev/shm/sem.")
             || path.ends_with(b".pyc")
             || path.ends_with(b"/pyvenv.cfg")
             || PARTS.iter().any(|part| part.find(path).is_some()))

@@ -82,6 +82,11 @@ impl Standings {
         moves.0.push_back(now);
     }
 
+    /// Whether a directory was renamed so.
+    pub(super) fn has_renamed(&self, from: &[u8], to: &[u8]) -> bool {
+        self.moves().0.iter().any(|(old, new)| old == from && new == to)
+    }
+
     /// The name that a file had when the session began, as far as directories above it were renamed.
     pub(super) fn origin(&self, path: &[u8]) -> Vec<u8> {
         let moves = self.moves();

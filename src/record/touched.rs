@@ -291,16 +291,22 @@ impl Touched {
             }
             FileOp::Rename { exchange } => {
                 let Some(other) = other else { return Ok(()) };
-                // Known already, but for a recording that is read after its end.
-                if std::fs::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir()) {
+                // Known already, but for a recording that is read after its end. A directory has no content to be missed.
+                let is_dir = || std::fs::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir());
+                if self.standings.has_renamed(&path, &other) || is_dir() {
                     self.standings.rename_directory(&path, &other);
+                    return Ok(());
                 }
                 let (first, second) =
                     if exchange { (Use::RenameTo, Use::RenameTo) } else { (Use::RenameFrom, Use::RenameTo) };
+                let path = if exchange { path } else { self.first_name(path) };
                 self.count(db, execution, access, path, first)?;
                 self.count(db, execution, access, other, second)
             }
-            FileOp::Unlink { .. } => self.count(db, execution, access, path, Use::Remove),
+            FileOp::Unlink { .. } => {
+                let path = self.first_name(path);
+                self.count(db, execution, access, path, Use::Remove)
+            }
             FileOp::Missing => self.count(db, execution, access, path, Use::Absent),
             FileOp::Truncate => self.count(db, execution, access, path, Use::Write),
             FileOp::Link => match other {

@@ -116,7 +116,7 @@ fn python_says_what_it_opens_where_nothing_else_may_watch() {
     let printed = printed(&env);
     assert!(printed.contains("[] the user's own"), "{printed}");
     assert!(printed.contains("python-only (by audit)") && printed.contains("python_only:"), "{printed}");
-    let export = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+    let export = env.nbpack(&["export", "nb.ipynb", "--dry-run"]);
     let said = String::from_utf8_lossy(&export.stderr).into_owned();
     assert!(
         export.status.success() && said.contains("coverage: python-only") && said.contains("native readers"),
@@ -125,4 +125,40 @@ fn python_says_what_it_opens_where_nothing_else_may_watch() {
     let doctor = env.command(&python).arg(script()).arg("notify,ptrace").arg(program()).arg("doctor").output().unwrap();
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(said.contains("FAIL  recording of file access") && said.contains("what Python code opens"), "{said}");
+}
+
+/// Outputs of every kind, of this process and others, through pipes and terminals; nothing in them may vary.
+const SPEAKING: [&str; 7] = [
+    "print('plain'); import sys; print('to stderr', file=sys.stderr); 6 * 7",
+    "import subprocess; print(subprocess.run(['sh', '-c', 'echo out; echo err >&2; exit 3'], capture_output=True))",
+    "!ls / | head -3; echo $0; umask; ulimit -n",
+    "open('nothing-here')",
+    "from IPython.display import HTML, display; display(HTML('<b>x</b>')); {'b': 1, 'a': {3, 1, 2}}",
+    "import os, signal; print(os.path.exists('/proc/self/ns/mnt'), signal.getsignal(signal.SIGPIPE), signal.pthread_sigmask(signal.SIG_BLOCK, []), sorted(os.environ.get('PATH', '').split(':')))",
+    "import numpy; print(numpy.arange(3) / 7); sorted(os.listdir('/proc/self/fd')) != []",
+];
+
+#[test]
+fn a_notebook_says_the_same_bytes_whoever_watches() {
+    let Some(python) = python() else { return };
+    let python = &python;
+    let run = |kernel: &str, ways: Option<&str>| {
+        let env = ways.map_or_else(TestEnv::new, |ways| forbidding(ways, python, &serde_json::json!({})));
+        if ways.is_none() {
+            env.install_kernel(python);
+        }
+        let notebook = env.record_with(python, "nb.ipynb", kernel, &SPEAKING);
+        let json: Value = serde_json::from_slice(&std::fs::read(notebook).unwrap()).unwrap();
+        let outputs = json["cells"].as_array().unwrap().iter().map(|cell| cell["outputs"].to_string());
+        outputs.collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let watched =
+            [None, Some("notify"), Some("notify,ptrace")].map(|ways| (ways, scope.spawn(move || run(KERNEL, ways))));
+        let bare = run("python3", None);
+        assert!(bare[3].contains("FileNotFoundError"), "{bare:?}");
+        for (ways, watched) in watched {
+            assert_eq!(watched.join().unwrap(), bare, "{ways:?}");
+        }
+    });
 }

@@ -34,6 +34,9 @@ if kill:
     km.provisioner.process.wait()
     kc.stop_channels()
 else:
+    if sys.argv[1] == "--wait":
+        import time
+        time.sleep(3)
     kc.stop_channels()
     km.shutdown_kernel()
 "#;
@@ -43,8 +46,8 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Runs the cells in the working directory, where `files` lie.
-    fn run(python: &Path, files: &[(&str, &str)], how: &str, cells: &[&str]) -> Self {
+    /// A kernel and these files, and no session yet.
+    fn prepared(python: &Path, files: &[(&str, &str)]) -> Self {
         let env = TestEnv::new();
         let spec = env.path().join("jupyter/kernels/recorded");
         std::fs::create_dir_all(&spec).unwrap();
@@ -58,7 +61,12 @@ impl Recorded {
         for (name, content) in files {
             std::fs::write(env.work().join(name), content).unwrap();
         }
-        let recorded = Self { env };
+        Self { env }
+    }
+
+    /// Runs the cells in the working directory, where `files` lie.
+    fn run(python: &Path, files: &[(&str, &str)], how: &str, cells: &[&str]) -> Self {
+        let recorded = Self::prepared(python, files);
         recorded.again(python, how, cells);
         recorded
     }
@@ -77,6 +85,13 @@ impl Recorded {
 
     fn notebook(&self) -> PathBuf {
         self.env.work().join("nb.ipynb")
+    }
+
+    /// The only session, as it is kept.
+    fn recording(&self) -> nbpack::session::model::Recording {
+        let sessions = std::fs::read_dir(self.env.path().join("data/nbpack/v1/sessions")).unwrap();
+        let mut databases = sessions.map(|entry| entry.unwrap().path().join("session.db"));
+        nbpack::session::read(&databases.next().unwrap()).unwrap()
     }
 
     fn show(&self, args: &[&str]) -> String {
@@ -149,6 +164,66 @@ fn a_module_that_an_earlier_session_compiled_is_recorded_as_source() {
     let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
     let digest = nbpack::digest::Digest::of(b"K = 7\n").short();
     assert_eq!(files(&shown["datasets"]), [("local_module.py".to_owned(), Some(1), digest)], "{shown:#}");
+}
+
+#[test]
+fn what_no_cell_does_belongs_to_no_cell() {
+    let Some(python) = python() else { return };
+    let inputs = [("in_cell.txt", "a"), ("later.txt", "b"), ("daemon.txt", "c")];
+    let started = "import subprocess, threading, time
+def later():
+    time.sleep(1.5); open('later.txt').read()
+threading.Thread(target=later).start()
+subprocess.Popen('(sleep 1.5; cat daemon.txt) &', shell=True, stdout=subprocess.DEVNULL, start_new_session=True)
+print(open('in_cell.txt').read())";
+    let recorded = Recorded::run(&python, &inputs, "--wait", &[started, "1 + 1"]);
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    let mut found: Vec<(String, Option<i64>)> =
+        files(&shown["datasets"]).into_iter().map(|(name, execution, _)| (name, execution)).collect();
+    found.sort();
+    let expected = [("daemon.txt", None), ("in_cell.txt", Some(1)), ("later.txt", None)];
+    assert_eq!(found, expected.map(|(name, execution)| (name.to_owned(), execution)), "{shown:#}");
+}
+
+#[test]
+fn a_sparse_file_of_three_gigabytes_is_hashed_and_not_copied() {
+    let Some(python) = python() else { return };
+    let cells = [
+        "import os\nf = open('sparse', 'rb'); f.seek(-4, 2); print(f.read()); f.close()",
+        "open('sparse', 'r+b').close(); print('went on')",
+    ];
+    let recorded = Recorded::prepared(&python, &[]);
+    let sparse = std::fs::File::create(recorded.env.work().join("sparse")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&sparse, b"last", (3 << 30) - 4).unwrap();
+    drop(sparse);
+    recorded.again(&python, "--end", &cells);
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    let [input] = &shown["datasets"].as_array().unwrap()[..] else { panic!("{shown:#}") };
+    assert_eq!(input["size"], 3_u64 << 30, "{shown:#}");
+    let shared = input["kept"] == true;
+    if !shared {
+        // No reflinks here: what would have to be copied is past the limit, and that is said.
+        assert!(shown["gaps"].to_string().contains("more than the limit"), "{shown:#}");
+    }
+}
+
+#[test]
+fn what_was_looked_for_and_not_there_is_known() {
+    let Some(python) = python() else { return };
+    let cells = [
+        "import configparser; print(configparser.ConfigParser().read('settings.ini'))",
+        "try:\n    import no_such_module\nexcept ImportError as error: print(error)",
+    ];
+    let recorded = Recorded::run(&python, &[], "--end", &cells);
+    let found: Vec<nbpack::session::model::FileUse> = recorded.recording().files;
+    let absent = found.iter().find(|file| file.path.ends_with(b"/settings.ini")).expect("the probe is not known");
+    assert_eq!((absent.usage, absent.execution), (nbpack::session::model::Use::Absent, Some(1)));
+    // An import looks into its directories: these are known, by which its absence is.
+    let work = recorded.env.work();
+    assert!(found.iter().any(|file| {
+        file.usage == nbpack::session::model::Use::List
+            && file.path == std::os::unix::ffi::OsStrExt::as_bytes(work.as_os_str())
+    }));
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn a_full_disk_costs_the_record_and_not_the_notebook() {
     let (json, text) = shown.split_once("\n}\n").unwrap();
     let json: Value = serde_json::from_str(&format!("{json}\n}}")).unwrap();
     let gaps: Vec<&str> = json["gaps"].as_array().unwrap().iter().map(|gap| gap["reason"].as_str().unwrap()).collect();
-    assert!(gaps.contains(&"disk_full"), "{gaps:?}");
+    assert!(gaps.contains(&"disk_full") && gaps.contains(&"preserve"), "{gaps:?}");
+    assert_eq!(seen["overwritten"][2], "new\n");
     for said in ["> before", "> after", "> last", "gap: disk_full"] {
         assert!(text.contains(said), "{said} is not in the record: {text}");
     }
