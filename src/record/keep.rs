@@ -309,7 +309,7 @@ mod tests {
         // Linux counts time in steps of some milliseconds.
         std::thread::park_timeout(std::time::Duration::from_millis(20));
         std::fs::write(&path, b"two").unwrap();
-        std::fs::File::open(&path).unwrap().set_modified(before.modified().unwrap()).unwrap();
+        files::open(&path).unwrap().set_modified(before.modified().unwrap()).unwrap();
         let after = std::fs::metadata(&path).unwrap();
         assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
         let found = Digests::default().version(&store, &job(&before)).unwrap();

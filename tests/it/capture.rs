@@ -463,13 +463,17 @@ sys.exit(5)
         eventually("the program began", || env.work().join("ready").exists());
         // Spread over the program's life, not over round numbers.
         std::thread::park_timeout(Duration::from_micros(u64::from(trial) * 7919 % 350_000));
+        // On a busy machine it may have come to its end before the kill.
+        let in_time = is_running(run.kernel.pid());
         kill(tap);
         let (sender, status) = std::sync::mpsc::channel();
         let kernel = Arc::clone(&run.kernel);
         std::thread::spawn(move || sender.send(kernel.wait().unwrap()));
         let status = status.recv_timeout(Duration::from_secs(20)).expect("the kernel stands still");
         assert_eq!(status, 5 << 8, "trial {trial}");
-        assert_eq!(run.seen.gaps("tap_lost").len(), 1);
+        if in_time {
+            eventually("the loss is in the record", || run.seen.gaps("tap_lost").len() == 1);
+        }
         let last = run.seen.files().into_iter().rfind(|file| file.pid != run.kernel.pid());
         assert!(last.is_some(), "nothing was seen");
     }

@@ -1,6 +1,6 @@
 //! What `nbpack show` says to a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,6 +10,8 @@ use crate::{
     session::model::{CommMessage, Execution, FileVersion, Output, Recording, Role, Status},
 };
 
+/// More addresses of other machines are counted only; `--json` has them all.
+const MOST_ADDRESSES: usize = 5;
 /// Lines of one output that are shown; `--json` has them all.
 const OUTPUT_LINES: usize = 12;
 
@@ -42,8 +44,7 @@ pub(super) fn summary(subject: &Subject) -> String {
     line("datasets", total(&versions(recording, Role::Read)));
     line("results", total(&versions(recording, Role::Written)));
     line("processes", recording.processes.len().to_string());
-    let remote = recording.connections.iter().filter(|connection| is_remote(&connection.address)).count();
-    line("network", if remote == 0 { "none".to_owned() } else { format!("{remote} addresses") });
+    line("network", network(recording));
     line("files seen", crate::session::files_seen(&info.coverage, recording.facts.get("capture.mechanism")));
     for (name, key) in [("note", "notes"), ("tag", "tags"), ("excluded", "excludes")] {
         let said = recording.facts.get(key).and_then(Value::as_array);
@@ -72,6 +73,25 @@ fn executions(recording: &Recording) -> String {
         }
     }
     text
+}
+
+/// The addresses beyond this machine that were asked for, and in which executions.
+fn network(recording: &Recording) -> String {
+    let mut by_address: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for connection in recording.connections.iter().filter(|connection| is_remote(&connection.address)) {
+        let execution = connection.execution.map_or_else(|| "outside".to_owned(), |id| format!("#{id}"));
+        by_address.entry(connection.address.trim_start_matches("tcp:")).or_default().insert(execution);
+    }
+    let list = by_address.iter().take(MOST_ADDRESSES).map(|(address, executions)| {
+        let executions: Vec<&str> = executions.iter().map(String::as_str).collect();
+        format!("{} ({})", shown(address.as_bytes()), executions.join(" "))
+    });
+    let list: Vec<String> = list.collect();
+    match (list.is_empty(), by_address.len().saturating_sub(MOST_ADDRESSES)) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => list.join(", "),
+        (false, more) => format!("{}, and {more} more", list.join(", ")),
+    }
 }
 
 fn is_remote(address: &str) -> bool {
