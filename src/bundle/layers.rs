@@ -30,6 +30,8 @@ use crate::digest::{DiffId, Digest};
 use crate::files::{self, FileError, Signature};
 use crate::store::Store;
 
+/// Bytes that are hashed at once: few enough to be in the processor's cache still when they were just read.
+const HOT: usize = 256 << 10;
 /// Bytes of chunks and frames in flight.
 const BUDGET: usize = 96 << 20;
 
@@ -397,10 +399,11 @@ impl Chunks<'_, '_> {
         if self.chunk.is_none() {
             self.chunk = Some(self.producer.shared.chunk()?);
         }
-        let end = CHUNK.min(self.filled.saturating_add(wanted));
+        let end = CHUNK.min(self.filled.saturating_add(wanted.min(HOT)));
         let space = self.chunk.as_mut().and_then(|chunk| chunk.get_mut(self.filled..end)).unwrap_or_default();
         let count = space.len();
         fill(space)?;
+        self.hash.update(&*space);
         self.filled += count;
         Ok(count)
     }
@@ -430,7 +433,6 @@ impl Chunks<'_, '_> {
     fn seal(&mut self) -> Result<(), WriteError> {
         let Some(chunk) = self.chunk.take() else { return Ok(()) };
         let length = std::mem::take(&mut self.filled);
-        self.hash.update(chunk.get(..length).unwrap_or_default());
         self.size += length as u64;
         let producer = &mut *self.producer;
         producer.progress.bytes(length as u64);
