@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [idle] [restore] [replay] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [bundle] [idle] [restore] [replay] [reuse] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -293,10 +293,16 @@ def replay():
             [("nbpack replay", again)])
 
 
+def reuse():
+    import reuse as beside  # benches/reuse.py
+
+    beside.measure(program, scratch, environment)
+
+
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
     for part in arguments.parts or ["capture", "kernel", "bundle", "idle", "restore", "replay"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "idle": idle, "restore": restore, "replay": replay}[part]()
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)

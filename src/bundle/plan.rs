@@ -355,7 +355,11 @@ impl Group {
             Class::Interpreter => (LayerKind::Interpreter, Owner::Nobody),
             Class::StandardLibrary => (LayerKind::StandardLibrary, Owner::Nobody),
             Class::Distribution if component != Owner::Nobody => (LayerKind::Code, component),
-            Class::Distribution | Class::Environment => (LayerKind::Environment, Owner::Nobody),
+            // A library that holds its own prefix (libpython) is as large as it is lasting; what installers write is neither.
+            Class::Distribution | Class::Environment => match entry.kind {
+                EntryKind::File { size, .. } if size >= OWN => (LayerKind::Environment, Owner::Path(path.to_vec())),
+                _ => (LayerKind::Environment, Owner::Nobody),
+            },
             Class::SystemState => (LayerKind::State, Owner::Nobody),
             Class::Dataset => (LayerKind::Dataset, Owner::Path(path.to_vec())),
             Class::LocalModule | Class::Configuration | Class::Notebook | Class::Listing => {
@@ -458,6 +462,11 @@ fn slot(group: &Group, size: u64, limits: Limits, own_datasets: &BTreeSet<Group>
         (LayerKind::Dataset, Owner::Path(path)) if own_datasets.contains(group) => {
             let base = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let title = format!("dataset {}", display_bytes(base));
+            Slot { kind: group.kind, bucket: None, title, path: path.clone() }
+        }
+        (LayerKind::Environment, Owner::Path(path)) if size >= limits.own => {
+            let base = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let title = format!("environment {}", display_bytes(base));
             Slot { kind: group.kind, bucket: None, title, path: path.clone() }
         }
         (LayerKind::Dataset, Owner::Path(path)) => bucket("datasets", path, DATASET_BUCKETS),

@@ -11,7 +11,7 @@ use super::{
     distributions,
     environment::{Environment, Kind},
     model::{Class, Source},
-    paths,
+    paths, record,
     rules::{self, Facts, Place, Usage},
     tree::{Meta, Tag, Tree},
 };
@@ -247,7 +247,7 @@ impl Collection<'_> {
         let name = paths::name(path);
         let owned = self.owners.contains_key(path);
         let in_dist_info = paths::name(paths::parent(path)).ends_with(b".dist-info");
-        if in_dist_info && [&b"RECORD"[..], b"INSTALLER", b"REQUESTED", b"direct_url.json"].contains(&name) {
+        if in_dist_info && record::BY_INSTALLERS.iter().any(|written| written.as_bytes() == name) {
             return Place::InstallerRecord;
         }
         if name == b"pyvenv.cfg" || (self.environment.kind == Kind::Conda && paths::has_component(path, b"conda-meta"))

@@ -39,6 +39,7 @@ pub use datasets::{Dataset, datasets};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};
+pub(crate) use record::BY_INSTALLERS;
 use rules::{Context, Rules};
 pub use run::{RunConfig, child_run_config, run_config};
 use system::System;

@@ -11,6 +11,10 @@ use crate::{
     files,
 };
 
+/// What installers write into `.dist-info`: it differs between two installations of one wheel. The last two are uv's.
+pub(crate) const BY_INSTALLERS: &[&str] =
+    &["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"];
+
 /// Seconds that clocks of a file system are coarse by, and an installer's last writes.
 const SLACK: i64 = 2;
 
@@ -47,7 +51,7 @@ impl Line {
         self.is_bytecode()
             || self.path.starts_with("..")
             || self.path.starts_with('/')
-            || (in_info && matches!(name, "RECORD" | "INSTALLER" | "REQUESTED" | "direct_url.json" | "uv_cache.json"))
+            || (in_info && BY_INSTALLERS.contains(&name))
     }
 }
 

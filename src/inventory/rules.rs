@@ -14,7 +14,7 @@ pub enum Place {
     StandardLibrary,
     /// A distribution, conda or R package owns it.
     Distribution,
-    /// RECORD, INSTALLER, REQUESTED, direct_url.json.
+    /// RECORD, INSTALLER, REQUESTED and the like.
     InstallerRecord,
     /// In an environment, and its bytes hold the environment's own path.
     Prefixed,
@@ -168,7 +168,7 @@ pub const TABLE: &[Rule] = &[
         text: "Numba's compiled functions: keyed on the machine's CPU and file times, made again.",
         matches: |f| f.ends(&[b".nbi", b".nbc"]) },
     Rule { name: "installer-record", class: Class::Environment, goes_in: true,
-        text: "RECORD, INSTALLER, REQUESTED, direct_url.json: they differ with every installation.",
+        text: "RECORD, INSTALLER, REQUESTED, direct_url.json, uv_cache.json, uv_build.json: they differ with every installation.",
         matches: |f| f.place == Place::InstallerRecord },
     Rule { name: "contains-prefix", class: Class::Environment, goes_in: true,
         text: "A file of an environment that holds the environment's own path: scripts, patched binaries.",

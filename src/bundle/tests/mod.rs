@@ -260,6 +260,23 @@ fn large_owners_have_layers_of_their_own_and_there_are_never_too_many() {
     assert!(plan.layers.iter().any(|layer| layer.title.starts_with("libraries ")));
 }
 
+#[test]
+fn a_large_file_with_its_own_prefix_does_not_share_a_layer_with_what_installers_write() {
+    let titles = |record: &[u8]| {
+        let mut inventory = small();
+        let large = file(&vec![0; 5 << 20], Class::Environment, None);
+        inventory.entries.insert(b"opt/nbpack/env/1/lib/libpython3.11.so.1.0".to_vec(), large);
+        inventory.entries.insert(b"opt/nbpack/env/0/RECORD".to_vec(), file(record, Class::Environment, None));
+        let place = Place::new();
+        let written = place.write(&plan_of(&inventory), "a", with_threads(1)).unwrap();
+        let of = |title: &str| written.layers.iter().find(|layer| layer.title == title).unwrap().diff_id;
+        (of("environment libpython3.11.so.1.0"), of("environment"))
+    };
+    let (one, other) = (titles(b"by pip"), titles(b"by uv"));
+    assert_eq!(one.0, other.0);
+    assert_ne!(one.1, other.1);
+}
+
 /// 20 MB that do not compress, so several frames.
 fn large() -> Inventory {
     let mut state = 7_u64;

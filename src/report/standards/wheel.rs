@@ -16,7 +16,7 @@ use flate2::{Compression, write::DeflateEncoder};
 use crate::{
     digest::{Digest, HashingWriter},
     files::{self, FileError, display_bytes},
-    inventory::model::EnvironmentRoot,
+    inventory::{BY_INSTALLERS, model::EnvironmentRoot},
     package_index::normalised,
 };
 
@@ -267,12 +267,11 @@ fn csv(text: &str) -> String {
 
 /// Where a file of RECORD lies in the wheel; `None` for what an installer wrote.
 fn member(path: &str, info: &str, stem: &str, scripts: &BTreeSet<String>) -> Option<String> {
-    let written = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"];
     if path.as_bytes().ends_with(b".pyc") || path.starts_with('/') {
         return None;
     }
     if let Some(name) = path.strip_prefix(info).and_then(|rest| rest.strip_prefix('/')) {
-        return (!written.contains(&name)).then(|| path.to_owned());
+        return (!BY_INSTALLERS.contains(&name)).then(|| path.to_owned());
     }
     if !path.starts_with("../") {
         return Some(path.to_owned());

@@ -9,6 +9,7 @@ mod endings;
 mod engines;
 mod faults;
 mod frontends;
+mod installers;
 mod inventory;
 mod kernels;
 mod kills;
