@@ -190,15 +190,8 @@ pub struct Unused {
 /// # Errors
 /// When the store cannot be listed, or something cannot be removed.
 pub fn collect_unused(store: &Store, unused: Duration, apply: bool) -> Result<Unused, FileError> {
-    let index = store.layer_index();
-    let listing = match std::fs::read_dir(&index) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Unused::default()),
-        result => result.map_err(FileError::new("list", &index))?,
-    };
-    let mut entries: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    entries.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     let (old, used): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|path| unused_for(path).is_some_and(|time| time >= unused));
+        entries(store)?.into_iter().partition(|path| unused_for(path).is_some_and(|time| time >= unused));
     // Two layers of other names may be the same bytes.
     let needed: BTreeSet<Digest> = used.iter().filter_map(|path| Some(Known::read(path)?.blob)).collect();
     let mut blobs = BTreeSet::new();
@@ -219,6 +212,26 @@ pub fn collect_unused(store: &Store, unused: Duration, apply: bool) -> Result<Un
         collected.blobs.push(path);
     }
     Ok(collected)
+}
+
+/// The blobs that an export would find again: they are not a pull's alone.
+///
+/// # Errors
+/// When the store cannot be listed.
+pub fn packed(store: &Store) -> Result<BTreeSet<Digest>, FileError> {
+    Ok(entries(store)?.iter().filter_map(|path| Some(Known::read(path)?.blob)).collect())
+}
+
+/// The files of the index.
+fn entries(store: &Store) -> Result<Vec<PathBuf>, FileError> {
+    let index = store.layer_index();
+    let listing = match std::fs::read_dir(&index) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        result => result.map_err(FileError::new("list", &index))?,
+    };
+    let mut entries: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    Ok(entries)
 }
 
 /// How long ago an entry was used.

@@ -27,9 +27,9 @@ mod layers;
 #[expect(unsafe_code, reason = "the fenced place for it")]
 mod sys;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use cache::{Unused, collect_unused};
+pub use cache::{Unused, collect_unused, packed};
 pub use compress::Compression;
 pub use image::{Descriptor, INDEX_TYPE, MANIFEST_TYPE, image_name};
 pub use plan::plan;

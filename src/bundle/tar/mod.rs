@@ -4,7 +4,7 @@
 
 mod read;
 #[cfg(test)]
-mod tests;
+pub(in crate::bundle) mod tests;
 mod write;
 
 pub use read::{Limits, ReadError, Reader, Refusal};

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// A header block with any content; the checksum is right.
-struct Raw {
+pub(in crate::bundle) struct Raw {
     block: [u8; BLOCK],
 }
 
 impl Raw {
-    fn new(name: &[u8], kind: u8) -> Self {
+    pub(in crate::bundle) fn new(name: &[u8], kind: u8) -> Self {
         let body = if kind == b'5' { Body::Directory } else { Body::File { size: 0 } };
         let mode = if kind == b'5' { 0o755 } else { 0o644 };
         let bytes = encode(&Entry { path: b"x".to_vec(), body, mode, mtime: 0 }).unwrap();
@@ -24,25 +24,25 @@ impl Raw {
         raw
     }
 
-    fn put(&mut self, at: usize, length: usize, value: &[u8]) -> &mut Self {
+    pub(in crate::bundle) fn put(&mut self, at: usize, length: usize, value: &[u8]) -> &mut Self {
         self.block[at..at + length].fill(0);
         self.block[at..at + value.len()].copy_from_slice(value);
         self
     }
 
-    fn mode(&mut self, mode: u32) -> &mut Self {
+    pub(in crate::bundle) fn mode(&mut self, mode: u32) -> &mut Self {
         self.put(100, 8, format!("{mode:07o}").as_bytes())
     }
 
-    fn size(&mut self, size: u64) -> &mut Self {
+    pub(in crate::bundle) fn size(&mut self, size: u64) -> &mut Self {
         self.put(124, 12, format!("{size:011o}").as_bytes())
     }
 
-    fn link(&mut self, link: &[u8]) -> &mut Self {
+    pub(in crate::bundle) fn link(&mut self, link: &[u8]) -> &mut Self {
         self.put(157, 100, link)
     }
 
-    fn bytes(&mut self) -> Vec<u8> {
+    pub(in crate::bundle) fn bytes(&mut self) -> Vec<u8> {
         self.block[148..156].fill(b' ');
         let sum: u32 = self.block.iter().map(|byte| u32::from(*byte)).sum();
         self.put(148, 8, format!("{sum:06o}\0 ").as_bytes());
@@ -50,24 +50,24 @@ impl Raw {
     }
 }
 
-fn file(name: &str) -> Vec<u8> {
+pub(in crate::bundle) fn file(name: &str) -> Vec<u8> {
     Raw::new(name.as_bytes(), b'0').bytes()
 }
 
-fn dir(name: &str) -> Vec<u8> {
+pub(in crate::bundle) fn dir(name: &str) -> Vec<u8> {
     Raw::new(name.as_bytes(), b'5').bytes()
 }
 
-fn symlink(name: &str, target: &str) -> Vec<u8> {
+pub(in crate::bundle) fn symlink(name: &str, target: &str) -> Vec<u8> {
     Raw::new(name.as_bytes(), b'2').link(target.as_bytes()).bytes()
 }
 
-fn special(name: &str, kind: u8) -> Vec<u8> {
+pub(in crate::bundle) fn special(name: &str, kind: u8) -> Vec<u8> {
     Raw::new(name.as_bytes(), kind).bytes()
 }
 
 /// A pax header with these records, then the header it is for.
-fn pax(records: &[u8], next: &[u8]) -> Vec<u8> {
+pub(in crate::bundle) fn pax(records: &[u8], next: &[u8]) -> Vec<u8> {
     let mut bytes = Raw::new(b"././@PaxHeader", b'x').size(records.len() as u64).bytes();
     bytes.extend_from_slice(records);
     bytes.resize(bytes.len() + padding(records.len() as u64), 0);
@@ -75,13 +75,13 @@ fn pax(records: &[u8], next: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn record(key: &str, value: &[u8]) -> Vec<u8> {
+pub(in crate::bundle) fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let length = (rest..rest + 8).find(|length| *length == rest + length.to_string().len()).unwrap();
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
-fn whole(parts: &[Vec<u8>]) -> Vec<u8> {
+pub(in crate::bundle) fn whole(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), END.to_vec()].concat()
 }
 

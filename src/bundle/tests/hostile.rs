@@ -16,13 +16,13 @@ use crate::bundle::{
 use crate::digest::Digest;
 
 /// An image put together by hand, to be wrong in one thing.
-struct Crafted {
+pub(super) struct Crafted {
     config: Value,
     manifest: Value,
-    blobs: Vec<Vec<u8>>,
+    pub(super) blobs: Vec<Vec<u8>>,
 }
 
-fn compress(tar: &[u8]) -> Vec<u8> {
+pub(super) fn compress(tar: &[u8]) -> Vec<u8> {
     let mut blob = Vec::new();
     let mut encoder = Encoder::new(Compression::Zstd).unwrap();
     for chunk in tar.chunks(CHUNK) {
@@ -33,7 +33,7 @@ fn compress(tar: &[u8]) -> Vec<u8> {
     blob
 }
 
-fn tar_of(entries: &[(&str, Body, &[u8])]) -> Vec<u8> {
+pub(super) fn tar_of(entries: &[(&str, Body, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (path, body, data) in entries {
         let mode = match body {
@@ -50,12 +50,12 @@ fn tar_of(entries: &[(&str, Body, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn note() -> Vec<u8> {
+pub(super) fn note() -> Vec<u8> {
     tar_of(&[("note", Body::File { size: 4 }, b"note")])
 }
 
 impl Crafted {
-    fn new(tars: &[Vec<u8>]) -> Self {
+    pub(super) fn new(tars: &[Vec<u8>]) -> Self {
         let blobs: Vec<Vec<u8>> = tars.iter().map(|tar| compress(tar)).collect();
         let facts: Vec<image::LayerFacts> = tars
             .iter()
@@ -79,24 +79,24 @@ impl Crafted {
     }
 
     /// Replaces the blob of layer 0 and everything that says how long and what it is.
-    fn blob(mut self, blob: Vec<u8>) -> Self {
+    pub(super) fn blob(mut self, blob: Vec<u8>) -> Self {
         self.manifest["layers"][0]["digest"] = json!(Digest::of(&blob));
         self.manifest["layers"][0]["size"] = json!(blob.len());
         self.blobs[0] = blob;
         self
     }
 
-    fn config(mut self, change: impl FnOnce(&mut Value)) -> Self {
+    pub(super) fn config(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.config);
         self
     }
 
-    fn manifest(mut self, change: impl FnOnce(&mut Value)) -> Self {
+    pub(super) fn manifest(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.manifest);
         self
     }
 
-    fn run(self, change: impl FnOnce(&mut Value)) -> Self {
+    pub(super) fn run(self, change: impl FnOnce(&mut Value)) -> Self {
         self.config(|config| {
             let labels = &mut config["config"]["Labels"];
             let mut run: Value = serde_json::from_str(labels[image::RUN_LABEL].as_str().unwrap()).unwrap();
@@ -108,7 +108,7 @@ impl Crafted {
     }
 
     /// The documents with fitting digests, then `raw` may spoil their bytes.
-    fn members(mut self, raw: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn members(mut self, raw: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<(String, Vec<u8>)> {
         let config = json::encode(&self.config);
         self.manifest["config"]["digest"] = json!(Digest::of(&config));
         self.manifest["config"]["size"] = json!(config.len());
@@ -128,12 +128,12 @@ impl Crafted {
         members.into_iter().collect()
     }
 
-    fn archive(self) -> Vec<u8> {
+    pub(super) fn archive(self) -> Vec<u8> {
         archive(&self.members(|_| {}))
     }
 }
 
-fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, bytes) in members {
         let entry = tar::Entry {
@@ -151,7 +151,7 @@ fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// Opens, verifies, and unpacks; says all that is wrong. Checks that nothing came to lie beside the target.
-fn complaints(archive: &[u8]) -> String {
+pub(super) fn complaints(archive: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.nbpack");
     std::fs::write(&path, archive).unwrap();

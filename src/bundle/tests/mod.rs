@@ -1,6 +1,7 @@
-//! Whole bundles made in memory; the bad ones are in [`hostile`].
+//! Whole bundles made in memory; the bad ones are in [`hostile`], and counted in [`seventy`].
 
 mod hostile;
+mod seventy;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -128,7 +129,7 @@ fn with_threads(threads: usize) -> WriteOptions {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
