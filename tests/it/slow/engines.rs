@@ -178,3 +178,109 @@ fn umoci_unpacks_a_gzip_bundle() {
     assert!(target.join("rootfs/opt/nbpack/session/run.json").is_file());
     assert!(target.join("rootfs/opt/nbpack/bin/nbpack").is_file());
 }
+
+/// In a mount namespace of its own, so that no mount of an engine outlives the test; the words after it are `$1` and on.
+fn apart(env: &TestEnv, script: &str, arguments: &[&Path]) -> String {
+    let mut command = env.command("unshare");
+    ok(command.args(["--mount", "--propagation", "private", "bash", "-euc", script, "-"]).args(arguments))
+}
+
+const SUM: &str = "python -c \"import pandas as pd; print(pd.read_csv('a.csv').sum().sum())\"";
+
+#[test]
+fn podman_loads_and_runs_the_bundle_as_any_user_and_replays_it() {
+    let env = TestEnv::new();
+    let there = ["/usr/bin/podman", "/usr/sbin/runc"].iter().all(|program| Path::new(program).exists());
+    if !there || !rustix::process::geteuid().is_root() {
+        return support::skipped("no podman or no runc, or not root");
+    }
+    let Some(bundle) = bundle(&env, &[]) else { return };
+    // Limits as they are: the machine may not let them be raised.
+    let script = format!(
+        r#"podman() {{ command podman --root "$1/root" --runroot "$1/run" --storage-driver overlay \
+             --cgroup-manager cgroupfs --runtime runc "${{@:2}}"; }}
+           open=$(ulimit -Hn)
+           run() {{ podman "$at" run --rm --network none --ulimit "nofile=$open:$open" --ulimit nproc=4096:4096 "$@"; }}
+           at=$1
+           podman "$at" load -q -i "$2" >&2
+           image=$(podman "$at" images -q --no-trunc)
+           run "$image" run -- {SUM}
+           run -u 12345:0 "$image" run -- {SUM}
+           run "$image" replay >&2"#
+    );
+    let said = apart(&env, &script, &[&env.path().join("podman"), &bundle]);
+    assert!(said.starts_with("3\n3\n"), "{said}");
+    assert!(said.contains("identical"), "{said}");
+}
+
+/// What `containerd` is told: a place of its own, and nothing for Kubernetes.
+const CONTAINERD: &str = r#"
+    unset XDG_RUNTIME_DIR TMPDIR
+    mkdir -p "$1"
+    printf 'version = 2\nroot = "%s/root"\nstate = "%s/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' "$1" "$1" >"$1/config.toml"
+    printf '[grpc]\n  address = "%s/sock"\n[ttrpc]\n  address = "%s/sock.ttrpc"\n' "$1" "$1" >>"$1/config.toml"
+    containerd -c "$1/config.toml" --log-level error >"$1/log" 2>&1 &
+    daemon=$!
+    trap 'code=$?; [ $code = 0 ] || cat "$1/log" >&2; kill $daemon; wait $daemon || true; exit $code' EXIT
+    ctr() { command ctr -a "$at/sock" "$@"; }
+    at=$1
+    until ctr version >/dev/null 2>&1; do kill -0 $daemon || { cat "$1/log" >&2; exit 1; }; read -t 0.1 <> <(:) || true; done
+    ctr image import "$2" >&2
+    image=$(ctr image ls -q)
+"#;
+
+fn containerd_takes_it(env: &TestEnv, before: &str, arguments: &[&Path]) {
+    let script = format!(
+        r#"{before}
+           {CONTAINERD}
+           ctr run --rm "$image" one /opt/nbpack/bin/nbpack run -- {SUM} 2>>"$1/log"
+           ctr run --rm "$image" two /opt/nbpack/bin/nbpack replay >&2 2>>"$1/log""#
+    );
+    let said = apart(env, &script, arguments);
+    assert!(said.starts_with("3\n"), "{said}");
+    assert!(said.contains("identical"), "{said}");
+}
+
+#[test]
+fn containerd_imports_and_runs_the_bundle() {
+    let env = TestEnv::new();
+    if !Path::new("/usr/bin/containerd").exists() || !rustix::process::geteuid().is_root() {
+        return support::skipped("no containerd, or not root");
+    }
+    let Some(bundle) = bundle(&env, &[]) else { return };
+    containerd_takes_it(&env, "mount -t tmpfs tmpfs /run", &[&env.path().join("containerd"), &bundle]);
+}
+
+#[test]
+fn a_current_containerd_imports_and_runs_the_bundle() {
+    let env = TestEnv::new();
+    let Some(root) = support::other_root() else { return };
+    let Some(bundle) = bundle(&env, &[]) else { return };
+    let share = env.path().join("share");
+    std::fs::create_dir(&share).unwrap();
+    std::fs::rename(&bundle, share.join("b.nbpack")).unwrap();
+    let enter = r#"mkdir -p "$3/.old" "$3/share"
+        mount --rbind "$3" "$3"; mount -t proc proc "$3/proc"; mount --rbind /dev "$3/dev"; mount --rbind /sys "$3/sys"
+        mount -t tmpfs tmpfs "$3/run"; mount --bind "$4" "$3/share"
+        cd "$3"; pivot_root . .old; cd /; umount -l /.old"#;
+    let inside = [Path::new("/share/containerd"), Path::new("/share/b.nbpack"), &root, &share];
+    containerd_takes_it(&env, enter, &inside);
+}
+
+#[test]
+fn every_document_holds_against_the_schemas_of_the_image_spec() {
+    let env = TestEnv::new();
+    let validators = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-validators/bin/python");
+    let schemas = Path::new("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema");
+    if !validators.exists() || !schemas.exists() {
+        return support::skipped("no image-spec schemas or no validators (README's test command brings both)");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/validate_image.py");
+    let Some(_) = bundle(&env, &[]) else { return };
+    for compression in ["zstd", "gzip"] {
+        let at = format!("dir:{}", env.work().join(compression).display());
+        env.nbpack_ok(&["export", "nb.ipynb", "--compression", compression, "-o", &at]);
+        let said = ok(env.command(&validators).arg(&script).arg(env.work().join(compression)));
+        assert_eq!(said, "no fault found\n");
+    }
+}
