@@ -136,16 +136,8 @@ pub(super) fn restore(
     let bar = super::restored::Bar::new(context);
     let found = restore::ensure(&remote.bundle, &store, name, event::now(), &bar);
     bar.clear();
-    forget(&store, &pulled);
+    registry::forget(&store, &pulled.blobs);
     found.map_err(|error| super::restored::explain(error, &word))
-}
-
-/// Removes compressed blobs whose content lies unpacked in the store now.
-pub(super) fn forget(store: &Store, pulled: &Pulled) {
-    for digest in &pulled.blobs {
-        // One that stays is found by the next pull.
-        std::fs::remove_file(store.blob_path(digest)).unwrap_or_default();
-    }
 }
 
 /// A registry's error with its hint.

@@ -139,7 +139,7 @@ fn of_registry(reference: Reference, insecure: bool, context: &Context) -> anyho
     let size = remote.bundle.layers().iter().map(|layer| layer.descriptor.size).sum();
     let report = remote.bundle.verify(&progress.packing(size));
     progress.clear();
-    remote::forget(&store, &pulled);
+    crate::registry::forget(&store, &pulled.blobs);
     Ok(report)
 }
 

@@ -18,6 +18,7 @@ use ureq::http::header;
 use super::{
     RegistryError,
     client::{Attempts, Client, Request, Scope, Trouble, read},
+    kept,
     reference::{Reference, Version},
 };
 use crate::{
@@ -173,6 +174,7 @@ pub fn fetch(
     for layer in bundle.layers().iter().filter(|layer| wanted(layer)) {
         if store.has(&layer.descriptor.digest, layer.descriptor.size) {
             there += 1;
+            kept::touch(store, &layer.descriptor.digest)?;
             progress.bytes(layer.descriptor.size);
         } else if !queue.iter().any(|other| other.descriptor.digest == layer.descriptor.digest) {
             queue.push(layer);
@@ -277,6 +279,7 @@ impl Work<'_> {
                 Ok(()) => {
                     let found = part.digest();
                     if found == descriptor.digest {
+                        kept::keep(self.store, &descriptor.digest)?;
                         part.publish(self.store, &descriptor.digest)?;
                         return Ok(moved);
                     }

@@ -60,6 +60,11 @@ impl Store {
         self.root.join("index")
     }
 
+    /// Empty files named after blobs that came from a registry and that nothing but the next pull needs.
+    pub fn pulled(&self) -> PathBuf {
+        self.root.join("pulled")
+    }
+
     /// Things under way; anything here whose process is gone may be removed.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")

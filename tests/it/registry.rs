@@ -22,6 +22,7 @@ use crate::{
     bundle::{inventory_of, run_config},
     support::{
         TestEnv,
+        forward::Forward,
         registry::{Fault, Proxy, Registry},
     },
 };
@@ -271,6 +272,21 @@ fn a_killed_pull_leaves_no_file_and_the_next_one_goes_on() {
         );
         std::fs::remove_file(env.work().join("got.nbpack")).unwrap();
         assert_eq!(left_in_store(&env, signal), Vec::<String>::new());
+        // They stay for the next pull, and go when nobody wants them: none is lost sight of.
+        let blob = Store::open(&env.path().join(signal).join("nbpack/v1")).unwrap().blob_path(&big.parse().unwrap());
+        ok(&at(&env, signal, &["gc"]));
+        assert!(blob.exists());
+        let would = ok(&at(&env, signal, &["gc", "--unused-for", "0", "--dry-run"]));
+        assert!(would.contains(blob.to_str().unwrap()) && blob.exists(), "{would}");
+        let said = ok(&at(&env, signal, &["gc", "--unused-for", "0"]));
+        assert!(said.contains(&format!("{} pulled layers", layers_of(&env).len())), "{said}");
+        let left = env
+            .command("find")
+            .arg(env.path().join(signal))
+            .args(["-type", "f", "-not", "-name", "lock"])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "the store is empty again, but for its lock");
     }
 }
 
@@ -407,4 +423,39 @@ fn tls_is_believed_only_with_a_known_authority_and_plain_http_only_here() {
     let image = format!("{}.invalid:{}/nb:v1", hosts.trim().to_lowercase(), plain.port);
     let output = at(&env, "ann", &["push", "a.nbpack", &image]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn a_proxy_is_the_way_to_a_registry_and_is_told_its_credentials() {
+    let env = TestEnv::new();
+    let Some(registry) = Registry::start(&env, false, "") else { return };
+    make_bundle(&env, "a.nbpack", 3 << 20, "one");
+    // Nobody resolves this name but the proxy; plain HTTP to another machine has to be asked for.
+    let image = "registry.invalid:5000/one/nb:v1";
+    let proxy = Forward::start(registry.port, Some("Basic YW5uOmh1c2g="));
+    let run = |who: &str, address: String, not_for: &str, args: &[&str]| {
+        let mut command = env.command(crate::support::program());
+        command.env("XDG_DATA_HOME", env.path().join(who)).env("HTTP_PROXY", address).env("NO_PROXY", not_for);
+        command.args(args).output().unwrap()
+    };
+    let address = || format!("http://ann:hush@127.0.0.1:{}", proxy.port);
+    let push = ["push", "a.nbpack", image, "--insecure"];
+    ok(&run("ann", address(), "", &push));
+    ok(&run("bob", address(), "localhost,.example", &["pull", image, "--insecure", "-o", "b.nbpack"]));
+    let read = |name: &str| std::fs::read(env.work().join(name)).unwrap();
+    assert!(read("a.nbpack") == read("b.nbpack"));
+    let seen = proxy.seen();
+    assert!(seen.iter().all(|line| line.contains("registry.invalid:5000")) && !seen.is_empty(), "{seen:?}");
+
+    let said = |output: Output| {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // Not let through: it says so, and does not show what it was told.
+    let before = proxy.seen().len();
+    let refused = said(run("eve", format!("http://ann:guessed@127.0.0.1:{}", proxy.port), "", &push));
+    assert!(refused.to_lowercase().contains("proxy") && !refused.contains("guessed"), "{refused}");
+    assert!(proxy.seen().len() > before);
+    // Without being asked for, nothing goes over plain HTTP, through a proxy either.
+    said(run("eve", address(), "", &["push", "a.nbpack", image]));
 }

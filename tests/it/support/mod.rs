@@ -2,6 +2,7 @@
 
 pub(crate) mod console;
 pub(crate) mod docker;
+pub(crate) mod forward;
 pub(crate) mod registry;
 
 use std::{
