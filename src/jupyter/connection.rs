@@ -379,4 +379,27 @@ mod tests {
         let connection = Connection::ipc(&dir.path().join("x".repeat(100)), "k", key, "hmac-sha256");
         assert!(matches!(connection.write(&dir.path().join("c")), Err(ConnectionError::PathTooLong { .. })));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 300, ..Default::default() })]
+
+        /// Errors are fine, panics are bugs; and what is taken is written and read back as it was.
+        #[test]
+        fn no_bytes_in_a_connection_file_make_the_reader_panic(
+            changes in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 0..5),
+            cut in proptest::option::of(0_usize..300),
+        ) {
+            let mut bytes = GOOD.as_bytes().to_vec();
+            for (at, value) in changes {
+                let at = at % bytes.len();
+                bytes[at] = value;
+            }
+            bytes.truncate(cut.unwrap_or(bytes.len()));
+            if let Ok(connection) = parse(&bytes, Path::new("c.json")) {
+                let again = parse(connection.to_json().as_bytes(), Path::new("c.json")).unwrap();
+                proptest::prop_assert_eq!(&again, &connection);
+                drop(Socket::ALL.map(|socket| connection.endpoint(socket)));
+            }
+        }
+    }
 }

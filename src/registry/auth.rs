@@ -114,4 +114,15 @@ mod tests {
     fn what_goes_into_a_query_is_escaped() {
         assert_eq!(escape("repository:a/b:pull,push é"), "repository%3Aa%2Fb%3Apull%2Cpush%20%C3%A9");
     }
+
+    proptest::proptest! {
+        /// Whatever a registry asks for, it is read to its end.
+        #[test]
+        fn no_bytes_in_a_challenge_make_the_reader_panic(
+            value in "(Bearer |basic |)([a-z]{0,3}[=\\\\\",\t ]{0,3}|\\PC){0,20}",
+        ) {
+            challenge([value.as_str()].into_iter());
+            proptest::prop_assert!(escape(&value).is_ascii());
+        }
+    }
 }

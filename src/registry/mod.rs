@@ -9,6 +9,8 @@ mod auth;
 mod certificates;
 mod client;
 mod credentials;
+#[cfg(test)]
+mod hostile_tests;
 mod kept;
 mod pull;
 mod push;

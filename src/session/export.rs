@@ -157,4 +157,4 @@ pub fn output_row(execution: i64, ord: i64, output: &Output, keep: impl FnOnce(V
 
 #[cfg(test)]
 #[path = "export_tests.rs"]
-mod tests;
+pub(super) mod tests;

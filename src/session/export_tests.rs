@@ -71,7 +71,7 @@ fn signature(ino: u64) -> Signature {
     Signature { dev: 7, ino, size: 3, mtime_ns: -4, ctime_ns: 5 }
 }
 
-fn recording() -> Recording {
+pub(in crate::session) fn recording() -> Recording {
     let data = BTreeMap::from([("text/html".to_owned(), json!("x".repeat(LARGEST_INLINE)))]);
     let outputs = vec![
         Output::Stream { name: "stdout".into(), text: "a\nb\0c\r\u{1F600}".into() },

@@ -6,6 +6,8 @@ pub mod db;
 mod error;
 mod export;
 mod find;
+#[cfg(test)]
+mod hostile_tests;
 pub mod journal;
 pub mod model;
 mod notebook;

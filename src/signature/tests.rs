@@ -79,3 +79,56 @@ fn malformed_ssh_signatures_are_errors() {
         assert!(matches!(sshsig::check(text, sshsig::NAMESPACE, b""), Err(SignatureError::Malformed { .. })), "{text}");
     }
 }
+
+/// By an Ed25519 key that was thrown away, over [`message`] of [`manifest`] (`ssh-keygen -Y sign -n nbpack`).
+const SSH: &str = include_str!("../../tests/fixtures/signature.sshsig");
+
+#[test]
+fn a_signature_of_openssh_holds() {
+    assert!(matches!(Signature::Ssh { armored: SSH.to_owned() }.check(&manifest()), Ok(PublicKey::Ssh(_))));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, ..Default::default() })]
+
+    /// Errors are fine, panics are bugs; and what still holds is of the same key.
+    #[test]
+    fn no_bytes_in_a_signature_make_it_panic_or_hold(
+        changes in proptest::collection::vec((proptest::prelude::any::<usize>(), 0_u8..128), 1..5),
+        cut in proptest::option::of(proptest::prelude::any::<usize>()),
+        inside in proptest::prelude::any::<bool>(),
+    ) {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        static COSIGN: std::sync::LazyLock<Signature> =
+            std::sync::LazyLock::new(|| pair().0.sign(&manifest(), "registry.example/x").unwrap());
+        let spoil = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            for (at, value) in &changes {
+                let at = at % bytes.len();
+                bytes[at] = *value;
+            }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut % bytes.len()));
+            bytes
+        };
+        let before = Signature::Ssh { armored: SSH.to_owned() };
+        // The text as it stands, or the bytes in it under an armour that fits again.
+        let armored = if inside {
+            let body: String = SSH.lines().filter(|line| !line.starts_with('-')).collect();
+            let body = STANDARD.encode(spoil(&STANDARD.decode(body).unwrap()));
+            format!("-----BEGIN SSH SIGNATURE-----\n{body}\n-----END SSH SIGNATURE-----\n")
+        } else {
+            String::from_utf8(spoil(SSH.as_bytes())).unwrap()
+        };
+        if let Ok(key) = (Signature::Ssh { armored }).check(&manifest()) {
+            proptest::prop_assert_eq!(key, before.check(&manifest()).unwrap());
+        }
+        let text = serde_json::to_vec(&*COSIGN).unwrap();
+        if let Ok(changed) = serde_json::from_slice::<Signature>(&spoil(&text))
+            && let Ok(key) = changed.check(&manifest())
+        {
+            proptest::prop_assert_eq!(key, COSIGN.check(&manifest()).unwrap());
+        }
+        let line = "ann namespaces=\"git,nbpack\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHKEChAMjuRJcUZcMl1G3lLg1z3MOxSvnzUTDBlbtnTA";
+        drop(Trust::parse(&String::from_utf8(spoil(line.as_bytes())).unwrap()));
+    }
+}
