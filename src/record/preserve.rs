@@ -186,18 +186,21 @@ impl Preserver {
     pub(super) fn before_change(&self, access: &FileAccess, host: &Path) -> Vec<Event> {
         let path = victim(access, host);
         let path = paths::fold(path, paths::is_real_dir);
-        if self.known.is_own(&path) || !self.known.is_data(&path) {
+        if self.known.is_own(&path) {
             return Vec::new();
         }
+        let is_data = self.known.is_data(&path);
         match (access.op, &access.other) {
+            // Of an environment too: installers rename directories to remove them.
             (FileOp::Rename { .. }, Some(other)) if host.is_dir() => {
-                let other =
-                    paths::fold(if victim(access, host) == *other { &access.path } else { other }, paths::is_real_dir);
-                let events = self.before_move(access, &path, host);
+                let other = if victim(access, host) == *other { &access.path } else { other };
+                let other = paths::fold(other, paths::is_real_dir);
+                let events = if is_data { self.before_move(access, &path, host) } else { Vec::new() };
                 self.standings.rename_directory(&path, &other);
                 events
             }
-            _ => self.before_one(access, path, host).into_iter().collect(),
+            _ if is_data => self.before_one(access, path, host).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 

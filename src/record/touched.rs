@@ -303,7 +303,10 @@ impl Touched {
                 self.count(db, execution, access, path, first)?;
                 self.count(db, execution, access, other, second)
             }
-            FileOp::Unlink { .. } => {
+            // What lay in it went before, by name. A directory that the session made itself must not be taken for a file that
+            // was there: a replay could not make it again.
+            FileOp::Unlink { dir: true } => self.count(db, execution, access, path, Use::List),
+            FileOp::Unlink { dir: false } => {
                 let path = self.first_name(path);
                 self.count(db, execution, access, path, Use::Remove)
             }

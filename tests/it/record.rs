@@ -208,6 +208,31 @@ fn a_sparse_file_of_three_gigabytes_is_hashed_and_not_copied() {
 }
 
 #[test]
+fn directories_that_come_and_go_are_no_files_that_were_there() {
+    let Some(python) = python() else { return };
+    let cells = [
+        "import os, shutil; os.mkdir('empty'); os.rmdir('empty')",
+        "os.makedirs('full/in'); open('full/in/f', 'w').close(); shutil.rmtree('full')",
+        "os.mkdir('partial'); open('partial/f', 'w').write('made'); os.rename('partial', 'whole'); print(open('whole/f').read())",
+        "os.rename('whole', 'again'); shutil.rmtree('again')",
+    ];
+    let recorded = Recorded::run(&python, &[], "--end", &cells);
+    let found = recorded.recording().files;
+    for name in ["empty", "full", "full/in", "partial", "whole", "again"] {
+        let path = recorded.env.work().join(name);
+        let of_it = found.iter().filter(|file| file.path == std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+        let uses: Vec<nbpack::session::model::Use> = of_it.map(|file| file.usage).collect();
+        let harmless = [nbpack::session::model::Use::List, nbpack::session::model::Use::Absent];
+        assert!(uses.iter().all(|usage| harmless.contains(usage)), "{name}: {uses:?}");
+    }
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    assert_eq!(files(&shown["datasets"]), [], "{shown:#}");
+    let export = recorded.env.nbpack(&["export", "--dry-run", recorded.notebook().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&export.stderr).into_owned();
+    assert!(!said.contains("is not in"), "{said}");
+}
+
+#[test]
 fn what_was_looked_for_and_not_there_is_known() {
     let Some(python) = python() else { return };
     let cells = [
