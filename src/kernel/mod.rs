@@ -17,7 +17,7 @@ mod zmtp;
 
 pub use magics::{MagicAnswer, Magics};
 pub use panel::{Panel, TARGET};
-pub use proxy::{Config, ProxyError, SignalMode};
+pub use proxy::{BeforeEnd, Config, ProxyError, SignalMode};
 
 /// Ends this process as the kernel ended, so that the manager sees the same: by the same signal, without a core dump.
 ///

@@ -74,9 +74,14 @@ pub struct Config {
     pub interrupt_mode: InterruptMode,
     /// Answers `%nbpack` cells; `None` leaves them to the kernel.
     pub magics: Option<Arc<dyn Magics>>,
+    /// Is called, and waited for, before the kernel is told to end; blocks.
+    pub before_end: Option<BeforeEnd>,
     /// Answers what frontends ask over the comm target `nbpack`; `None` leaves it to the kernel.
     pub panel: Option<Arc<dyn Panel>>,
 }
+
+/// What must be done while the kernel's files are still there: its end takes its container with it.
+pub type BeforeEnd = Arc<dyn Fn() + Send + Sync>;
 
 /// Why a kernel could not be proxied.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +168,7 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
         met: AtomicBool::new(false),
         publisher: Publisher::new(topics, key.clone()),
         substitution: config.magics.clone().map(|magics| Substitution::new(magics, key.clone())),
+        before_end: config.before_end.clone(),
         comms: config.panel.clone().map(|panel| Comms::new(panel, key)),
         anonymous: AtomicU32::new(1),
     });
@@ -201,9 +207,11 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
             }
             _ = terminate.recv() => {
                 sink.record(Event::Fact { key: "end".to_owned(), value: event::now().into() });
+                shared.before_end().await;
                 deliver(kernel.as_ref(), libc::SIGTERM);
             }
             () = gone(&mut manager), if doomed.is_none() => {
+                shared.before_end().await;
                 deliver(kernel.as_ref(), libc::SIGTERM);
                 doomed = Some(Instant::now() + GRACE);
             }

@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    BeforeEnd,
     magics::{Iopub, Substitution},
     panel::{Comms, Taken},
     publisher::Publisher,
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) met: AtomicBool,
     pub(super) publisher: Publisher,
     pub(super) substitution: Option<Substitution>,
+    pub(super) before_end: Option<BeforeEnd>,
     pub(super) comms: Option<Comms>,
     pub(super) anonymous: AtomicU32,
 }
@@ -76,6 +78,13 @@ impl Shared {
     fn settle(&self) {
         if let Some(kernel) = self.kernel.get() {
             kernel.settle();
+        }
+    }
+
+    /// Lets be done what must be done before the kernel ends.
+    pub(super) async fn before_end(&self) {
+        if let Some(before) = self.before_end.clone() {
+            tokio::task::spawn_blocking(move || before()).await.unwrap_or_default();
         }
     }
 
@@ -168,18 +177,20 @@ pub(super) async fn relay(
             if let Some(changed) = shared.substitution.as_ref().and_then(|it| it.reply(&message)) {
                 message = changed;
             }
-            if is_execute_reply(&message) {
+            if is_of_type(&message, "execute_reply") {
                 shared.settle();
             }
         }
         shared.record(channel, Direction::ToFrontend, &client, &message);
         Some(message)
     };
+    let ending = Some(shared.as_ref())
+        .filter(|shared| shared.before_end.is_some() && matches!(socket, Socket::Shell | Socket::Control));
     let (front_pongs, to_front_pongs) = mpsc::unbounded_channel();
     let (kernel_pongs, to_kernel_pongs) = mpsc::unbounded_channel();
     tokio::select! {
-        result = pump(from_front, to_kernel, front_pongs, to_kernel_pongs, inwards) => result,
-        result = pump(from_kernel, to_front, kernel_pongs, to_front_pongs, outwards) => result,
+        result = pump(from_front, to_kernel, front_pongs, to_kernel_pongs, ending, inwards) => result,
+        result = pump(from_kernel, to_front, kernel_pongs, to_front_pongs, None, outwards) => result,
     }
 }
 
@@ -203,12 +214,14 @@ fn is_for_us(shared: &Arc<Shared>, message: &Message) -> bool {
     }
 }
 
-/// Passes messages on until the connection they come from ends; what `pass` keeps goes no further. PINGs are answered by the pump of the other direction.
+/// Passes messages on until the connection they come from ends; what `pass` keeps goes no further. PINGs are answered by
+/// the pump of the other direction. `ending`: towards the kernel, whose end is prepared before it is asked for.
 async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     mut from: Reader<R>,
     mut to: Writer<W>,
     pongs: mpsc::UnboundedSender<Bytes>,
     mut own_pongs: mpsc::UnboundedReceiver<Bytes>,
+    ending: Option<&Shared>,
     mut pass: impl FnMut(Message) -> Option<Message>,
 ) -> Result<(), ZmtpError> {
     loop {
@@ -216,6 +229,9 @@ async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             received = from.receive() => match received? {
                 None => return Ok(()),
                 Some(Received::Message(message)) => if let Some(message) = pass(message) {
+                    if let Some(shared) = ending.filter(|_| is_of_type(&message, "shutdown_request")) {
+                        shared.before_end().await;
+                    }
                     to.send(&message).await?;
                 },
                 Some(Received::Command(body)) => {
@@ -232,10 +248,10 @@ async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     }
 }
 
-fn is_execute_reply(message: &Message) -> bool {
+fn is_of_type(message: &Message, msg_type: &str) -> bool {
     let header = wire::split(message).ok().map(|(_, signed)| signed);
     let header = header.and_then(|Signed { parts: [header, ..], .. }| wire::parse_header(&header).ok());
-    header.is_some_and(|header| header.msg_type == "execute_reply")
+    header.is_some_and(|header| header.msg_type == msg_type)
 }
 
 /// Listens to the kernel's iopub until it ends, and publishes what it says.

@@ -1,6 +1,12 @@
 //! Puts proxy, capture and recorder together: one recorded kernel, from its start to its end.
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use super::{
     idle::Idle,
@@ -12,7 +18,7 @@ use crate::{
     capture::{self, CaptureError},
     event::{self, BeforeChange, Event, EventSink, FileAccess, Gap, KernelProcess, Launch, Launcher},
     jupyter::{connection::Connection, kernelspec::InterruptMode},
-    kernel::{self, Config, ProxyError, SignalMode},
+    kernel::{self, BeforeEnd, Config, ProxyError, SignalMode},
     session::model::SessionId,
     store::Store,
 };
@@ -109,6 +115,7 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
         signal_mode: setup.signal_mode,
         interrupt_mode: setup.interrupt_mode,
         magics: recorder.as_ref().map(|recorder| Arc::new(RecorderMagics::new(recorder, program)) as _),
+        before_end: recorder.as_ref().filter(|_| contained).map(settles),
         panel: Some(Arc::new(panel)),
     };
     let (guard, guarded) = std::sync::mpsc::channel();
@@ -122,6 +129,20 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
     }
     drop(guarded);
     result
+}
+
+/// How long the end of a kernel in a container waits for the digests of the files that go with it, from the first word
+/// of its end on. Jupyter sends SIGTERM after half of five seconds, and kills after all of them.
+const HASHED: Duration = Duration::from_secs(3);
+
+/// What lets the recorder read the files of a container before it ends.
+fn settles(recorder: &Arc<Recorder>) -> BeforeEnd {
+    let (recorder, first) = (Arc::downgrade(recorder), OnceLock::new());
+    Arc::new(move || {
+        if let Some(recorder) = recorder.upgrade() {
+            recorder.settle(HASHED.saturating_sub(first.get_or_init(Instant::now).elapsed()));
+        }
+    })
 }
 
 /// The command that makes layers of a session (`nbpack prepare`).

@@ -79,11 +79,24 @@ fn stand_in() {
         signal_mode: if container { SignalMode::Container } else { SignalMode::Host },
         interrupt_mode: InterruptMode::Signal,
         magics: Some(Arc::new(Echo)),
+        before_end: work.join("before").exists().then(|| {
+            let work = work.clone();
+            Arc::new(move || look_at_the_kernel(&work)) as kernel::BeforeEnd
+        }),
         panel: Some(Arc::new(Echo)),
     };
     let status = kernel::proxy::run(config, Box::new(kernel::launch::bare), Arc::new(Lines(Mutex::new(record))));
     drop(inner);
     std::process::exit(i32::from(kernel::die_as(status.unwrap())));
+}
+
+/// What is done before the kernel's end: says whether it still lives after half a second.
+fn look_at_the_kernel(work: &Path) {
+    std::thread::park_timeout(std::time::Duration::from_millis(500));
+    let pid = fs::read_to_string(work.join("kernel.pid")).unwrap();
+    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let lives = state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
+    fs::write(work.join("looked"), if lives { "lives" } else { "gone" }).unwrap();
 }
 
 const PRELUDE: &str = r#"
@@ -406,6 +419,22 @@ os.kill(int(open(WORK + "/proxy.pid").read()), signal.SIGTERM)
 until(lambda: km.provisioner.process.poll() is not None)
 "#,
     );
+}
+
+#[test]
+fn a_kernel_waits_with_its_end_for_what_must_be_done_before() {
+    let script = r#"
+for end in (lambda km: km.shutdown_kernel(), lambda km: os.kill(km.provisioner.process.pid, signal.SIGTERM)):
+    km, kc = start()
+    run(kc, f"import os; open('{WORK}/kernel.pid', 'w').write(str(os.getpid()))")
+    pid = int(open(WORK + "/kernel.pid").read())
+    end(km)
+    until(lambda: os.path.exists(WORK + "/looked") and open(WORK + "/looked").read())
+    assert open(WORK + "/looked").read() == "lives"
+    until(lambda: gone(pid))
+    os.remove(WORK + "/looked")
+"#;
+    drive(|work| fs::write(work.join("before"), "").unwrap(), script);
 }
 
 #[test]
