@@ -4,6 +4,7 @@
 """
 
 import importlib.metadata as metadata
+import os
 import pathlib
 import re
 import shutil
@@ -25,7 +26,11 @@ while wanted:
         continue  # required on other systems only
     for file in distribution.files or ():
         source, place = pathlib.Path(distribution.locate_file(file)), site / file
-        if ".." in file.parts or not source.is_file():
+        # Of what lies elsewhere in an environment only JupyterLab's own pages are needed.
+        if ".." in file.parts and (name != "jupyterlab" or "lab" not in file.parts):
+            continue
+        place = pathlib.Path(os.path.normpath(place))
+        if not source.is_file():
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, place)

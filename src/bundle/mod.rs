@@ -3,6 +3,7 @@
 //! Equal inventories give equal bytes: nothing here reads a clock, a locale, the umask, a user or the order of a hash.
 //! `docs/FORMAT.md` says what every byte is; [`read`] refuses what this writer would not have written.
 
+pub mod archive;
 pub mod child;
 pub mod config;
 pub mod derive;

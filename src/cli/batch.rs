@@ -11,9 +11,17 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::{Context, failure::Failure, inside, replay as replaying, restored, run::GivenArgs};
+use super::{
+    Context,
+    engine::{self, EngineArgs, Image},
+    failure::Failure,
+    inside, replay as replaying,
+    restored::{self, Given},
+    run::GivenArgs,
+};
 use crate::{
     bundle::config::{self, RunConfig},
+    container::spec::Bind,
     files,
     replay::{self, Place, Replay, batch, compare::Subject},
     restore::{self, SpecOptions},
@@ -23,6 +31,8 @@ use crate::{
 /// Longer than any job: nothing is stopped unless it was asked for.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86400);
 const LONGEST_NOTEBOOK: u64 = 1 << 30;
+/// What an engine's container calls its result.
+const NOTEBOOK: &str = "executed.ipynb";
 
 /// Run a bundle's notebook as a job, with other parameters, and write the executed notebook
 ///
@@ -47,6 +57,8 @@ pub(super) struct Args {
     timeout: Option<u64>,
     #[command(flatten)]
     given: GivenArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// The notebook to run, and where it lies in the image.
@@ -59,6 +71,9 @@ struct Job {
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let given = args.given.resolve(context)?;
     let parameters = parameters(&args.parameters)?;
+    if let (Some(engine), Some(word)) = (args.engine.engine, &args.bundle) {
+        return in_engine(&Image::of(engine, word, context)?, &args, given, context);
+    }
     let timeout = args.timeout.map_or(NEVER, Duration::from_secs);
     let (mut job, ran, scratch) = match &args.bundle {
         Some(name) => {
@@ -102,7 +117,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     drop(scratch);
     let outcome = batch::fill(&mut job.notebook, &job.subject.recording, &ran.recording);
-    let output = args.output.unwrap_or_else(|| PathBuf::from(format!("{}-executed.ipynb", job.run.name)));
+    let output = args.output.unwrap_or_else(|| default_output(&job.run));
     let mut bytes = serde_json::to_vec_pretty(&job.notebook)?;
     bytes.push(b'\n');
     files::publish_bytes(&context.cwd.join(&output), 0o644, &bytes)?;
@@ -115,6 +130,34 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         writeln!(std::io::stdout().lock(), "{} cells ran; {}", outcome.ok, output.display())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The nbpack in the image does it; what it writes is then fetched from a directory that both sides see.
+fn in_engine(image: &Image, args: &Args, mut given: Given, context: &Context) -> anyhow::Result<ExitCode> {
+    restored::say_machine_of(&image.run, context);
+    let dir = restored::socket_dir(context)?;
+    given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(engine::SHARED), read_only: false });
+    let mut arguments = vec!["batch".to_owned(), format!("--output={}/{NOTEBOOK}", engine::SHARED)];
+    arguments.extend(args.parameters.iter().map(|parameter| format!("--parameter={parameter}")));
+    arguments.extend(args.timeout.map(|seconds| format!("--timeout={seconds}")));
+    arguments.push("--quiet".to_owned());
+    let request = image.request(given, arguments, context);
+    let ended = image.run_with(request, || {})?;
+    let output = args.output.clone().unwrap_or_else(|| default_output(&image.run));
+    match files::read_bounded(&dir.path().join(NOTEBOOK), LONGEST_NOTEBOOK) {
+        Ok(bytes) => files::publish_bytes(&context.cwd.join(&output), 0o644, &bytes)?,
+        // It says itself why there is none.
+        Err(error) if error.is_not_found() => return Ok(ended),
+        Err(error) => return Err(error.into()),
+    }
+    if !context.quiet {
+        writeln!(std::io::stdout().lock(), "{}", output.display())?;
+    }
+    Ok(ended)
+}
+
+fn default_output(run: &RunConfig) -> PathBuf {
+    PathBuf::from(format!("{}-executed.ipynb", run.name))
 }
 
 /// `NAME=VALUE` each; the last one of a name counts.

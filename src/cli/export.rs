@@ -69,7 +69,7 @@ pub(super) struct Args {
     /// Put all distributions of system-wide environments in, not only what was loaded and its dependencies.
     #[arg(long)]
     all_installed: bool,
-    /// Make this the image's default command (`nbpack app …` and its words).
+    /// Make this app the image's default command; takes all words that follow: `--app -- python app.py`
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     app: Vec<String>,
     /// Plain HTTP may be used with a registry (it may with this machine without being asked).
@@ -165,7 +165,7 @@ fn plan(args: &Args, survey: &Survey, store: &Store) -> anyhow::Result<(config::
         Some(origin) => inventory::child_run_config(recording, &origin.restored.run),
     };
     if !args.app.is_empty() {
-        run_config.command = std::iter::once("app".to_owned()).chain(args.app.iter().cloned()).collect();
+        run_config.command = super::app::default_command(&args.app)?;
     }
     let datasets = match origin {
         None => inventory::datasets(recording, inventory),

@@ -3,14 +3,18 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    io::Read as _,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use super::{Context, failure::Failure, restored::Given};
+use anyhow::Context as _;
+
+use super::{Context, container_init, failure::Failure, restored::Given};
 use crate::{
     bundle::config::{RUN_CONFIG, RunConfig},
-    container::init,
+    container::{init, publish},
     files, kernel,
     restore::machine::{self, Machine},
 };
@@ -32,8 +36,45 @@ pub(super) fn engine_gives() -> Failure {
         .hint("use the engine's own -v and --network")
 }
 
+/// What goes on beside a command in an image.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Connections on a socket are carried to a port: `SOCKET=PORT`.
+    pub(super) relay: Option<String>,
+    /// All ends when whoever listens on this socket does.
+    pub(super) follow: Option<PathBuf>,
+    /// The app's port is reached from outside of the container, also where the app listens on 127.0.0.1 only.
+    pub(super) publish: Option<u16>,
+}
+
+impl Beside {
+    /// Prepares it; what is given starts it, once the command runs.
+    fn prepare(self) -> anyhow::Result<impl FnOnce()> {
+        let relay = self.relay.as_deref().map(container_init::relay_at).transpose()?;
+        let follow = self.follow.as_deref().map(UnixStream::connect).transpose();
+        let follow = follow.with_context(|| Failure::unable("nobody wants what this container runs"))?;
+        let addresses = self.publish.map(|port| (publish::addresses(), port));
+        Ok(move || {
+            if let Some(relay) = relay {
+                relay.serve();
+            }
+            if let Some(mut life) = follow {
+                std::thread::spawn(move || {
+                    // Nothing is ever sent.
+                    life.read(&mut [0]).map(drop).unwrap_or_default();
+                    // The first process of a container takes all others with it.
+                    std::process::exit(128 + libc::SIGKILL);
+                });
+            }
+            if let Some((addresses, port)) = addresses.filter(|(addresses, _)| !addresses.is_empty()) {
+                publish::publish(addresses, port);
+            }
+        })
+    }
+}
+
 /// Runs `command` with the recorded environment below the one the engine set.
-pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyhow::Result<ExitCode> {
+pub(super) fn run(command: Vec<String>, given: Given, beside: Beside, context: &Context) -> anyhow::Result<ExitCode> {
     let run = config()?;
     if given.network || !given.binds.is_empty() {
         return Err(engine_gives().into());
@@ -46,11 +87,11 @@ pub(super) fn run(command: Vec<String>, given: Given, context: &Context) -> anyh
     let program = words.next().unwrap_or_else(|| "/bin/sh".to_owned());
     let mut process = Command::new(find(&program, &env));
     process.args(words).env_clear().envs(env).current_dir(cwd);
-    run_to_end(&mut process, &program)
+    run_to_end(&mut process, &program, beside.prepare()?)
 }
 
-fn run_to_end(process: &mut Command, program: &str) -> anyhow::Result<ExitCode> {
-    let ended = init::run_as_first(process, || {}).map_err(|error| {
+fn run_to_end(process: &mut Command, program: &str, started: impl FnOnce()) -> anyhow::Result<ExitCode> {
+    let ended = init::run_as_first(process, started).map_err(|error| {
         anyhow::Error::from(error).context(Failure::unable(format!("cannot run `{program}` in this image")))
     })?;
     init::unblock_signals();
@@ -66,7 +107,7 @@ pub(super) fn below_first() -> anyhow::Result<Option<ExitCode>> {
     let program = super::restored::program()?;
     let mut process = Command::new(&program);
     process.args(std::env::args_os().skip(1));
-    run_to_end(&mut process, &program.to_string_lossy()).map(Some)
+    run_to_end(&mut process, &program.to_string_lossy(), || {}).map(Some)
 }
 
 /// The recorded environment below the one that the engine and its user set, which wins.

@@ -13,7 +13,13 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, child, failure::Failure, restored, run::GivenArgs};
+use super::{
+    Context, child,
+    engine::{EngineArgs, Image},
+    failure::Failure,
+    restored,
+    run::GivenArgs,
+};
 use crate::{
     capture, event,
     files::{self, FileError},
@@ -57,6 +63,8 @@ pub(super) struct Args {
     no_prepare: bool,
     #[command(flatten)]
     given: GivenArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Handed to the kernel
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     rest: Vec<OsString>,
@@ -69,7 +77,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inner = inner_dir(context)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
-        Some(name) => restored_setup(name, &args.given, &args.rest, context, front, inner.path(), capture)?,
+        Some(name) => restored_setup(name, &args, context, front, inner.path(), capture)?,
         None => wrapped(&args, context, front, inner.path(), capture)?,
     };
     let ended = crate::record::kernel::run(setup);
@@ -191,23 +199,28 @@ fn wrapped(
 /// The kernel of a restored bundle: in its container, without the user's home, environment or network.
 fn restored_setup(
     name: &str,
-    given: &GivenArgs,
-    rest: &[OsString],
+    args: &Args,
     context: &Context,
     front: Connection,
     inner: &Path,
-    capture: capture::Options,
+    mut capture: capture::Options,
 ) -> anyhow::Result<Setup> {
-    let given = given.resolve(context)?;
+    let given = args.given.resolve(context)?;
     let restored = restored::resolve(name, context)?;
+    let image = args.engine.engine.map(|engine| Image::of_restored(engine, &restored)).transpose()?;
+    if image.is_some() {
+        // The engine's daemon starts the kernel, which is no descendant of this process.
+        capture.mode = capture::Mode::None;
+        say("the kernel runs in a container engine: files that it reads and writes are not seen");
+    }
     restored::say_machine(&restored, context);
     let store = context.store()?;
     let volumes: Vec<_> = given.binds.iter().map(|bind| (bind.host.clone(), bind.target.clone())).collect();
     let options = SpecOptions {
-        binds: given.binds,
+        binds: given.binds.clone(),
         network: given.network,
-        env: given.env,
-        cwd: given.cwd,
+        env: given.env.clone(),
+        cwd: given.cwd.clone(),
         ..SpecOptions::default()
     };
     let inside = restore::kernel_setup(&restored, &store, options)?;
@@ -237,13 +250,18 @@ fn restored_setup(
         limits: Limits::default(),
     };
     let mut argv = inside.argv.clone();
-    argv.extend(rest.iter().cloned());
+    argv.extend(args.rest.iter().cloned());
     // The proxy watches the manager, which it knows by this variable; inside it means nothing.
     let parent = context.env.get_key_value(OsStr::new("JPY_PARENT_PID"));
     let env = inside.env.iter().cloned().chain(parent.map(|(name, value)| (name.clone(), value.clone()))).collect();
     let (cwd, inner_dir_inside) = (inside.cwd.clone(), inside.inner_dir_inside.clone());
-    let (program, inner_dir) = (capture.program.clone(), inner.to_owned());
+    let (program, inner_dir, context) = (capture.program.clone(), inner.to_owned(), context.clone());
     let contain = move |launch: event::Launch| {
+        if let Some(image) = image {
+            return image
+                .contain(launch, given, inner_dir, &context)
+                .map_err(|error| std::io::Error::other(format!("{error:#}")));
+        }
         let (launch, cleanup) = inside.contain(launch, &inner_dir, &program).map_err(std::io::Error::other)?;
         Ok((launch, Box::new(cleanup) as Box<dyn Send>))
     };

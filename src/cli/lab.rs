@@ -6,7 +6,14 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use super::{Context, failure::Failure, inside, restored, run::GivenArgs};
+use super::{
+    Context,
+    engine::{self, EngineArgs, Image},
+    failure::Failure,
+    inside,
+    restored::{self, Given},
+    run::GivenArgs,
+};
 use crate::{
     bundle::config::RunConfig,
     container::{self, spec::Bind},
@@ -33,6 +40,8 @@ pub(super) struct Args {
     no_browser: bool,
     #[command(flatten)]
     given: GivenArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -48,8 +57,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let mut command = jupyter(&run)?;
         command.extend(["--ServerApp.ip=0.0.0.0".to_owned(), format!("--ServerApp.port={port}")]);
         say(&format!("http://127.0.0.1:{port}/lab?token={token}"))?;
-        return inside::run(command, given, context);
+        return inside::run(command, given, inside::Beside::default(), context);
     };
+    if let Some(engine) = args.engine.engine {
+        return in_engine(&Image::of(engine, bundle, context)?, &args, given, &token, context);
+    }
     let store = context.store()?;
     let found = restored::resolve(bundle, context)?;
     let mut command = jupyter(&found.run)?;
@@ -71,6 +83,37 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     drop(dir);
     container::init::unblock_signals();
     Ok(ExitCode::from(kernel::die_as(std::os::unix::process::ExitStatusExt::into_raw(status))))
+}
+
+/// Without a network a socket leads to Jupyter; with one, the engine publishes its port.
+fn in_engine(image: &Image, args: &Args, mut given: Given, token: &str, context: &Context) -> anyhow::Result<ExitCode> {
+    restored::say_machine_of(&image.run, context);
+    let mut command = jupyter(&image.run)?;
+    let dir = restored::socket_dir(context)?;
+    let forwarder = restored::forwarder(args.port, PORT)?;
+    let port = forwarder.port();
+    let url = format!("http://127.0.0.1:{port}/lab?token={token}");
+    let network = given.network;
+    if network {
+        command.extend(["--ServerApp.ip=0.0.0.0".to_owned(), format!("--ServerApp.port={port}")]);
+    } else {
+        command.push(format!("--ServerApp.sock={}/{SOCKET}", engine::SHARED));
+        given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(engine::SHARED), read_only: false });
+    }
+    let arguments = ["run".to_owned(), "--".to_owned()].into_iter().chain(command).collect();
+    let mut request = image.request(given, arguments, context);
+    request.ports.push(port);
+    say(&url)?;
+    // The engine takes the port itself when it publishes it.
+    let forwarder = Some(forwarder).filter(|_| !network);
+    image.run_with(request, || {
+        if let Some(forwarder) = forwarder {
+            forwarder.serve(dir.path().join(SOCKET));
+        }
+        if !args.no_browser {
+            open_browser(&url, context);
+        }
+    })
 }
 
 /// The command that starts the environment's own JupyterLab.

@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod du;
+mod engine;
 mod export;
 mod failure;
 mod gc;

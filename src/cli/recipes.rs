@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, failure::Failure};
+use super::{Context, app, failure::Failure};
 use crate::{bundle, files, inventory::RunConfig};
 
 /// Which files to write beside the bundle.
@@ -55,13 +55,8 @@ fn command(run: &RunConfig) -> String {
 
 /// The port that the default command listens on: an app's own, else Jupyter's.
 fn port(run: &RunConfig) -> u16 {
-    let words: Vec<&str> = run.command.iter().map(String::as_str).collect();
-    let given = words.iter().enumerate().find_map(|(at, word)| match word.split_once('=') {
-        Some(("--port" | "--server.port", value)) => value.parse().ok(),
-        None if matches!(*word, "--port" | "--server.port") => words.get(at + 1)?.parse().ok(),
-        _ => None,
-    });
-    given.unwrap_or(if words.first() == Some(&"app") { 8050 } else { 8888 })
+    let is_app = run.command.first().is_some_and(|word| word == "app");
+    app::port_in(&run.command).unwrap_or(if is_app { app::PORT } else { 8888 })
 }
 
 fn file_name(bundle: &str) -> &str {
@@ -73,15 +68,14 @@ fn dockerfile(run: &RunConfig, bundle: &str) -> String {
     format!(
         "{MARK}
 # First: docker load -i {file}
-# Then:  docker build -t {} . && docker run -p {port}:{port} {}
+# Then:  docker build -t {image}-service . && docker run -p {port}:{port} {image}-service
 FROM {image}
 # What you add lies above the recorded layers; they stay as they are.
 # COPY data /app/data
 EXPOSE {port}
 ENTRYPOINT [\"/opt/nbpack/bin/nbpack\"]
 CMD {command}
-",
-        run.name, run.name
+"
     )
 }
 
@@ -100,8 +94,6 @@ services:
       - \"127.0.0.1:{port}:{port}\"
     volumes:
       - data:/app/data
-    tmpfs:
-      - /tmp
     cap_drop: [ALL]
     security_opt: [\"no-new-privileges:true\"]
 volumes:

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
+    engine::{EngineArgs, Image},
     failure::Failure,
     install::Place,
     remote,
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     bundle::read::Bundle,
+    container::engine::Engine,
     event, files, jupyter,
     restore::{self, RestoreError, model::Restored},
     store::Store,
@@ -54,6 +56,8 @@ pub(super) struct Args {
     /// What the kernel may see of this machine
     #[command(flatten)]
     given: GivenArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Plain HTTP may be used with a registry (it may with this machine without being asked)
     #[arg(long)]
     insecure: bool,
@@ -72,6 +76,9 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let given = args.given.kernel_words(context)?;
     let store = context.store()?;
     let (mut found, signed_by) = ensure(&args, &store, context)?;
+    if let Some(engine) = args.engine.engine {
+        give_to_engine(engine, &args, &mut found, context)?;
+    }
     restored::say_machine(&found, context);
     let to_stdout = args.notebook.as_deref() == Some(Path::new("-"));
     if to_stdout {
@@ -119,6 +126,16 @@ fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<(Rest
     let found = restore::ensure(&bundle, store, args.name.as_deref(), event::now(), &bar);
     bar.clear();
     Ok((found.map_err(|error| restored::explain(error, &args.bundle))?, signed_by))
+}
+
+/// Gives the image to the engine that its kernel will run in.
+fn give_to_engine(engine: Engine, args: &Args, found: &mut Restored, context: &Context) -> anyhow::Result<()> {
+    Image::of(engine, &args.bundle, context)?;
+    let name = engine.program().to_owned();
+    if !found.engines.contains(&name) {
+        found.engines.push(name);
+    }
+    Ok(())
 }
 
 fn no_signatures(place: &str) -> Failure {
@@ -184,23 +201,25 @@ fn register(args: &Args, found: &Restored, given: Vec<String>, context: &Context
     }
     let program = restored::program()?;
     let program = program.to_str().ok_or_else(|| Failure::unable("this program's path is not UTF-8"))?;
-    let spec = kernelspec(found, program, given);
+    let spec = kernelspec(found, program, given, args.engine.engine);
     files::publish_bytes(&dir.join("kernel.json"), 0o644, format!("{spec:#}\n").as_bytes())?;
     Ok(Some(dir))
 }
 
 /// What the launcher shows: "Python 3 (nbpack 0123456789ab)".
-fn title(found: &Restored) -> String {
-    super::install::titled(&found.run.display_name, &format!("nbpack {}", found.manifest.short()))
+fn title(found: &Restored, engine: Option<Engine>) -> String {
+    let engine = engine.map_or_else(String::new, |engine| format!(", {}", engine.program()));
+    super::install::titled(&found.run.display_name, &format!("nbpack {}{engine}", found.manifest.short()))
 }
 
 /// `kernel.json` of the restored kernel.
-fn kernelspec(found: &Restored, program: &str, given: Vec<String>) -> Value {
+fn kernelspec(found: &Restored, program: &str, given: Vec<String>, engine: Option<Engine>) -> Value {
     let run = &found.run;
-    let display_name = title(found);
+    let display_name = title(found, engine);
     let mut argv =
         [program, "kernel", "-f", "{connection_file}", "--restored", &found.name].map(str::to_owned).to_vec();
     argv.extend(given);
+    argv.extend(engine.map(Image::word));
     json!({
         "argv": argv,
         "display_name": display_name,
@@ -246,7 +265,7 @@ fn report(
         writeln!(out, "notebook {}", path.display())?;
     }
     if let Some(dir) = kernelspec {
-        let title = title(found);
+        let title = title(found, args.engine.engine);
         writeln!(out, "kernel \"{title}\" in {}", dir.display())?;
     } else if !args.no_kernel {
         writeln!(out, "no kernel was registered, for no Jupyter was found here (--kernel does it all the same)")?;
@@ -275,7 +294,7 @@ mod tests {
     fn the_kernel_is_named_after_what_it_shows_and_the_digest() {
         let json = include_str!("../../tests/fixtures/restored.json");
         let found: Restored = serde_json::from_str(json).unwrap();
-        let spec = kernelspec(&found, "/bin/nbpack", Vec::new());
+        let spec = kernelspec(&found, "/bin/nbpack", Vec::new(), None);
         assert_eq!(spec["display_name"], "Python 3 (nbpack 000000000000)");
         assert_eq!(spec["argv"], json!(["/bin/nbpack", "kernel", "-f", "{connection_file}", "--restored", "analysis"]));
         assert_eq!(spec["metadata"]["debugger"], true);

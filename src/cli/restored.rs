@@ -3,21 +3,15 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::{Context, failure::Failure, progress, terminal};
 use crate::{
     bundle::{self, config::RunConfig},
-    container::{
-        engine::{self, Engine},
-        forward::Forwarder,
-        spec::Bind,
-    },
+    container::{forward::Forwarder, spec::Bind},
     event,
     files::{self, FileError},
-    kernel,
     restore::{
         self, RestoreError, SpecOptions,
         machine::{Machine, differences},
@@ -140,52 +134,6 @@ pub(super) fn say_machine_of(run: &RunConfig, context: &Context) {
         // Nobody can be told when stderr is closed.
         terminal::tell(&format!("nbpack: note: {line}")).unwrap_or_default();
     }
-}
-
-/// Lets a container engine load and run the bundle's file.
-pub(super) fn run_in_engine(
-    engine: Engine,
-    bundle: &str,
-    given: Given,
-    command: Vec<String>,
-    ports: &[u16],
-    context: &Context,
-) -> anyhow::Result<ExitCode> {
-    use std::io::IsTerminal as _;
-    let file = context.cwd.join(bundle);
-    if !file.is_file() {
-        return Err(Failure::unable(format!("`{bundle}` is no file"))
-            .hint("an engine needs the bundle's file; a restored name will not do")
-            .into());
-    }
-    let missing = |error| {
-        let failure =
-            Failure::unable(format!("cannot run `{}`", engine.program())).hint("is it installed and on PATH?");
-        anyhow::Error::from(error).context(failure)
-    };
-    let mut load = Command::new(engine.program());
-    load.args(engine::load_arguments(&file)).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = load.output().map_err(missing)?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let Some(image) = engine::loaded_image(&said).filter(|_| output.status.success()) else {
-        return Err(Failure::unable(format!("{} does not load `{bundle}`", engine.program()))
-            .hint("an engine that knows no zstd needs a bundle made with `nbpack export --compression gzip`")
-            .into());
-    };
-    let request = engine::Request {
-        image,
-        network: given.network,
-        binds: given.binds,
-        env: given.env,
-        cwd: given.cwd,
-        ports: ports.to_vec(),
-        terminal: std::io::stdin().is_terminal(),
-        command,
-    };
-    let mut run = Command::new(engine.program());
-    run.args(engine::run_arguments(&request));
-    let status = run.status().map_err(missing)?;
-    Ok(ExitCode::from(kernel::die_as(std::os::unix::process::ExitStatusExt::into_raw(status))))
 }
 
 /// A point in time as a person reads it, to the minute, UTC.

@@ -37,6 +37,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 crate::container::remove_tree(dir)?;
             }
         }
+        super::engine::forget(&found);
         restore::remove(&store, name)?;
         writeln!(out, "removed {name}")?;
     }

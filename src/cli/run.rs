@@ -7,12 +7,13 @@ use std::{
 
 use super::{
     Context,
+    engine::{EngineArgs, Image},
     failure::Failure,
     inside,
     restored::{self, Given},
 };
 use crate::{
-    container::{self, engine::Engine, spec::Bind},
+    container::{self, spec::Bind},
     restore,
 };
 
@@ -25,9 +26,14 @@ pub(super) struct Args {
     bundle: Option<String>,
     #[command(flatten)]
     given: GivenArgs,
-    /// Let a container engine run it (`docker`, `podman`): needs the bundle's file
-    #[arg(long, value_name = "ENGINE")]
-    engine: Option<Engine>,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// In an image: carry connections on the socket to a port, beside the command
+    #[arg(long, value_name = "SOCKET=PORT", hide = true, conflicts_with = "bundle")]
+    relay: Option<String>,
+    /// In an image: end when whoever listens on this socket does
+    #[arg(long, value_name = "SOCKET", hide = true, conflicts_with = "bundle")]
+    follow: Option<PathBuf>,
     /// The command and its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -136,10 +142,14 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let shell = || vec!["/bin/sh".to_owned()];
     let command = if args.command.is_empty() { shell() } else { args.command };
     let Some(bundle) = args.bundle else {
-        return inside::run(command, given, context);
+        let beside = inside::Beside { relay: args.relay, follow: args.follow, ..inside::Beside::default() };
+        return inside::run(command, given, beside, context);
     };
-    if let Some(engine) = args.engine {
-        return restored::run_in_engine(engine, &bundle, given, command, &[], context);
+    if let Some(engine) = args.engine.engine {
+        let image = Image::of(engine, &bundle, context)?;
+        restored::say_machine_of(&image.run, context);
+        let arguments = ["run".to_owned(), "--".to_owned()].into_iter().chain(command).collect();
+        return Err(image.exec(image.request(given, arguments, context)));
     }
     let store = context.store()?;
     let found = restored::resolve(&bundle, context)?;

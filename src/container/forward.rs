@@ -2,7 +2,7 @@
 //! port of 127.0.0.1 and a Unix socket in a directory that both sides see.
 
 use std::{
-    io,
+    io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
@@ -83,32 +83,60 @@ fn patiently<S>(connect: impl Fn() -> io::Result<S>) -> Option<S> {
     loop {
         match connect() {
             Ok(stream) => return Some(stream),
-            Err(_) if started.elapsed() < PATIENCE => {
-                let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: BETWEEN };
-                rustix::event::poll(&mut [], Some(&pause)).map(drop).unwrap_or_default();
-            }
+            Err(_) if started.elapsed() < PATIENCE => pause(),
             Err(_) => return None,
         }
     }
 }
 
+/// Before something is tried again.
+pub(super) fn pause() {
+    let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: BETWEEN };
+    rustix::event::poll(&mut [], Some(&pause)).map(drop).unwrap_or_default();
+}
+
+/// A connection that can be closed in one direction.
+pub(super) trait Connection: Sync {
+    /// No more bytes will come.
+    fn end(&self);
+}
+
+impl Connection for TcpStream {
+    fn end(&self) {
+        self.shutdown(Shutdown::Write).unwrap_or_default();
+    }
+}
+
+impl Connection for UnixStream {
+    fn end(&self) {
+        self.shutdown(Shutdown::Write).unwrap_or_default();
+    }
+}
+
 /// Both directions, each to its own end: a half-closed connection still carries the other half.
-fn carry(mut tcp: &TcpStream, mut unix: &UnixStream) {
+pub(super) fn carry<A: Connection, B: Connection>(one: &A, other: &B)
+where
+    for<'a> &'a A: Read + Write,
+    for<'a> &'a B: Read + Write,
+{
     thread::scope(|scope| {
-        scope.spawn(move || {
-            // A connection that breaks is seen by both of its ends.
-            io::copy(&mut tcp, &mut unix).map(drop).unwrap_or_default();
-            unix.shutdown(Shutdown::Write).unwrap_or_default();
-        });
-        io::copy(&mut unix, &mut tcp).map(drop).unwrap_or_default();
-        tcp.shutdown(Shutdown::Write).unwrap_or_default();
+        scope.spawn(move || copy(one, other));
+        copy(other, one);
     });
+}
+
+fn copy<A, B: Connection>(from: &A, to: &B)
+where
+    for<'a> &'a A: Read,
+    for<'a> &'a B: Write,
+{
+    // A connection that breaks is seen by both of its ends.
+    io::copy(&mut &*from, &mut &*to).map(drop).unwrap_or_default();
+    to.end();
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-
     use super::*;
 
     #[test]

@@ -14,6 +14,7 @@ pub mod init;
 mod merge;
 pub mod probe;
 mod process;
+pub mod publish;
 mod seccomp;
 mod setup;
 pub mod spec;

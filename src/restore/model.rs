@@ -27,4 +27,7 @@ pub struct Restored {
     pub kernelspecs: Vec<PathBuf>,
     /// Where the notebook was written.
     pub notebook: Option<PathBuf>,
+    /// Container engines that were given its image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<String>,
 }

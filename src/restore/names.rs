@@ -77,6 +77,7 @@ pub(super) fn remember(
         restored: now,
         kernelspecs: Vec::new(),
         notebook: None,
+        engines: Vec::new(),
     };
     if let Some(name) = wanted {
         let refuse = |why| RestoreError::Name { name: name.to_owned(), why };

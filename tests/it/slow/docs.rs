@@ -4,7 +4,6 @@
 //! put there; the bundles `analysis.nbpack`, `before.nbpack` and `after.nbpack`; an SSH key; a registry.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -71,9 +70,7 @@ impl Scene {
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(support::program(), bin.join("nbpack")).unwrap();
         if let Some(docker) = &self.docker {
-            let script = format!("#!/bin/sh\nexec /usr/bin/docker -H unix://{} \"$@\"\n", docker.socket.display());
-            std::fs::write(bin.join("docker"), script).unwrap();
-            std::fs::set_permissions(bin.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            docker.put_client(&bin);
         }
     }
 
