@@ -238,7 +238,7 @@ fn prepared<T>(what: &'static str, result: io::Result<T>) -> Result<T, CaptureEr
 /// the kernel is ended.
 pub fn launch(
     launch: Launch,
-    options: Options,
+    mut options: Options,
     sink: Arc<dyn EventSink>,
     before: Arc<dyn BeforeChange>,
 ) -> Result<Arc<dyn KernelProcess>, CaptureError> {
@@ -253,11 +253,9 @@ pub fn launch(
     let hold = Arc::new(prepared("timer", Hold::new(options.longest_hold))?);
     let bell = Arc::new(prepared("event", eventfd(0, flags).map_err(io::Error::from))?);
     let (control, far) = prepared("socket", control::pair())?;
-    // Before it is known whether it is needed: the kernel does not wait for it.
-    let hook = match &options.audit {
-        Some(dir) => Some((dir.clone(), prepared("directory for the hook", audit::prepare(dir))?)),
-        None => None,
-    };
+    // Before it is known whether it is needed: the kernel does not wait for it. Where it cannot be, the better ways still may.
+    let hook = options.audit.take().and_then(|dir| audit::prepare(&dir).ok().map(|pipe| (dir, pipe)));
+    options.audit = hook.as_ref().map(|(dir, _)| dir.clone());
 
     let passed_on = [memory, far, prepared("event", wake.try_clone())?, prepared("event", bell.try_clone())?];
     let mut command = tap_command(&launch, &options, &passed_on);

@@ -68,7 +68,7 @@ fn notification(program: &Path) -> ProbeResult {
         let (detail, remedy) = if traced {
             (
                 "ptrace sees a child's files; seccomp user notification does not work here",
-                "each opening of a file takes half as long again, and debuggers cannot attach to a recorded kernel; \
+                "each opening of a file takes longer, and debuggers cannot attach to a recorded kernel; \
                  Linux 5.9 or newer in a container that allows `seccomp`, outside of other recorders, has neither fault",
             )
         } else {

@@ -87,7 +87,7 @@ const GUARDED: &[(&str, Guard, &str)] = &[
     ("password", Guard::Mixed, r#"(?im)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass)[ \t]*(?:=|:|is)[ \t]*([^\s"'(){},;<>]{6,128})(?:[\s,;"'<>)}\]&]|$)"#),
     ("password-option", Guard::Real, r#"(?i)(?:^|\s)--?(?:password|passwd|passphrase|db-pass)[= ]["']?([^\s"']{5,128})"#),
     ("secret", Guard::Random, r#"(?i)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|token|credential|\bauth|_key|_pat)s?[A-Za-z0-9_-]{0,16}[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:|,)\s*[fbru]{0,2}["']([^"'\s]{12,})["']"#),
-    ("secret", Guard::Random, r#"(?im)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|token|credential|_key|_pat)[A-Za-z0-9_-]{0,16}(?:[ \t]?[=:][ \t]?| is |\t| {2,20})([^\s"'(){},;<>]+)"#),
+    ("secret", Guard::Random, r#"(?im)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|token|credential|_key|_pat)[A-Za-z0-9_-]{0,16}(?:[ \t]?[=:][ \t]?| is |\t| {2,20})([^\s"'(){},;<>&][^\s"'(){},;<>]*)"#),
     ("secret-option", Guard::Random, r#"(?i)(?:^|\s)--?(?:[A-Za-z0-9_-]{0,20}token|[A-Za-z0-9_-]{0,20}secret|[A-Za-z0-9_-]{0,20}api-?key|auth)[= ]["']?([^\s"']{12,})"#),
     ("query-secret", Guard::Random, r"(?i)[?&](?:api_?key|access_token|token|key|auth|secret|signature|client_secret|x-amz-signature|x-amz-security-token)=([A-Za-z0-9%._~+/=-]{12,})"),
 ];

@@ -354,7 +354,7 @@ fn clean(dice: &mut Dice, recording: &mut Recording, at: usize) {
         15 => cell.outputs.push(display("text/plain", json!("   token_type      count\n0  access_token     120\n1  refresh_token     42\npassword_strength  weak"))),
         16 => cell.outputs.push(display("application/vnd.plotly.v1+json", json!({"data": [{"x": {"dtype": "f8", "bdata": base64::engine::general_purpose::STANDARD.encode((0..600_u32).flat_map(|n| f64::from(n).sqrt().to_le_bytes()).collect::<Vec<u8>>())}}], "layout": {"uid": dice.hex(6)}}))),
         17 => cell.code = format!("assert hashlib.md5(data).hexdigest() == '{}'\nchecksum = \"{}\"\netag='W/\"{}\"'", dice.hex(32), dice.hex(64), dice.hex(16)),
-        18 => cell.outputs.push(stream("Epoch 1/10 - loss: 0.6931 - auc: 0.5 - val_auc: 0.51\nEnter your password to continue:\nPassword is required.\nInvalid token: unexpected end of input\n".into())),
+        18 => cell.outputs.push(stream("Epoch 1/10 - loss: 0.6931 - auc: 0.5 - val_auc: 0.51\nEnter your password to continue:\nPassword is required.\nInvalid token: unexpected end of input\nGET /view?a=rp&sessionToken=&catId=6934&curAbsIndex=1&resultsUrl=DID%3D6%26DFCL%3D1000\n".into())),
         _ => cell.code = "auth = HTTPBasicAuth(user, pwd)\nheaders = {'Authorization': f'Bearer {token}', 'Content-Type': 'application/json'}\nparams = {'key': 'value', 'secret_name': 'projects/my-project/secrets/db'}".into(),
     }
     recording.executions.push(cell);
