@@ -1,7 +1,7 @@
 """How much of a bundle another environment's bundle brings already, against what sharing single files would reach.
 
 Five environments are made with real installers: A, then A with one package bumped (B), with five added (C), another
-person's at another path (D, three packages of other versions), and the same as A by another installer at another path
+person's at another path (D, two packages of other versions), and the same as A by another installer at another path
 (E). "New" is the tar of the layers that A's bundle does not have; the ideal is the bytes of the files that it does not
 have at that path. Layers of the session itself are left aside.
 """
