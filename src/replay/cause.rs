@@ -210,10 +210,10 @@ fn steers(name: &str) -> bool {
         || matches!(name, "TZ" | "LANG" | "LD_LIBRARY_PATH" | "LD_PRELOAD")
 }
 
-/// Whether code makes a set: by its name, as a comprehension, or with braces around items that are no pairs.
+/// Whether code makes a set: by its name, as a comprehension, or with braces whose first item is no pair.
 fn makes_sets(text: &str) -> bool {
     static SET: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\b(?:frozen)?set\(|\{[^{}:]*(?:,|\sfor\s)[^{}:]*\}").ok());
+        LazyLock::new(|| Regex::new(r"\b(?:frozen)?set\(|\{[^{}:,]*(?:,|\sfor\s)").ok());
     SET.as_ref().is_some_and(|regex| regex.is_match(text))
 }
 

@@ -360,6 +360,7 @@ fn random_numbers_that_no_output_showed_are_a_cause_further_down() {
     assert_eq!(causes("y = {'a': 1, 'b': f'{x}, {x}'}"), [], "pairs and texts are no set");
     assert_eq!(causes("y = {f, g}"), [Cause::SetOrder]);
     assert_eq!(causes("y = set(functions)"), [Cause::SetOrder]);
+    assert_eq!(causes("y = {1: {Op('+', add, lambda x: x), Op('-', sub)}}"), [Cause::SetOrder]);
 }
 
 #[test]
