@@ -19,6 +19,7 @@ use ureq::{
 
 use crate::{
     digest::Digest,
+    inventory::{normalise, percent_decoded},
     registry::{self, RegistryError, Settings},
 };
 
@@ -113,7 +114,7 @@ impl Index {
             return Err(bad());
         }
         let authorization = credentials.map(|text| {
-            let text = percent_decoded(text);
+            let text = String::from_utf8_lossy(&percent_decoded(text)).into_owned();
             let text = if text.contains(':') { text } else { format!("{text}:") };
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
         });
@@ -134,7 +135,7 @@ impl Index {
 
     /// All files of a project that have a hash; none when the index does not know it.
     pub fn files(&self, project: &str) -> Result<Vec<IndexFile>, IndexError> {
-        let mut url = format!("{}/{}/", self.url, normalised(project));
+        let mut url = format!("{}/{}/", self.url, normalise(project));
         for _ in 0..=REDIRECTS {
             let mut answer = self.get(&url)?;
             let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -216,15 +217,10 @@ fn is_wanted(file: &IndexFile, wanted: &Wanted<'_>) -> bool {
             expanded.extend(platforms.split('.').map(|platform| format!("{python}-{abi}-{platform}")));
         }
     }
-    normalised(name) == normalised(wanted.name)
+    normalise(name) == normalise(wanted.name)
         && folded(version) == folded(wanted.version)
         && expanded == *wanted.tags
         && file.metadata.is_none_or(|digest| digest == wanted.metadata)
-}
-
-/// PEP 503.
-pub fn normalised(name: &str) -> String {
-    name.to_lowercase().split(['-', '_', '.']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 #[derive(Deserialize)]
@@ -296,25 +292,6 @@ fn sha256(hex: &str) -> Option<Digest> {
 
 fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match hex {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn without_fragment(url: &str) -> &str {
@@ -396,7 +373,7 @@ mod tests {
         }
         assert_eq!(join(base, "file:///etc/passwd"), None);
         assert_eq!(without_credentials("https://u:p@h/s?x=a@b"), "https://h/s?x=a@b");
-        assert_eq!(percent_decoded("a%40b%zz%"), "a@b%zz%");
+        assert_eq!(percent_decoded("a%40b%zz%"), b"a@b%zz%");
     }
 
     #[test]

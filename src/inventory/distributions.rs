@@ -198,7 +198,8 @@ fn editable_source(direct_url: &serde_json::Value) -> Option<Vec<u8>> {
     editable.then(|| percent_decoded(path))
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// RFC 3986 §2.1; what is no escape stays.
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

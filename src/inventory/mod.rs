@@ -36,6 +36,7 @@ use std::{
 use builder::Builder;
 pub use child::{InParent, Parent, ParentNode, child_datasets, take_child};
 pub use datasets::{Dataset, datasets};
+pub(crate) use distributions::{normalise, percent_decoded};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};

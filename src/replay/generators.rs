@@ -1,15 +1,11 @@
 //! Who draws random numbers: during a replay the kernel tells, with each execution, the state of the generators that a
 //! whole session shares. Library functions that draw from them (`make_circles`, `GaussianMixture`) name nothing random.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use regex::Regex;
 use serde_json::Value;
 
-use super::verdict::Judged;
+use super::{lineage::gives_seed, verdict::Judged};
 use crate::session::model::{Execution, Recording};
 
 /// The name of the `user_expressions` entry.
@@ -24,11 +20,6 @@ const EXPRESSION: &str = concat!(
     "('torch', lambda m: m.get_rng_state().numpy().tobytes())) if name in modules))",
     "(__import__('sys').modules, __import__('zlib').crc32)",
 );
-
-/// Gives a generator that a whole session shares its seed.
-static SEEDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\b(?:random\.seed|random\.set_state|setstate|manual_seed|set_seed|seed_everything) *\(").ok()
-});
 
 /// Asks for the states, in a request of the replay; other languages have no such question.
 pub(super) fn ask(recording: &Recording, execution: &Execution, request: &mut serde_json::Map<String, Value>) {
@@ -45,7 +36,7 @@ pub(super) fn ask(recording: &Recording, execution: &Execution, request: &mut se
 /// seed before.
 pub(super) fn drawn(recorded: &Recording, replayed: &Recording, judged: &[Judged]) -> BTreeMap<i64, Vec<String>> {
     let counterpart: BTreeMap<i64, i64> = judged.iter().filter_map(|j| Some((j.replayed?, j.recorded))).collect();
-    let seeds = |execution: &&Execution| SEEDS.as_ref().is_some_and(|regex| regex.is_match(&execution.code));
+    let seeds = |execution: &&Execution| gives_seed(&execution.code);
     let seeded = recorded.executions.iter().find(seeds).map(|execution| execution.id);
     let mut found = BTreeMap::new();
     let mut before: BTreeMap<String, String> = BTreeMap::new();

@@ -67,13 +67,19 @@ static COMPREHENSION: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\s(?:async +)?for\s+(\(?[\w, ]+\)?)\s+in\b").ok());
 
 /// Gives a random number generator that a whole session shares its seed.
-static SEEDS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\b(?:random\.seed|manual_seed|set\.seed|set_seed) *\(").ok());
+static SEEDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(?:random\.seed|random\.set_state|setstate|manual_seed|set\.seed|set_seed|seed_everything) *\(").ok()
+});
 /// Draws from it.
 static DRAWS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\brandom\.\w+|\btorch\.rand\w*|\b(?:rnorm|runif|rexp|rbinom|rpois|sample) *\(").ok());
 /// The state of that generator, as a name that no language has.
 const RANDOM_STATE: &str = "random state";
+
+/// Whether code gives such a generator its seed.
+pub(super) fn gives_seed(code: &str) -> bool {
+    SEEDS.as_ref().is_some_and(|regex| regex.is_match(code))
+}
 
 const KEYWORDS: &[&str] = &[
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
@@ -211,7 +217,7 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         bound.extend(names.split(',').map(|name| name.trim().to_owned()));
     }
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(&code));
-    if matches(&SEEDS) {
+    if gives_seed(&code) {
         defines.insert(RANDOM_STATE.to_owned());
     } else if matches(&DRAWS) {
         uses.insert(RANDOM_STATE.to_owned());

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use crate::{
     cli::{Context, failure::Failure, remote},
     files,
-    package_index::{Index, Wanted, normalised},
+    inventory::normalise,
+    package_index::{Index, Wanted},
     report::standards::wheel::{Installed, Origin, Wheel},
 };
 
@@ -39,7 +40,7 @@ pub(super) fn find(installed: &Installed, indexes: &[Index]) -> anyhow::Result<O
         let found = index.find(&wanted).context(Failure::unable("the package index cannot be asked"))?;
         if let Some(file) = found {
             return Ok(installed.is_as_recorded()?.then(|| Wheel {
-                name: normalised(&installed.name),
+                name: normalise(&installed.name),
                 version: installed.version.clone(),
                 file_name: file.file_name,
                 origin: Some(Origin { index: index.url().to_owned(), url: file.url }),

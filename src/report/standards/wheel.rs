@@ -16,8 +16,7 @@ use flate2::{Compression, write::DeflateEncoder};
 use crate::{
     digest::{Digest, HashingWriter},
     files::{self, FileError, display_bytes},
-    inventory::{BY_INSTALLERS, model::EnvironmentRoot},
-    package_index::normalised,
+    inventory::{BY_INSTALLERS, model::EnvironmentRoot, normalise},
 };
 
 /// Files of an image: path in the image, without the leading slash, and where it lies here.
@@ -193,7 +192,7 @@ impl Installed {
             Ok(())
         })?;
         let (digest, size) = written.ok_or_else(|| failed(io::Error::other("nothing was written")))?;
-        let (name, version) = (normalised(&self.name), self.version.clone());
+        let (name, version) = (normalise(&self.name), self.version.clone());
         Ok(Wheel { name, version, file_name: self.file_name.clone(), origin: None, digest, size: Some(size) })
     }
 }
