@@ -16,8 +16,16 @@ interface IDecision {
   exclude: string[];
 }
 
-/** Asks for the plan, shows it, and exports as decided. */
-export async function exportBundle(kernel: Kernel.IKernelConnection, name: string, canName: boolean): Promise<void> {
+/**
+ * Asks for the plan, shows it, and exports as decided. `refer` puts the digest of the bundle's manifest into the notebook;
+ * it is called only where the person says so when all is written.
+ */
+export async function exportBundle(
+  kernel: Kernel.IKernelConnection,
+  name: string,
+  canName: boolean,
+  refer: (manifest: string) => void
+): Promise<void> {
   const planned = ask<IPlan>(kernel, { ask: 'plan' }, undefined, 0);
   const plan = await waitFor('Export with nbpack', 'Looking for what this notebook needs…', planned, () => undefined);
   if (!plan) {
@@ -47,11 +55,19 @@ export async function exportBundle(kernel: Kernel.IKernelConnection, name: strin
   );
   const result = await waitFor('Export with nbpack', 'Packing…', written, by => (show = by));
   if (result) {
-    await showDialog({
+    const seen = await showDialog({
       title: 'Exported',
       body: new Widget({ node: report(result) }),
+      checkbox: {
+        label: 'Write this digest into the notebook’s metadata',
+        caption: 'So that whoever has the notebook can tell which bundle belongs to it. No path and no value is written.',
+        checked: false
+      },
       buttons: [Dialog.okButton({ label: 'Close' })]
     });
+    if (seen.isChecked) {
+      refer(result.manifest);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * What nbpack records of a notebook, shown in JupyterLab 4 and Notebook 7.
  *
- * Nothing here writes into a notebook. Everything that is shown comes from the proxy kernel (`comm.ts`).
+ * Nothing here writes into a notebook but the digest of a bundle, where a person asks for it. Everything that is shown
+ * comes from the proxy kernel (`comm.ts`).
  */
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, ToolbarButton } from '@jupyterlab/apputils';
@@ -74,7 +75,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
         }
         const stem = PathExt.basename(watch.notebook.context.localPath, '.ipynb');
         try {
-          await exportBundle(kernel, `${stem}.nbpack`, watch.kind === 'recording');
+          await exportBundle(kernel, `${stem}.nbpack`, watch.kind === 'recording', manifest =>
+            watch.notebook.model?.setMetadata('nbpack', { manifest })
+          );
         } catch (error) {
           await showRefusal('The notebook could not be exported', error);
         }

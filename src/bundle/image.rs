@@ -21,7 +21,8 @@ const CREATED: &str = "1980-01-02T00:00:00Z";
 
 /// Media type of an image manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(super) const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+/// Media type of an image's configuration.
+pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// Media type of an image index.
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 

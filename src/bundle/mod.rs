@@ -32,7 +32,7 @@ pub(crate) mod tests;
 
 pub use cache::{Unused, collect_unused, packed};
 pub use compress::Compression;
-pub use image::{Descriptor, INDEX_TYPE, MANIFEST_TYPE, image_name};
+pub use image::{CONFIG_TYPE, Descriptor, INDEX_TYPE, MANIFEST_TYPE, image_name};
 pub use plan::plan;
 pub use write::write;
 

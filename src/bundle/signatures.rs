@@ -33,6 +33,13 @@ impl Bundle {
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
     }
+
+    /// Gives it signatures that came by another way than its file: a registry keeps them beside the image. At most 64 are
+    /// taken.
+    pub fn set_signatures(&mut self, mut signatures: Vec<Signature>) {
+        signatures.truncate(MOST);
+        self.signatures = signatures;
+    }
 }
 
 /// Reads what came with the blobs; none is no error.

@@ -11,6 +11,7 @@ use std::{
 use super::{
     Context,
     failure::Failure,
+    reference,
     remote::{self, Remote},
     restored::{self, Bar, Given},
 };
@@ -53,6 +54,7 @@ pub(super) struct Image {
 impl Image {
     /// The image of what a person named, given to the engine now where it has it not yet.
     pub(super) fn of(engine: Engine, word: &str, context: &Context) -> anyhow::Result<Self> {
+        let word = &*reference::followed(word, context)?;
         if let Some(reference) = remote::named(word, context)? {
             let store = context.store()?;
             let remote = Remote::open(reference, false, &store, context)?;

@@ -270,8 +270,16 @@ fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recordi
         }
     };
     let found = session::find_telling(store, &selector).map_err(|error| {
-        anyhow::Error::new(error)
-            .context(Failure::unable("there is no such session").hint("`nbpack sessions` lists what was recorded"))
+        let failure = match &error {
+            session::FindError::NothingRun(_) => {
+                Failure::unable("there is nothing to export").hint("run its cells, then export again")
+            }
+            session::FindError::NoSession(_) => Failure::unable("there is no such session").hint(
+                "choose the kernel with `(nbpack)` in its name and run the notebook; `nbpack sessions` lists what was recorded",
+            ),
+            _ => Failure::unable("there is no such session").hint("`nbpack sessions` lists what was recorded"),
+        };
+        anyhow::Error::new(error).context(failure)
     })?;
     if !found.others.is_empty() && matches!(selector, session::Selector::Notebook(_)) && !context.quiet {
         let others: Vec<String> = found.others.iter().take(5).map(ToString::to_string).collect();

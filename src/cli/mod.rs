@@ -28,6 +28,7 @@ mod progress;
 mod pull;
 mod push;
 mod recipes;
+mod reference;
 mod remote;
 mod replay;
 mod report;

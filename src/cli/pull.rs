@@ -17,7 +17,7 @@ use crate::{
 
 /// Copy a bundle from a registry into a file; only what the store does not have moves
 ///
-/// The file is the one that was pushed, byte for byte. `nbpack restore`, `replay`, `verify` and the others take the
+/// The file is the one that was pushed, byte for byte, with the signatures that stand beside the image by now. `nbpack restore`, `replay`, `verify` and the others take the
 /// registry's name themselves and need no file. An interrupted pull goes on where it stopped.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -45,7 +45,8 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let reference = remote::parse(&args.image)?;
     let store = context.store()?;
-    let remote = Remote::open(reference, args.insecure, &store, context)?;
+    let mut remote = Remote::open(reference, args.insecure, &store, context)?;
+    remote.fetch_signatures()?;
     let mut output = output(&args, &remote.bundle, context)?;
     let pulled = remote.fetch(&store, &|_| true)?;
     let length = write::copy(&remote.bundle, &store, &mut output).context("cannot write the bundle")?;

@@ -78,7 +78,7 @@ pub(super) fn say(reference: &Reference, pushed: &Pushed, json: bool, context: &
         let value = serde_json::json!({
             "image": reference.to_string(), "manifest": pushed.manifest, "uploaded": pushed.uploaded,
             "uploaded_bytes": pushed.bytes, "mounted": pushed.mounted, "there": pushed.there,
-            "without_referrer": pushed.without_referrer,
+            "signatures": pushed.signatures, "without_referrer": pushed.without_referrer,
         });
         return Ok(writeln!(std::io::stdout().lock(), "{value:#}")?);
     }
@@ -92,11 +92,12 @@ pub(super) fn say(reference: &Reference, pushed: &Pushed, json: bool, context: &
     }
     writeln!(
         std::io::stderr().lock(),
-        "{reference}: {} blobs sent ({}), {} mounted, {} were there, manifest {}",
+        "{reference}: {} blobs sent ({}), {} mounted, {} were there{}, manifest {}",
         pushed.uploaded,
         bytes(pushed.bytes),
         pushed.mounted,
         pushed.there,
+        if pushed.signatures > 0 { format!(", {} signatures with it", pushed.signatures) } else { String::new() },
         pushed.manifest.short()
     )?;
     Ok(())

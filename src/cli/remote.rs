@@ -8,6 +8,7 @@ use crate::{
     event, files,
     registry::{self, Client, Places, Pulled, Reference, RegistryError, Settings},
     restore::{self, model::Restored},
+    signature::Signature,
     store::Store,
 };
 
@@ -113,6 +114,19 @@ impl Remote {
         pulled.map_err(explain)
     }
 
+    /// Fetches the signatures that stand beside the image: from now on the bundle has them.
+    pub(super) fn fetch_signatures(&mut self) -> anyhow::Result<()> {
+        let found = registry::signatures(&self.bundle, &self.reference, &self.client, &()).map_err(explain)?;
+        self.bundle.set_signatures(found);
+        Ok(())
+    }
+
+    /// Puts a signature beside the image.
+    pub(super) fn put_signature(&self, signature: &Signature) -> anyhow::Result<()> {
+        let one = std::slice::from_ref(signature);
+        registry::put_signatures(&self.bundle, one, &self.reference, &self.client, &()).map_err(explain)
+    }
+
     /// Fetches the session layer only.
     pub(super) fn fetch_record(&self, store: &Store) -> anyhow::Result<Pulled> {
         let last = self.bundle.layers().last().map(|layer| layer.diff_id);
@@ -128,15 +142,24 @@ pub(super) fn restore(
     context: &Context,
 ) -> anyhow::Result<Restored> {
     let store = context.store()?;
-    let word = reference.to_string();
-    let mut remote = Remote::open(reference, insecure, &store, context)?;
+    unpack(Remote::open(reference, insecure, &store, context)?, name, &store, context)
+}
+
+/// Restores an image whose documents are here.
+pub(super) fn unpack(
+    mut remote: Remote,
+    name: Option<&str>,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<Restored> {
+    let word = remote.reference.to_string();
     let image = |source| RegistryError::Image { name: word.clone(), source: Box::new(source) };
     remote.bundle = remote.bundle.for_this_machine().map_err(image).map_err(explain)?;
-    let pulled = remote.fetch(&store, &|layer| !store.layer_path(&layer.diff_id).is_dir())?;
+    let pulled = remote.fetch(store, &|layer| !store.layer_path(&layer.diff_id).is_dir())?;
     let bar = super::restored::Bar::new(context);
-    let found = restore::ensure(&remote.bundle, &store, name, event::now(), &bar);
+    let found = restore::ensure(&remote.bundle, store, name, event::now(), &bar);
     bar.clear();
-    registry::forget(&store, &pulled.blobs);
+    registry::forget(store, &pulled.blobs);
     found.map_err(|error| super::restored::explain(error, &word))
 }
 

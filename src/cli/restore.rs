@@ -13,7 +13,8 @@ use super::{
     engine::{EngineArgs, Image},
     failure::Failure,
     install::Place,
-    remote,
+    reference,
+    remote::{self, Remote},
     restored::{self, Bar},
     run::GivenArgs,
     sign,
@@ -37,7 +38,8 @@ const LOGOS: [(&str, &[u8]); 3] = [
 /// Every byte is proved before it is used. Layers that other bundles brought are shared.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A bundle's file (or OCI layout directory), its name in a registry, or the name of a restored one
+    /// A bundle's file (or OCI layout directory), its name in a registry, the name of a restored one, or a notebook that
+    /// names its bundle (*Write this digest into the notebook* in the panel's export)
     bundle: String,
     /// Call it this [default: after the notebook]
     #[arg(long)]
@@ -72,7 +74,11 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let followed = reference::followed(&args.bundle, context)?.into_owned();
+    // Who gives a notebook has it.
+    let has_notebook = followed != args.bundle && args.notebook.is_none();
+    args.bundle = followed;
     let given = args.given.kernel_words(context)?;
     let store = context.store()?;
     let (mut found, signed_by) = ensure(&args, &store, context)?;
@@ -84,7 +90,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if to_stdout {
         let bytes = read_notebook(&found, &store)?;
         std::io::stdout().lock().write_all(&bytes)?;
-    } else if let Some(path) = write_notebook(&args, &found, &store, context)? {
+    } else if !has_notebook && let Some(path) = write_notebook(&args, &found, &store, context)? {
         found.notebook = Some(path);
     }
     let kernelspec = register(&args, &found, given, context)?;
@@ -98,18 +104,22 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The restored bundle, and a line for each who signed it; none where there is no file to say.
+/// The restored bundle, and a line for each who signed it; none where neither file nor registry is there to say.
 fn ensure(args: &Args, store: &Store, context: &Context) -> anyhow::Result<(Restored, Vec<String>)> {
     if let Some(reference) = remote::named(&args.bundle, context)? {
-        if args.signed_by.is_some() {
-            return Err(no_signatures("in a registry").into());
-        }
-        return Ok((remote::restore(reference, args.name.as_deref(), args.insecure, context)?, Vec::new()));
+        let mut remote = Remote::open(reference, args.insecure, store, context)?;
+        remote.fetch_signatures()?;
+        let signed_by = check_signatures(args, &remote.bundle, context)?;
+        return Ok((remote::unpack(remote, args.name.as_deref(), store, context)?, signed_by));
     }
     let path = context.cwd.join(args.bundle.strip_prefix("oci:").unwrap_or(&args.bundle));
     if !path.exists() {
         if args.signed_by.is_some() {
-            return Err(no_signatures("in what was restored from it").into());
+            return Err(Failure::unable(
+                "signatures lie in the bundle's file or its registry, not in what was restored from it",
+            )
+            .hint("give the file, or its name in the registry")
+            .into());
         }
         let found = restored::resolve(&args.bundle, context)?;
         if args.name.as_deref().is_some_and(|name| name != found.name) {
@@ -136,10 +146,6 @@ fn give_to_engine(engine: Engine, args: &Args, found: &mut Restored, context: &C
         found.engines.push(name);
     }
     Ok(())
-}
-
-fn no_signatures(place: &str) -> Failure {
-    Failure::unable(format!("signatures lie in the bundle's file, not {place}")).hint("give the file")
 }
 
 /// Who signed, found out before anything is unpacked; whoever is demanded must be among them.

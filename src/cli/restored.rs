@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{Context, failure::Failure, progress, terminal};
+use super::{Context, failure::Failure, progress, reference, terminal};
 use crate::{
     bundle::{self, config::RunConfig},
     container::{forward::Forwarder, spec::Bind},
@@ -76,8 +76,9 @@ impl bundle::Progress for Bar {
     }
 }
 
-/// Finds a bundle by file or name; restores what the store does not have.
+/// Finds a bundle by file, name or the notebook that names it; restores what the store does not have.
 pub(super) fn resolve(name: &str, context: &Context) -> anyhow::Result<Restored> {
+    let name = &*reference::followed(name, context)?;
     if let Some(reference) = super::remote::named(name, context)? {
         return super::remote::restore(reference, None, false, context);
     }

@@ -44,7 +44,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let found = session::find_telling(&store, &session::Selector::Notebook(path));
         let ids = match found {
             Ok(found) => [vec![found.id], found.others].concat(),
-            Err(session::FindError::NoSession(_)) => Vec::new(),
+            Err(session::FindError::NoSession(_) | session::FindError::NothingRun(_)) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         sessions.retain(|info| ids.contains(&info.id));

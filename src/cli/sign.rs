@@ -8,11 +8,17 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Context, failure::Failure, terminal};
+use super::{
+    Context,
+    failure::Failure,
+    remote::{self, Remote},
+    terminal,
+};
 use crate::{
     bundle::{read::Bundle, signatures},
     digest::Digest,
     files,
+    registry::Reference,
     signature::{PublicKey, Signature, Trust, cosign, message, sshsig},
 };
 
@@ -21,29 +27,33 @@ const SSH_KEYS: [&str; 5] = ["id_ed25519", "id_ecdsa", "id_ed25519_sk", "id_ecds
 
 /// Sign a bundle with an SSH key or a key pair in cosign's layout
 ///
-/// What is signed is the manifest's digest, and so every byte of the bundle. The signature travels in the file; the
-/// bundle stays the same, under the same digest. Several people may sign one bundle.
+/// What is signed is the manifest's digest, and so every byte of the bundle. The signature travels in the file, and in a
+/// registry as a referrer of the image; the bundle stays the same, under the same digest. Several people may sign one.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   nbpack sign analysis.nbpack                              with your own SSH key
   nbpack sign analysis.nbpack --key ~/.ssh/work.pub        its private half is in the agent
   nbpack sign --generate-key-pair cosign                   makes cosign.key and cosign.pub
   nbpack sign analysis.nbpack --key cosign.key
+  nbpack sign registry.example/ann/analysis:v1             what was pushed; no layer moves
   nbpack verify analysis.nbpack --signed-by allowed_signers
 
 The password of cosign.key is taken from $COSIGN_PASSWORD, or asked for on the terminal.
 
 Exit code: 0 signed, 1 refused, 2 it could not be done.")]
 pub(super) struct Args {
-    /// The bundle: a file or an OCI image layout directory
+    /// The bundle: a file, an OCI image layout directory, or its name in a registry
     #[arg(required_unless_present = "generate_key_pair")]
-    bundle: Option<PathBuf>,
+    bundle: Option<String>,
     /// The private key (or, where an agent holds it, the public one) [default: the first of ~/.ssh/id_*]
     #[arg(short, long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// With a key pair in cosign's layout: the repository name that registries' policies compare
     #[arg(long, value_name = "REGISTRY/REPO", default_value = "")]
     identity: String,
+    /// Plain HTTP may be used with a registry (it may with this machine without being asked)
+    #[arg(long)]
+    insecure: bool,
     /// Take all signatures away
     #[arg(long, conflicts_with_all = ["key", "identity"])]
     remove: bool,
@@ -56,9 +66,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(prefix) = &args.generate_key_pair {
         return generate(prefix, context);
     }
-    let Some(path) = args.bundle.as_ref().map(|path| context.cwd.join(path)) else {
+    let Some(word) = &args.bundle else {
         return Err(Failure::unable("no bundle was named").into());
     };
+    if let Some(reference) = remote::named(word, context)? {
+        return sign_remote(reference, &args, context);
+    }
+    let path = context.cwd.join(word);
     let name = path.display();
     let bundle = Bundle::open_any(&path).with_context(|| {
         Failure::unable(format!("cannot sign `{name}`")).hint(format!("`nbpack verify {name}` says more"))
@@ -69,20 +83,48 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         return say(&format!("{name}: not signed any more"), context);
     }
-    let key = match args.key {
-        Some(key) => context.cwd.join(key),
-        None => own_key(context)?,
-    };
     let manifest = bundle.manifest_digest();
-    let signature = sign(&key, &manifest, &args.identity, context)?;
-    let signer =
-        signature.check(&manifest).with_context(|| format!("the signature of `{}` is not good", key.display()))?;
+    let (signature, signer) = sign_checked(&args, &manifest, &args.identity, context)?;
     let mut all = bundle.signatures().to_vec();
     // A key that signed before signs anew: one signature each.
     all.retain(|other| other.check(&manifest).ok().as_ref() != Some(&signer));
     all.push(signature);
     signatures::replace(&path, &all).with_context(|| format!("cannot write `{name}`"))?;
     say(&format!("{name}: signed by {signer}"), context)
+}
+
+/// Signs an image where it is: its documents are read, and one small artifact is put beside it.
+fn sign_remote(reference: Reference, args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.remove {
+        return Err(Failure::unable("signatures in a registry are taken away with the registry's own tools").into());
+    }
+    let store = context.store()?;
+    // What registries' policies compare is the name by which the image is asked for.
+    let identity = match &args.identity {
+        given if !given.is_empty() => given.clone(),
+        _ => format!("{}/{}", reference.host, reference.repository),
+    };
+    let remote = Remote::open(reference, args.insecure, &store, context)?;
+    let (signature, signer) = sign_checked(args, &remote.bundle.manifest_digest(), &identity, context)?;
+    remote.put_signature(&signature)?;
+    say(&format!("{}: signed by {signer}", remote.reference), context)
+}
+
+/// Signs with the key that is meant, and looks whether the signature holds.
+fn sign_checked(
+    args: &Args,
+    manifest: &Digest,
+    identity: &str,
+    context: &Context,
+) -> anyhow::Result<(Signature, PublicKey)> {
+    let key = match &args.key {
+        Some(key) => context.cwd.join(key),
+        None => own_key(context)?,
+    };
+    let signature = sign(&key, manifest, identity, !args.identity.is_empty(), context)?;
+    let signer =
+        signature.check(manifest).with_context(|| format!("the signature of `{}` is not good", key.display()))?;
+    Ok((signature, signer))
 }
 
 fn say(text: &str, context: &Context) -> anyhow::Result<ExitCode> {
@@ -101,7 +143,8 @@ fn own_key(context: &Context) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn sign(key: &Path, manifest: &Digest, identity: &str, context: &Context) -> anyhow::Result<Signature> {
+/// `named`: the person gave the identity, so the key must be one that can sign it.
+fn sign(key: &Path, manifest: &Digest, identity: &str, named: bool, context: &Context) -> anyhow::Result<Signature> {
     let shown = key.display();
     let bytes = files::read_bounded(key, 1 << 20)?;
     match std::str::from_utf8(&bytes) {
@@ -114,7 +157,7 @@ fn sign(key: &Path, manifest: &Digest, identity: &str, context: &Context) -> any
             let key = cosign::PrivateKey::parse(text, &password).with_context(|| format!("cannot use `{shown}`"))?;
             Ok(key.sign(manifest, identity)?)
         }
-        _ if !identity.is_empty() => {
+        _ if named => {
             Err(Failure::unable("--identity is for key pairs in cosign's layout; an SSH key signs the digest alone")
                 .into())
         }

@@ -47,9 +47,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         && let Some(found) = restore::find(&store, name)?
     {
         if args.signed_by.is_some() {
-            return Err(Failure::unable("signatures lie in the bundle's file, not in what was restored from it")
-                .hint("give the file")
-                .into());
+            return Err(Failure::unable(
+                "signatures lie in the bundle's file or its registry, not in what was restored from it",
+            )
+            .hint("give the file, or its name in the registry")
+            .into());
         }
         return restored(&args, &found, &store, context);
     }
@@ -57,11 +59,6 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let name = args.bundle.display();
     let word = args.bundle.to_string_lossy();
     let result = match remote::named(&word, context)? {
-        Some(_) if trust.is_some() => {
-            return Err(Failure::unable("signatures lie in the bundle's file, not in a registry")
-                .hint("give the file")
-                .into());
-        }
         Some(reference) => Ok(of_registry(reference, args.insecure, context)?),
         None => {
             let progress = Progress::new(context.fancy);
@@ -133,7 +130,8 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// Fetches what the store does not have of an image, and proves all of it.
 fn of_registry(reference: Reference, insecure: bool, context: &Context) -> anyhow::Result<Report> {
     let store = context.store()?;
-    let remote = Remote::open(reference, insecure, &store, context)?;
+    let mut remote = Remote::open(reference, insecure, &store, context)?;
+    remote.fetch_signatures()?;
     let pulled = remote.fetch(&store, &|_| true)?;
     let progress = Progress::new(context.fancy);
     let size = remote.bundle.layers().iter().map(|layer| layer.descriptor.size).sum();

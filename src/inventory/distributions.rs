@@ -135,6 +135,17 @@ fn read_egg_info(site: &[u8], path: &[u8]) -> Option<Distribution> {
     Some(distribution)
 }
 
+/// The distribution or R package whose metadata is this file: `METADATA`, `PKG-INFO`, an `.egg-info` file, `DESCRIPTION`.
+pub(crate) fn at(metadata: &[u8]) -> Option<Distribution> {
+    let dir = paths::parent(metadata);
+    match paths::name(metadata) {
+        b"METADATA" => read_dist_info(paths::parent(dir), dir),
+        b"PKG-INFO" => read_egg_info(paths::parent(dir), dir),
+        b"DESCRIPTION" => read_r_package(dir),
+        _ => read_egg_info(dir, metadata),
+    }
+}
+
 /// All regular files below a directory, bytecode excepted.
 fn own_directory(dir: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
@@ -312,7 +323,7 @@ fn read_r_package(dir: &[u8]) -> Option<Distribution> {
         .flat_map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>())
         .filter_map(|item| item.split(['(', ' ']).find(|word| !word.is_empty()).map(str::to_owned))
         .filter(|name| name != "R")
-        .collect();
+        .collect::<Vec<String>>();
     Some(Distribution {
         component: Component {
             kind: "cran".to_owned(),
@@ -325,6 +336,7 @@ fn read_r_package(dir: &[u8]) -> Option<Distribution> {
             dependency: false,
             modified: Vec::new(),
             arch: None,
+            requires: requires.clone(),
             ..Component::default()
         },
         requires,

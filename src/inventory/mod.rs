@@ -17,6 +17,7 @@ pub mod glob;
 mod libraries;
 pub mod model;
 mod overrides;
+mod packaged;
 mod packages;
 mod paths;
 mod private;
@@ -40,6 +41,7 @@ pub(crate) use distributions::{normalise, percent_decoded};
 use environment::{Environment, Kind};
 use glob::Glob;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};
+pub use packaged::OF_R;
 pub(crate) use record::BY_INSTALLERS;
 use rules::{Context, Rules};
 pub use run::{RunConfig, child_run_config, run_config};
@@ -368,6 +370,8 @@ fn finish(builder: Builder<'_>, system: System, roots: Vec<EnvironmentRoot>) -> 
             component.loaded = true;
         }
     }
+    components.extend(packaged::libraries(&entries, &components));
+    sort_components(&mut components, &mut entries);
     for component in components.iter().filter(|component| !component.modified.is_empty()) {
         // All of them are in the software list.
         let (name, count) = (&component.name, component.modified.len());

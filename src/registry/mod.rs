@@ -15,6 +15,7 @@ mod kept;
 mod pull;
 mod push;
 mod reference;
+mod referrers;
 mod resolve;
 mod upload;
 
@@ -29,6 +30,7 @@ pub use kept::{collect, forget};
 pub use pull::{Pulled, fetch, open};
 pub use push::{Pushed, push};
 pub use reference::{Reference, ReferenceError, Version, is_loopback};
+pub use referrers::{put_signatures, signatures};
 
 /// A registry could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -104,7 +104,7 @@ fn manifest(
 }
 
 /// Fetches a small thing whole; gives its media type.
-fn document(
+pub(super) fn document(
     request: &Request<'_>,
     what: &str,
     client: &Client,

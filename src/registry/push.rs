@@ -1,4 +1,4 @@
-//! A bundle to a registry: blobs first, manifest last, then the record as a referrer.
+//! A bundle to a registry: blobs first, manifest last, then signatures and the record as its referrers.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,16 @@ use std::{
     },
 };
 
-use serde_json::{Value, json};
-
 use super::{
     RegistryError,
-    client::{Client, Request, Scope, read},
+    client::Client,
     reference::{Reference, Version},
+    referrers,
     upload::{self, Sent, Source},
 };
 use crate::{
     bundle::{
-        Descriptor, INDEX_TYPE, MANIFEST_TYPE, Progress,
+        Descriptor, MANIFEST_TYPE, Progress,
         read::{Bundle, Layer},
     },
     digest::Digest,
@@ -30,10 +29,6 @@ use crate::{
 
 /// Blobs that move at the same time.
 const AT_ONCE: usize = 4;
-/// What the record is called among the referrers of an image.
-const RECORD_TYPE: &str = "application/vnd.nbpack.session.v1";
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
-const EMPTY: &[u8] = b"{}";
 
 /// What was pushed.
 #[derive(Clone, Debug)]
@@ -48,6 +43,8 @@ pub struct Pushed {
     pub mounted: usize,
     /// Blobs that the repository had.
     pub there: usize,
+    /// Signatures that went with it.
+    pub signatures: usize,
     /// The record could not be made a referrer; the image is whole all the same.
     pub without_referrer: Option<String>,
 }
@@ -83,7 +80,15 @@ pub fn push(
     };
     work.queue.sort_by_key(|blob| (std::cmp::Reverse(blob.0.size), blob.0.digest));
     work.run()?;
-    put_manifest(client, repository, &reference.version_text(), MANIFEST_TYPE, bundle.manifest_bytes(), progress)?;
+    referrers::put_manifest(
+        client,
+        repository,
+        &reference.version_text(),
+        MANIFEST_TYPE,
+        bundle.manifest_bytes(),
+        progress,
+    )?;
+    referrers::put_signatures(bundle, bundle.signatures(), reference, client, progress)?;
     let sent = work.sent.into_inner().unwrap_or_else(PoisonError::into_inner);
     let count = |what| sent.iter().filter(|(_, sent)| *sent == what).count();
     let pushed = Pushed {
@@ -92,7 +97,10 @@ pub fn push(
         bytes: sent.iter().filter(|(_, sent)| *sent == Sent::Uploaded).map(|(blob, _)| blob.size).sum(),
         mounted: count(Sent::Mounted),
         there: count(Sent::There),
-        without_referrer: refer(bundle, repository, client, progress).err().map(|error| error.to_string()),
+        signatures: bundle.signatures().len(),
+        without_referrer: referrers::put_record(bundle, repository, client, progress)
+            .err()
+            .map(|error| error.to_string()),
     };
     known.remember(store, &client.host, repository, sent.iter().map(|(blob, _)| blob.digest));
     Ok(pushed)
@@ -174,103 +182,6 @@ impl Work<'_> {
         let source = Source { digest: descriptor.digest, size: descriptor.size, open: &open };
         let from = self.known.0.get(&descriptor.digest).map(String::as_str);
         upload::blob(self.client, self.repository, &source, from, self.progress)
-    }
-}
-
-/// Puts a manifest; gives the answer's `OCI-Subject`.
-fn put_manifest(
-    client: &Client,
-    repository: &str,
-    version: &str,
-    media_type: &'static str,
-    bytes: &[u8],
-    progress: &dyn Progress,
-) -> Result<Option<String>, RegistryError> {
-    let scope = Scope::push(repository);
-    let request = Request {
-        method: "PUT",
-        url: format!("/v2/{repository}/manifests/{version}"),
-        scope: &scope,
-        headers: vec![("content-type", media_type.to_owned())],
-    };
-    let mut answer = client.send(&request, bytes, progress)?;
-    if answer.status().as_u16() != 201 {
-        return Err(client.refused(&request, &mut answer));
-    }
-    let text = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    // A registry that stores other bytes than it got would break every digest above them.
-    if let Some(found) = text("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok())
-        && found != Digest::of(bytes)
-    {
-        return Err(RegistryError::Damaged { host: client.host.clone(), expected: Digest::of(bytes), found });
-    }
-    Ok(text("oci-subject"))
-}
-
-/// Makes the session record findable beside the image (distribution-spec, "Pushing Manifests with Subject").
-fn refer(bundle: &Bundle, repository: &str, client: &Client, progress: &dyn Progress) -> Result<(), RegistryError> {
-    let Some(record) = bundle.layers().last() else { return Ok(()) };
-    let empty = |_: u64| -> Result<Box<dyn Read>, RegistryError> { Ok(Box::new(EMPTY)) };
-    let source = Source { digest: Digest::of(EMPTY), size: EMPTY.len() as u64, open: &empty };
-    upload::blob(client, repository, &source, None, &())?;
-    let subject = json!({
-        "digest": bundle.manifest_digest(), "mediaType": MANIFEST_TYPE, "size": bundle.manifest_bytes().len(),
-    });
-    let annotations = json!({"org.opencontainers.image.title": bundle.run_config().name});
-    let artifact = json!({
-        "annotations": annotations,
-        "artifactType": RECORD_TYPE,
-        "config": {"digest": Digest::of(EMPTY), "mediaType": EMPTY_TYPE, "size": EMPTY.len()},
-        "layers": [record.descriptor],
-        "mediaType": MANIFEST_TYPE,
-        "schemaVersion": 2,
-        "subject": subject,
-    });
-    // Maps of `Value` are sorted: the same bundle gives the same bytes.
-    let bytes = artifact.to_string().into_bytes();
-    let digest = Digest::of(&bytes);
-    let done = put_manifest(client, repository, &digest.to_string(), MANIFEST_TYPE, &bytes, progress)?;
-    if done.is_some() {
-        return Ok(());
-    }
-    // No referrers API: the index under a tag made of the subject's digest is ours to keep.
-    let tag = bundle.manifest_digest().to_string().replace(':', "-");
-    let entry = json!({
-        "annotations": annotations, "artifactType": RECORD_TYPE, "digest": digest, "mediaType": MANIFEST_TYPE,
-        "size": bytes.len(),
-    });
-    let mut manifests = referrers(client, repository, &tag, progress)?;
-    if manifests.iter().any(|known| known.get("digest") == entry.get("digest")) {
-        return Ok(());
-    }
-    manifests.push(entry);
-    let index = json!({"manifests": manifests, "mediaType": INDEX_TYPE, "schemaVersion": 2}).to_string();
-    put_manifest(client, repository, &tag, INDEX_TYPE, index.as_bytes(), progress).map(|_| ())
-}
-
-fn referrers(
-    client: &Client,
-    repository: &str,
-    tag: &str,
-    progress: &dyn Progress,
-) -> Result<Vec<Value>, RegistryError> {
-    let scope = Scope::push(repository);
-    let request = Request {
-        method: "GET",
-        url: format!("/v2/{repository}/manifests/{tag}"),
-        scope: &scope,
-        headers: vec![("accept", INDEX_TYPE.to_owned())],
-    };
-    let mut answer = client.send(&request, &[], progress)?;
-    match answer.status().as_u16() {
-        404 => Ok(Vec::new()),
-        200 => {
-            let bytes = read(&mut answer, 4 << 20)
-                .map_err(|source| RegistryError::Unreachable { host: client.host.clone(), source: Box::new(source) })?;
-            let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            Ok(value.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
-        }
-        _ => Err(client.refused(&request, &mut answer)),
     }
 }
 

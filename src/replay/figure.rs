@@ -16,27 +16,34 @@ const BLOCK: u32 = 8;
 const MOST_BYTES: u64 = 512 << 20;
 
 /// A decoded figure.
-type Pixels = image::RgbaImage;
+pub(super) type Pixels = image::RgbaImage;
 
 pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally: &mut Tally) {
     let place = Place { part: part.to_owned(), at: None };
     let mut differ =
         |recorded: String, replayed: String| tally.differ(Difference { place: place.clone(), recorded, replayed });
-    let (a, b) = match (decode(recorded), decode(replayed)) {
-        (Ok(a), Ok(b)) => (a, b),
-        (Err(a), Err(b)) => return differ(format!("not an image: {a}"), format!("not an image: {b}")),
-        (Err(a), _) => return differ(format!("not an image: {a}"), "an image".to_owned()),
-        (_, Err(b)) => return differ("an image".to_owned(), format!("not an image: {b}")),
-    };
+    match (decode(recorded), decode(replayed)) {
+        (Ok(a), Ok(b)) => compare_pixels(pair, part, &a, &b, tally),
+        (Err(a), Err(b)) => differ(format!("not an image: {a}"), format!("not an image: {b}")),
+        (Err(a), _) => differ(format!("not an image: {a}"), "an image".to_owned()),
+        (_, Err(b)) => differ("an image".to_owned(), format!("not an image: {b}")),
+    }
+}
+
+/// Compares two figures that are decoded already.
+pub(super) fn compare_pixels(pair: &Pair, part: &str, a: &Pixels, b: &Pixels, tally: &mut Tally) {
+    let place = Place { part: part.to_owned(), at: None };
+    let mut differ =
+        |recorded: String, replayed: String| tally.differ(Difference { place: place.clone(), recorded, replayed });
     if a.dimensions() != b.dimensions() {
         let size = |pixels: &Pixels| format!("{} x {} pixels", pixels.width(), pixels.height());
-        return differ(size(&a), size(&b));
+        return differ(size(a), size(b));
     }
     if a.as_raw() == b.as_raw() {
         tally.figures(true, 0.0);
         return;
     }
-    let (distance, pixels) = distance(&a, &b);
+    let (distance, pixels) = distance(a, b);
     if distance > pair.rules.figure {
         differ("figure".to_owned(), format!("distance {distance:.3}, {pixels} pixels differ"));
     }

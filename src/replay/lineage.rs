@@ -183,15 +183,21 @@ fn without_keywords(code: &str) -> String {
 
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    names_with(code, &mut BTreeSet::new())
+}
+
+/// The same for code that runs after other code has `imported` names; it adds its own. What is called in an imported
+/// module (`stats.ttest_ind(x, y)`) changes no object of the notebook's.
+fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>) {
     // Several statements on one line are several lines.
     let code = without_keywords(&without_strings(code)).replace(';', "\n");
     let mut defines = BTreeSet::new();
-    let mut imported = BTreeSet::new();
+    let mut own = BTreeSet::new();
     for found in DEFINES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)) {
         if let Some(import) = found.name("import") {
             for part in import.as_str().split(',') {
                 let name = part.rsplit(" as ").next().unwrap_or(part).trim().trim_matches(['(', ')', ' ']);
-                imported.insert(name.split('.').next().unwrap_or(name).to_owned());
+                own.insert(name.split('.').next().unwrap_or(name).to_owned());
             }
         }
         for group in ["def", "loop", "names", "walrus"] {
@@ -202,10 +208,13 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
             }
         }
     }
+    // What is bound anew is no module any more.
+    imported.retain(|name| !defines.contains(name));
+    imported.extend(own.iter().cloned());
     let changed = MUTATES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code));
     let changed = changed.filter_map(|found| found.get(1)).map(|name| name.as_str().to_owned());
     defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
-    defines.extend(imported.iter().cloned());
+    defines.extend(own);
     defines.retain(|name| !KEYWORDS.contains(&name.as_str()) && !name.is_empty());
     let local = comprehended(&code);
     let (mut uses, mut bound) = (BTreeSet::new(), BTreeSet::new());
@@ -316,8 +325,9 @@ impl Lineage {
     /// Looks at a recording.
     pub fn of(recording: &Recording) -> Self {
         let mut lineage = Self::default();
+        let mut imported = BTreeSet::new();
         for execution in &recording.executions {
-            let (defines, uses) = names(&execution.code);
+            let (defines, uses) = names_with(&execution.code, &mut imported);
             lineage.nodes.insert(execution.id, Node { defines, uses, ..Node::default() });
         }
         for file in recording.files.iter().filter(|file| !is_kernels_own(&file.path)) {
@@ -405,6 +415,18 @@ mod tests {
 
     #[test]
     fn numbers_that_are_drawn_come_from_the_cell_that_gave_the_seed() {
+        let mut imported = BTreeSet::new();
+        names_with("from scipy import stats\nimport state", &mut imported);
+        let (defines, _) = names_with("t = stats.ttest_ind(x, y); items.sort(); state = load()", &mut imported);
+        assert_eq!(
+            defines,
+            ["items", "state", "t"].map(str::to_owned).into(),
+            "a module is not changed by a call into it"
+        );
+        assert!(
+            names_with("state.update(x)", &mut imported).0.contains("state"),
+            "it is an object of the notebook's now"
+        );
         let (defines, _) = names("import random\nrandom.seed(3); np.random.seed(3)");
         let (_, uses) = names("x = np.random.rand(3)");
         assert!(defines.contains(RANDOM_STATE) && uses.contains(RANDOM_STATE), "{defines:?} {uses:?}");

@@ -179,6 +179,46 @@ fn with_common_ids(a: &str, b: &str) -> Option<(String, String, usize)> {
     Some((rename(a, &names)?, rename(b, &names_b)?, differing.len()))
 }
 
+/// What a renderer without fonts and images leaves out of a drawing: texts, images, scripts and descriptions, with what
+/// places and styles them where there are any.
+pub(super) fn undrawn(svg: &str) -> String {
+    const SHAPES: [&str; 15] = [
+        "path",
+        "rect",
+        "circle",
+        "ellipse",
+        "line",
+        "polyline",
+        "polygon",
+        "clippath",
+        "lineargradient",
+        "radialgradient",
+        "stop",
+        "defs",
+        "pattern",
+        "mask",
+        "marker",
+    ];
+    const PLACES: [&str; 7] = ["svg", "g", "a", "use", "symbol", "switch", "style"];
+    let pieces = pieces(svg);
+    let placed = pieces.iter().any(|piece| matches!(piece.tag.as_str(), "text" | "image" | "foreignobject"));
+    let mut kept = String::new();
+    let mut inside_style = false;
+    for piece in &pieces {
+        let tag = piece.tag.trim_start_matches('/');
+        if !tag.is_empty() {
+            inside_style = piece.tag == "style";
+        }
+        let drawn = SHAPES.contains(&tag) || (!placed && (PLACES.contains(&tag) || (tag.is_empty() && inside_style)));
+        match (drawn, tag) {
+            (true, _) => {}
+            (false, "") => kept.push_str(piece.text),
+            (false, _) => kept.extend(["<", &piece.tag, piece.text, ">\n"]),
+        }
+    }
+    kept
+}
+
 /// Takes a document apart into tags and texts. Not a validating reader: what is odd on both sides is odd alike.
 fn pieces(html: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();

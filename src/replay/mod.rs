@@ -7,6 +7,7 @@ pub mod bisect;
 pub mod cause;
 mod clock;
 pub mod compare;
+mod drawing;
 mod drive;
 mod figure;
 pub mod file;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    figure, markup,
+    drawing, figure, markup,
     noise::Pair,
     text, value,
     verdict::{Difference, NumberError, Place},
@@ -193,7 +193,8 @@ fn typed(pair: &Pair, part: &str, mime: &str, recorded: &Value, replayed: &Value
     };
     match mime {
         "image/png" | "image/jpeg" => figure::compare(pair, part, &a, &b, tally),
-        "image/svg+xml" | "text/html" => markup::compare(pair, part, &a, &b, tally),
+        "image/svg+xml" => drawing::compare(pair, part, &a, &b, tally),
+        "text/html" => markup::compare(pair, part, &a, &b, tally),
         _ => text::compare(pair, part, &a, &b, tally),
     }
 }

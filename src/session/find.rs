@@ -57,6 +57,9 @@ pub enum FindError {
     /// No session ran this notebook.
     #[error("no recorded session ran `{}`", .0.display())]
     NoSession(PathBuf),
+    /// The notebook was opened with the recording kernel, but no cell was run.
+    #[error("no cell of `{}` has been run with the recording kernel yet", .0.display())]
+    NothingRun(PathBuf),
     /// Nothing was recorded.
     #[error("no session that executed something is recorded in `{}`", .0.display())]
     Nothing(PathBuf),
@@ -182,14 +185,19 @@ fn first(mut ids: impl Iterator<Item = SessionId>, by: &'static str) -> Option<F
 }
 
 fn by_notebook(store: &Store, notebook: &Path) -> Result<Found, FindError> {
-    let sessions: Vec<SessionInfo> = list(store)?.into_iter().filter(|info| info.executions > 0).collect();
+    let (sessions, unused): (Vec<SessionInfo>, Vec<SessionInfo>) =
+        list(store)?.into_iter().partition(|info| info.executions > 0);
     let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let wanted = canonical(notebook);
     let same_path = |info: &&SessionInfo| info.notebook.as_deref().is_some_and(|path| canonical(path) == wanted);
     if let Some(found) = first(sessions.iter().filter(same_path).map(|info| info.id.clone()), "path") {
         return Ok(found);
     }
-    let not_found = || FindError::NoSession(notebook.to_owned());
+    let opened = unused.iter().any(|info| same_path(&info));
+    let not_found = || {
+        let notebook = notebook.to_owned();
+        if opened { FindError::NothingRun(notebook) } else { FindError::NoSession(notebook) }
+    };
     let file = files::read_to_string(notebook)?;
     let cells = cells_of(&file).ok_or_else(not_found)?;
     let mut by_cells = Vec::new();

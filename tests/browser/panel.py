@@ -13,6 +13,7 @@ import re
 import sys
 
 import nbformat
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 from server import Server, browser
 
@@ -71,6 +72,17 @@ def panel_button(page, label):
     return page.locator("#nbpack-panel").get_by_role("button", name=label)
 
 
+def check_access(page, *ours):
+    """What axe-core finds in these parts of the page that are there, and what a screen reader would be told of the panel."""
+    there = [[selector] for selector in ours if page.locator(selector).count()]
+    found = Axe().run(page, {"include": there}).response["violations"]
+    saw["access"] += [f"{theme}: {one['id']}: {node['target']}" for one in found for node in one["nodes"]]
+    told = page.locator("#nbpack-panel").aria_snapshot()
+    for part in ('region "nbpack"', "status:", 'button "Export…"', 'button "Open bundle…"', "heading"):
+        if part not in told:
+            saw["access"].append(f"{theme}: a screen reader is told of no {part}: {told[:500]}")
+
+
 def look(page, url):
     where = "lab/tree" if application == "jupyterlab" else "notebooks"
     page.goto(f"{url}{where}/walked.ipynb?token={server.token}")
@@ -106,6 +118,7 @@ def look(page, url):
     expect(badge(page, 1)).to_be_visible()
     expect(badge(page, 3)).to_have_count(0)
     saw["changed file"] = True
+    check_access(page, "#nbpack-panel", ".nbp-Status", ".nbp-Badge")
     page.screenshot(path=shots / "2-outdated.png")
     badge(page, 1).click()
     expect(section(page, "outdated").locator("summary")).to_be_focused()
@@ -145,6 +158,7 @@ def export(page):
     page.screenshot(path=shots / f"3-plan-{theme}.png")
     dialog.locator("summary", has_text="Layers").click()
     dialog.locator("tbody tr").first.wait_for()
+    check_access(page, ".nbp-Dialog")
     if "export" not in steps:
         page.keyboard.press("Escape")
         dialog.wait_for(state="detached")
@@ -156,6 +170,12 @@ def export(page):
     page.locator(".nbp-Waiting progress").wait_for()
     page.screenshot(path=shots / "4-progress.png")
     expect(page.locator(".jp-Dialog")).to_contain_text("Wrote packed.nbpack")
+    refer = page.locator(".jp-Dialog").get_by_role("checkbox", name="Write this digest into the notebook")
+    expect(refer).not_to_be_checked()
+    if "refer" in steps:
+        refer.check()
+        saw["refer"] = page.locator(".jp-Dialog code").inner_text()
+    check_access(page, ".nbp-Dialog")
     page.screenshot(path=shots / "5-exported.png")
     page.locator(".jp-Dialog").get_by_role("button", name="Close").click()
     saw["export"] = (work / "packed.nbpack").is_file()
@@ -212,14 +232,16 @@ def use_dark_theme(page):
 
 
 def is_clean():
-    """The notebook on disk holds nothing of what the panel knows."""
+    """The notebook on disk holds nothing of what the panel knows, but the digest where it was asked for."""
     text = (work / "walked.ipynb").read_text()
     data = json.loads(text)
+    if "refer" in saw:
+        saw["refer"] = data["metadata"].pop("nbpack") == {"manifest": saw["refer"]}
     return str(work) not in text and not [key for key in data["metadata"] if "nbpack" in key] \
         and all("nbpack" not in json.dumps(c["metadata"]) for c in data["cells"])
 
 
-saw, theme = {}, "light"
+saw, theme = {"access": []}, "light"
 server = Server(work, shots, application)
 try:
     with sync_playwright() as playwright:
@@ -243,6 +265,7 @@ try:
             (work / "data.csv").write_text("1\n")
             panel_button(page, "Refresh").click()
             badge(page, 1).wait_for()
+            check_access(page, "#nbpack-panel", ".nbp-Status", ".nbp-Badge")
             page.screenshot(path=shots / "2-outdated-dark.png")
             export(page)
             page.keyboard.press("Control+s")

@@ -22,5 +22,6 @@ mod registry;
 mod replay;
 mod restore;
 mod sign;
+mod sign_registry;
 mod slow;
 mod support;

@@ -310,6 +310,26 @@ fn an_unknown_session_is_an_error_with_a_hint() {
 
 /// The record of a session in which everything happened that a record must hold.
 #[test]
+fn a_notebook_that_was_opened_but_not_run_is_told_from_an_unknown_one() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    env.record(&python, "opened.ipynb", &[]);
+    let output = env.nbpack(&["export", "opened.ipynb"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("no cell of") && stderr.contains("run its cells"), "{stderr}");
+    std::fs::write(
+        env.work().join("other.ipynb"),
+        r#"{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"#,
+    )
+    .unwrap();
+    let output = env.nbpack(&["export", "other.ipynb"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no recorded session ran") && stderr.contains("(nbpack)"), "{stderr}");
+}
+
+#[test]
 fn the_record_is_complete() {
     let Some(python) = python() else { return };
     let env = TestEnv::new();

@@ -39,7 +39,7 @@ fn noise(count: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Writes a bundle with a small layer, one of `big` bytes, and a session layer that says `note`.
-fn make_bundle(env: &TestEnv, name: &str, big: usize, note: &str) -> PathBuf {
+pub(crate) fn make_bundle(env: &TestEnv, name: &str, big: usize, note: &str) -> PathBuf {
     let tree = env.work().join("tree");
     if !tree.exists() {
         std::fs::create_dir_all(tree.join("alpha")).unwrap();
@@ -64,19 +64,19 @@ fn make_bundle(env: &TestEnv, name: &str, big: usize, note: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn ok(output: &Output) -> String {
+pub(crate) fn ok(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
     text
 }
 
 #[track_caller]
-fn json(output: &Output) -> serde_json::Value {
+pub(crate) fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(&ok(output)).unwrap()
 }
 
 /// Runs nbpack with a store of its own, as another person would.
-fn at(env: &TestEnv, who: &str, args: &[&str]) -> Output {
+pub(crate) fn at(env: &TestEnv, who: &str, args: &[&str]) -> Output {
     env.command(crate::support::program()).env("XDG_DATA_HOME", env.path().join(who)).args(args).output().unwrap()
 }
 
@@ -153,7 +153,7 @@ fn what_was_pushed_is_pulled_byte_for_byte_and_only_new_layers_move() {
 }
 
 /// The body of a GET.
-fn get(port: u16, path: &str, accept: &str) -> Vec<u8> {
+pub(crate) fn get(port: u16, path: &str, accept: &str) -> Vec<u8> {
     use std::io::Read as _;
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n").unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, STYLED, TABLE, Truth, case, different, err, out, png, raised, same::search, shown, value};
+use super::{Case, STYLED, TABLE, Truth, case, different, err, out, png, raised, same::search, shown, svg, value};
 
 pub(super) fn known_different() -> Vec<Case> {
     let long = (0..200).fold(String::new(), |text, i| text + &format!("row {i}\n"));
@@ -142,8 +142,46 @@ pub(super) fn known_different() -> Vec<Case> {
         different(
             "an SVG's path",
             "plt.show()",
-            shown("image/svg+xml", "<svg><path d=\"M 0 1.5\"/></svg>"),
-            shown("image/svg+xml", "<svg><path d=\"M 0 1.6\"/></svg>"),
+            shown("image/svg+xml", svg("<path d=\"M 0 15 L 90 15\" stroke=\"#00f\"/>")),
+            shown("image/svg+xml", svg("<path d=\"M 0 15 L 90 18\" stroke=\"#00f\"/>")),
+        ),
+        different(
+            "an SVG's colour",
+            "plt.show()",
+            shown("image/svg+xml", svg("<circle r=\"20\" cx=\"50\" cy=\"50\" fill=\"#1f77b4\"/>")),
+            shown("image/svg+xml", svg("<circle r=\"20\" cx=\"50\" cy=\"50\" fill=\"#ff7f0e\"/>")),
+        ),
+        different(
+            "a label in an SVG",
+            "dot",
+            shown(
+                "image/svg+xml",
+                svg("<path d=\"M 0 15 L 90 15.001\" stroke=\"#00f\"/><text x=\"9\" y=\"9\">depth 3</text>"),
+            ),
+            shown(
+                "image/svg+xml",
+                svg("<path d=\"M 0 15 L 90 15.002\" stroke=\"#00f\"/><text x=\"9\" y=\"9\">depth 4</text>"),
+            ),
+        ),
+        different(
+            "where a label stands in an SVG",
+            "dot",
+            shown(
+                "image/svg+xml",
+                svg("<path d=\"M 0 15 L 90 15.001\" stroke=\"#00f\"/><g transform=\"translate(5)\"><text>a</text></g>"),
+            ),
+            shown(
+                "image/svg+xml",
+                svg(
+                    "<path d=\"M 0 15 L 90 15.002\" stroke=\"#00f\"/><g transform=\"translate(55)\"><text>a</text></g>",
+                ),
+            ),
+        ),
+        different(
+            "an SVG beyond the renderer",
+            "show()",
+            shown("image/svg+xml", "<svg><animate to=\"5\"/></svg>"),
+            shown("image/svg+xml", "<svg><animate to=\"6\"/></svg>"),
         ),
         different(
             "a point of a chart",

@@ -113,6 +113,11 @@ fn shown(mime: &str, value: impl Into<Value>) -> Output {
     }
 }
 
+/// A drawing of 100 × 100.
+fn svg(inside: &str) -> String {
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100\" height=\"100\">{inside}</svg>")
+}
+
 fn value(text: &str) -> Output {
     Output::ExecuteResult {
         data: BTreeMap::from([("text/plain".to_owned(), text.into())]),

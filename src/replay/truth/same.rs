@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, STYLED, Truth, case, err, out, png, raised, same, shown, value};
+use super::{Case, STYLED, Truth, case, err, out, png, raised, same, shown, svg, value};
 
 pub(super) fn known_same() -> Vec<Case> {
     let bokeh = |id: &str| json!({"roots": {"p1": id}, "doc": {"id": id, "x": [1, 2.5]}});
@@ -180,6 +180,18 @@ pub(super) fn known_same() -> Vec<Case> {
             shown(
                 "image/svg+xml",
                 "<svg><dc:date>2026-11-29T09:30:11.2</dc:date><path id=\"m9f8e\" d=\"M 0 1.5\"/><use xlink:href=\"#m9f8e\"/></svg>",
+            ),
+        ),
+        same(
+            "an SVG's line, moved by less than can be seen",
+            "plt.show()",
+            shown(
+                "image/svg+xml",
+                svg("<path d=\"M 0 15 L 90 15.001\" stroke=\"#00f\"/><text x=\"9\" y=\"9\">depth 3</text>"),
+            ),
+            shown(
+                "image/svg+xml",
+                svg("<path d=\"M 0 15 L 90 15.004\" stroke=\"#00f\"/><text x=\"9\" y=\"9\">depth 3</text>"),
             ),
         ),
         same(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::Facts;
-use crate::inventory::model::Component;
+use crate::inventory::{OF_R, model::Component};
 
 /// Python's version of the session (`3.11.7`), where it had one.
 fn python(facts: &Facts<'_>) -> Option<String> {
@@ -92,7 +92,8 @@ pub(super) fn environment_yml(facts: &Facts<'_>) -> String {
 /// `renv.lock`, as renv 1 reads it.
 pub(super) fn renv_lock(facts: &Facts<'_>) -> Value {
     let mut packages = Map::new();
-    for component in of_kind(facts, "cran") {
+    let is_own = |component: &&Component| OF_R.contains(&component.name.as_str());
+    for component in of_kind(facts, "cran").filter(|component| !is_own(component)) {
         let repository = component.installer.clone().unwrap_or_else(|| "CRAN".to_owned());
         packages.insert(
             component.name.clone(),
@@ -102,10 +103,10 @@ pub(super) fn renv_lock(facts: &Facts<'_>) -> Value {
             }),
         );
     }
-    // R's own version is that of the package that brings it.
-    let version = of_kind(facts, "deb")
-        .find(|component| component.name == "r-base-core")
-        .map(|component| component.version.split('-').next().unwrap_or_default().to_owned())
+    let version = of_kind(facts, "generic")
+        .find(|component| component.name == "R")
+        .or_else(|| of_kind(facts, "cran").find(|component| component.name == "base"))
+        .map(|component| component.version.clone())
         .or_else(|| of_kind(facts, "conda").find(|component| component.name == "r-base").map(|it| it.version.clone()));
     json!({
         "R": {

@@ -104,7 +104,7 @@ fn walk_through_panel(env: &TestEnv, python: &Path, application: &str, language:
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     let saw: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     let mut wanted = json!({"status": true, "inputs": true, "changed file": true, "run again": true,
-        "secret": true, "busy": true, "clean": true, "errors": []});
+        "secret": true, "busy": true, "clean": true, "errors": [], "access": []});
     let last: &[&str] = if steps.is_empty() { &["plan"] } else { steps };
     for step in last {
         wanted[step] = true.into();
@@ -128,7 +128,14 @@ fn the_panel_in_notebook_7_shows_exports_and_opens() {
     let Some(python) = support::python() else { return };
     let env = TestEnv::new();
     env.small_environment(&python, &["ipykernel"]);
-    walk_through_panel(&env, &python, "notebook", "python", KERNEL, &["export", "open"]);
+    walk_through_panel(&env, &python, "notebook", "python", KERNEL, &["export", "refer", "open"]);
+    // The notebook names its bundle, which lies beside it under any name.
+    std::fs::rename(env.work().join("packed.nbpack"), env.work().join("other.nbpack")).unwrap();
+    env.nbpack_ok(&["rm", "walked"]);
+    let restored = env.nbpack_ok(&["restore", "walked.ipynb", "--no-kernel", "--json"]);
+    let restored: Value = serde_json::from_str(&restored).unwrap();
+    let notebook = std::fs::read_to_string(env.work().join("walked.ipynb")).unwrap();
+    assert!(notebook.contains(restored["manifest"].as_str().unwrap()), "{restored} {notebook}");
 }
 
 #[test]

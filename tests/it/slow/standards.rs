@@ -285,3 +285,23 @@ fn a_distribution_that_was_edited_is_named_at_export() {
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "c.nbpack"]);
     assert_eq!(list(&env.work().join("c.nbpack"))["modified"], serde_json::json!(["six.py"]));
 }
+
+#[test]
+fn a_lock_file_of_renv_names_the_packages_that_the_system_brought() {
+    let Some(python) = support::python() else { return };
+    if !Path::new("/usr/share/jupyter/kernels/ir").is_dir() {
+        return support::skipped("no R kernel (r-cran-irkernel)");
+    }
+    let env = TestEnv::new();
+    env.nbpack_ok(&["install", "--kernel", "ir", "--user"]);
+    env.record_with(&python, "r.ipynb", "ir-nbpack", &["library(digest); digest('a')", "R.version$major"]);
+    let lock: serde_json::Value =
+        serde_json::from_str(&env.nbpack_ok(&["show", "r.ipynb", "--format", "renv.lock"])).unwrap();
+    let said = |code: &str| ok(Command::new("Rscript").args(["-e", code])).trim().to_owned();
+    assert_eq!(lock["R"]["Version"], said("cat(paste(R.version$major, R.version$minor, sep = '.'))"), "{lock:#}");
+    for name in ["IRkernel", "digest"] {
+        let version = said(&format!("cat(as.character(packageVersion('{name}')))"));
+        assert_eq!(lock["Packages"][name]["Version"], version, "{lock:#}");
+    }
+    assert!(lock["Packages"].get("stats").is_none() && lock["Packages"].get("base").is_none(), "{lock:#}");
+}

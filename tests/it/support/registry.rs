@@ -93,6 +93,8 @@ struct Shared {
     upstream: u16,
     faults: Mutex<Vec<(String, Fault)>>,
     seen: Mutex<Vec<String>>,
+    /// Answers the referrers API, which this registry does not have, from the index under the fallback tag.
+    referrers: std::sync::atomic::AtomicBool,
     /// Asks for a token of its own, as registries with a token server do.
     token: Option<&'static str>,
 }
@@ -102,7 +104,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let faults = faults.into_iter().map(|(place, fault)| (place.to_owned(), fault)).collect();
-        let shared = Arc::new(Shared { upstream, faults: Mutex::new(faults), seen: Mutex::default(), token });
+        let shared = Arc::new(Shared {
+            upstream,
+            faults: Mutex::new(faults),
+            seen: Mutex::default(),
+            referrers: false.into(),
+            token,
+        });
         let inner = shared.clone();
         // Ends with the test process.
         std::thread::spawn(move || {
@@ -126,6 +134,11 @@ impl Proxy {
     /// Plans another fault.
     pub(crate) fn plan(&self, place: &str, fault: Fault) {
         self.shared.faults.lock().unwrap().push((place.to_owned(), fault));
+    }
+
+    /// From now on the referrers API is there, and nothing else lists them.
+    pub(crate) fn have_referrers(&self) {
+        self.shared.referrers.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Faults that did not strike.
@@ -191,6 +204,16 @@ impl Shared {
         if let Some(Fault::Status(status)) = fault {
             let again = if status == 429 { "Retry-After: 0\r\n" } else { "" };
             return answer(&mut client, status, again, r#"{"errors":[{"code":"TEST","message":"planned"}]}"#);
+        }
+        if self.referrers.load(std::sync::atomic::Ordering::Relaxed) {
+            if first.contains("/manifests/sha256-") {
+                return answer(&mut client, 404, "", "{}");
+            }
+            if let Some((start, digest)) = first.split_once("/referrers/sha256:") {
+                let digest = digest.split(['?', ' ']).next().unwrap_or_default();
+                let (_, rest) = head.split_once("\r\n").unwrap_or_default();
+                head = format!("{start}/manifests/sha256-{digest} HTTP/1.1\r\n{rest}");
+            }
         }
         let mut server = TcpStream::connect(("127.0.0.1", self.upstream))?;
         write!(server, "{head}Connection: close\r\n\r\n")?;
