@@ -15,7 +15,7 @@ use super::{
     layers,
     plan::Plan,
     read::{Bundle, refuse_run},
-    tar,
+    signatures, tar,
 };
 use crate::digest::{DiffId, Digest};
 use crate::files::{self, FileError, display_bytes};
@@ -204,9 +204,11 @@ pub fn write(
     })
 }
 
-/// Writes a bundle whose blobs all lie in the store, as [`write()`] would have written it. Returns its length.
+/// Writes a bundle whose blobs all lie in the store, as [`write()`] would have written it, with the signatures that it has.
+/// Returns its length.
 pub fn copy(bundle: &Bundle, store: &Store, out: &mut Output) -> Result<u64, WriteError> {
-    let members = image::members(&bundle.manifest, &bundle.manifest_bytes, &bundle.platform);
+    let mut members = image::members(&bundle.manifest, &bundle.manifest_bytes, &bundle.platform);
+    members.extend(signatures::member(&bundle.signatures));
     let image = Image { config: bundle.config_bytes.clone(), manifest: bundle.manifest_bytes.clone(), members };
     image.write(out, store)
 }
