@@ -1,6 +1,6 @@
 """Records, exports, changes one thing, replays, and counts what the verdicts got right.
 
-    run.py PROGRAM [--part rules|kept|spare|all] [--case NAME]... [--jobs N] [--keep DIR]
+    run.py PROGRAM [--part rules|kept|all] [--case NAME]... [--jobs N] [--keep DIR]
 
 Prints for the cases that rules were mended on and for those kept aside: false alarms (a known-same cell that does not
 agree), missed changes (a known-different cell that does), and how often the first cause named is the one that was
@@ -22,12 +22,13 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import CASES  # noqa: E402
 from earlier import EARLIER  # noqa: E402
-from kept import KEPT, SPARE  # noqa: E402
+from independent import INDEPENDENT  # noqa: E402
+from kept import KEPT  # noqa: E402
 
 AGREE = {"identical", "equivalent", "within-tolerance", "nondeterministic"}
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
-parser.add_argument("--part", choices=["rules", "kept", "spare", "all"], default="all")
+parser.add_argument("--part", choices=["rules", "kept", "all"], default="all")
 parser.add_argument("--case", action="append", default=[])
 parser.add_argument("--jobs", type=int, default=2)
 parser.add_argument("--keep", help="work here and keep what was made")
@@ -211,7 +212,7 @@ def part(title, cases, results):
 
 
 def main():
-    parts = {"rules": [*CASES, *EARLIER], "kept": KEPT, "spare": SPARE, "all": [*CASES, *EARLIER, *KEPT]}
+    parts = {"rules": [*CASES, *EARLIER, *INDEPENDENT], "kept": KEPT, "all": [*CASES, *EARLIER, *INDEPENDENT, *KEPT]}
     wanted = [case for case in parts[arguments.part] if not arguments.case or case.name in arguments.case]
     run([sys.executable, "-m", "bash_kernel.install", "--sys-prefix"], scratch)
     for kernel in sorted({case.kernel for case in wanted}):

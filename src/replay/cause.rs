@@ -69,6 +69,9 @@ static SEEDED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\b(?:seed|default_rng|RandomState|manual_seed|PRNGKey)\( *[^) ]|\brandom_state *= *\d|set\.seed\(")
         .ok()
 });
+static CLOCK_SEED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(?:seed|default_rng|RandomState|Random|manual_seed|PRNGKey|set\.seed)\((?:int\()?[^\n)]*\b(?:time|now|time_ns|monotonic\w*|perf_counter\w*|Sys\.time)\(").ok()
+});
 static DIST_INFO: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"/([A-Za-z0-9_.]+)-([0-9][^/-]*)\.(?:dist-info|egg-info)(?:/|$)").ok());
 
@@ -250,7 +253,8 @@ fn random_behind(
 }
 
 /// An input whose content is not what it was.
-struct ChangedInput {
+#[derive(Clone, Debug)]
+pub(super) struct ChangedInput {
     path: Vec<u8>,
     recorded: Option<Digest>,
     replayed: Option<Digest>,
@@ -268,7 +272,11 @@ impl ChangedInput {
 }
 
 /// For each execution of the recording the files it read whose content differs in the replay.
-fn changed_inputs(recorded: &Recording, replayed: &Recording, judged: &[Judged]) -> BTreeMap<i64, Vec<ChangedInput>> {
+pub(super) fn changed_inputs(
+    recorded: &Recording,
+    replayed: &Recording,
+    judged: &[Judged],
+) -> BTreeMap<i64, Vec<ChangedInput>> {
     let counterpart: BTreeMap<i64, i64> = judged.iter().filter_map(|j| Some((j.replayed?, j.recorded))).collect();
     let mut digests: BTreeMap<Vec<u8>, Digest> = BTreeMap::new();
     for version in replayed.versions.iter().filter(|version| version.role == Role::Read) {
@@ -287,6 +295,18 @@ fn changed_inputs(recorded: &Recording, replayed: &Recording, judged: &[Judged])
                 replayed: now.copied(),
                 missing: false,
             });
+        }
+    }
+    // A file is hashed once: who reads it later, unchanged, has the same input.
+    let several = |path: &[u8]| recorded.versions.iter().filter(|version| version.path == path).count() > 1;
+    let once: Vec<ChangedInput> = changed.values().flatten().filter(|input| !several(&input.path)).cloned().collect();
+    for file in recorded.files.iter().filter(|file| matches!(file.usage, Use::Read | Use::Exec)) {
+        let Some(execution) = file.execution else { continue };
+        for input in once.iter().filter(|input| input.path == file.path) {
+            let inputs = changed.entry(execution).or_default();
+            if !inputs.iter().any(|known| known.path == input.path) {
+                inputs.push(input.clone());
+            }
         }
     }
     let read_then: BTreeSet<Vec<u8>> = recorded
@@ -354,7 +374,11 @@ fn sources(
     let reads_device = recording.files.iter().any(|file| {
         file.execution == Some(execution.id) && matches!(file.path.as_slice(), b"/dev/urandom" | b"/dev/random")
     });
-    if let Some(evidence) = find(&RANDOM) {
+    // A seed that is read from a clock leaves nothing to chance.
+    let seeded_by_clock = find(&CLOCK_SEED).is_some();
+    if seeded_by_clock {
+        // The clock is named below.
+    } else if let Some(evidence) = find(&RANDOM) {
         causes.push(Cause::Random { evidence });
     } else if reads_device {
         causes.push(Cause::Random { evidence: "opens /dev/urandom".to_owned() });

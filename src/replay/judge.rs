@@ -10,7 +10,7 @@ use super::{
     noise::{Pair, Side},
     outputs::{self, Tally},
     spread::{self, Spread},
-    text,
+    suspect, text,
     verdict::{Difference, Judged, Place, Verdict, Verdicts},
 };
 use crate::session::model::{Execution, Recording, Status, Stop};
@@ -70,6 +70,14 @@ pub fn judge_knowing(
         }
         verdicts.executions.push(judged);
         noises.push(noise);
+    }
+    for (id, strict) in suspect::stricter(recorded, replayed, &verdicts.executions, rules) {
+        let at = verdicts.executions.iter().position(|judged| judged.recorded == id);
+        let Some((at, judged)) = at.and_then(|at| Some((at, verdicts.executions.get_mut(at)?))) else { continue };
+        let other = pairs.get(at).copied().flatten().and_then(|j| now.get(j).copied());
+        if let Some(execution) = then.get(at) {
+            *judged = judge_one(at + 1, (recorded, execution), other.map(|it| (replayed, it)), &strict, tolerance);
+        }
     }
     if second.is_some() {
         excuse_all(&mut verdicts, &noises, &then);

@@ -23,6 +23,7 @@ mod plan;
 mod rules;
 mod run;
 mod spread;
+mod suspect;
 mod text;
 mod timings;
 #[cfg(test)]

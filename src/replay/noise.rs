@@ -18,7 +18,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("kernel_pid", "the kernel's process id in `ipykernel_1234` and the paths of cells"),
     ("pid", "process ids: `pid 1234`, or a number that was a process of the session"),
     ("working_directory", "the notebook's directory and home, where the two sessions have others"),
-    ("temporary_path", "names that `tempfile` and R's `tempdir` make"),
+    ("temporary_path", "names that `tempfile` (with any prefix) and R's `tempdir` make"),
     ("uuid", "random uuids (versions 1, 4, 6, 7), with and without dashes; named ones (3, 5) are data"),
     ("widget_id", "model ids of widgets"),
     ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
@@ -65,6 +65,7 @@ pub(super) enum Shape {
     Resolver,
     Listed,
     FileMode,
+    InTemporary,
     Number,
 }
 
@@ -77,6 +78,7 @@ const SHAPES: &[(Shape, &str)] = &[
         Shape::TemporaryPath,
         r"(?:/[\w.+-]+)*/?\b(?:tmp[a-z0-9_]{8}\b|tmp\.[A-Za-z0-9]{6,10}\b|Rtmp[A-Za-z0-9]{6}\b(?:/file[0-9a-f]+)?)",
     ),
+    (Shape::InTemporary, r"(?:/var)?/tmp/[\w.+-]{8,}"),
     (
         Shape::PlacedAddress,
         r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
@@ -161,6 +163,8 @@ static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static PID_READER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\bps\b|\bfork\(").ok());
+
+static LISTS_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bps\b|\bpsutil\b|\bpgrep\b").ok());
 
 /// One token of a known shape in a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,6 +269,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Hex => (random_hex(a.text) && random_hex(b.text)).then_some("uuid"),
         Shape::KernelFile => Some("kernel_pid"),
         Shape::TemporaryPath => Some("temporary_path"),
+        Shape::InTemporary => random_part(a.text, b.text).then_some("temporary_path"),
         Shape::PlacedAddress => Some("address"),
         Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
         Shape::Loops | Shape::Rate => Some("duration"),
@@ -307,7 +312,10 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
         if heap_number(x) && heap_number(y) {
             name = Some("object_id");
         } else if is_pid(&pair.recorded, x) && (1.0..MOST_PIDS).contains(&y)
-            || pair.reads_pid() && x.max(y) >= SMALLEST_PID && [x, y].iter().all(|n| (1.0..MOST_PIDS).contains(n))
+            || pair.reads_pid()
+                && !names_pid(pair, line)
+                && x.max(y) >= SMALLEST_PID
+                && [x, y].iter().all(|n| (1.0..MOST_PIDS).contains(n))
         {
             name = Some("pid");
         }
@@ -332,6 +340,36 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
 /// The value of a number token; thousands separators are left out.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.replace(',', "").parse().ok()
+}
+
+/// Whether the line has a process id that is known: then its other numbers are none. What `ps` lists has others, too.
+fn names_pid(pair: &Pair, line: &str) -> bool {
+    let numbers = numbers(line);
+    let known = |token: &Token| number(token.text).is_some_and(|value| is_pid(&pair.recorded, value));
+    numbers.tokens.iter().any(known) && !LISTS_PROCESSES.as_ref().is_some_and(|regex| regex.is_match(pair.code))
+}
+
+/// Whether two names are one but for the eight characters that `tempfile` draws (`[a-z0-9_]`), whatever stands before
+/// and after them.
+fn random_part(a: &str, b: &str) -> bool {
+    const DRAWN: usize = 8;
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let alike = |pairs: &mut dyn Iterator<Item = (&u8, &u8)>| pairs.take_while(|(x, y)| x == y).count();
+    let before = alike(&mut a.iter().zip(b));
+    let after = alike(&mut a.iter().rev().zip(b.iter().rev()));
+    let first = a.iter().rposition(|c| *c == b'/').map_or(0, |at| at + 1).max((a.len() - after).saturating_sub(DRAWN));
+    let drawn = |part: &[u8]| {
+        part.iter().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_')) && part.iter().any(u8::is_ascii_lowercase)
+    };
+    (first..=before).filter_map(|at| a.get(at..at + DRAWN).zip(b.get(at..at + DRAWN))).any(|(x, y)| {
+        let differing = x.iter().zip(y).filter(|(x, y)| x != y).count();
+        // Two words are no draws: of the 37 characters eleven are no letters.
+        let mixed = [x, y].into_iter().any(|part| part.iter().any(|c| !c.is_ascii_lowercase()));
+        drawn(x) && drawn(y) && differing >= 5 && mixed
+    })
 }
 
 /// A pid of a session that is large enough not to be mistaken for a count.

@@ -76,6 +76,16 @@ pub(super) fn later() -> Vec<Case> {
             out("1000 loops, best of 3: 1.2 ms per loop\n"),
             out("100 loops, best of 3: 1.1 ms per loop\n"),
         ),
+        same(
+            "a temporary directory with a prefix of its own",
+            "d",
+            out("wrote /tmp/run_87ia2uki/table.csv\n"),
+            out("wrote /tmp/run__3aos06e/table.csv\n"),
+        ),
+        different("another part in /tmp", "p", out("/tmp/part_00000001\n"), out("/tmp/part_00000002\n")),
+        different("another batch in /tmp", "p", out("/tmp/batch_a1\n"), out("/tmp/batch_b2\n")),
+        different("another word in /tmp", "p", out("/tmp/training\n"), out("/tmp/baseline\n")),
+        different("another run in /tmp", "p", out("/tmp/run-2024/a.csv\n"), out("/tmp/run-2025/a.csv\n")),
         same("a set of tuples", "s", value("{(2, 'b'), (1, 'a')}"), value("{(1, 'a'), (2, 'b')}")),
         same(
             "a set of long items over lines",

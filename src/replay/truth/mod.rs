@@ -276,6 +276,72 @@ fn silent_and_aborted_executions_are_not_judged() {
     assert_eq!((verdicts.executions[0].verdict, verdicts.exit_code()), (Verdict::Equivalent, 0), "only the count");
 }
 
+/// These executions read `data.txt`, which is hashed once.
+fn reads_data(session: &mut Recording, executions: &[i64], content: &[u8]) {
+    let signature = Signature { dev: 1, ino: 1, size: 9, mtime_ns: 0, ctime_ns: 0 };
+    let at = session.info.started;
+    for id in executions {
+        session.files.push(FileUse {
+            path: b"/home/ada/work/data.txt".to_vec(),
+            execution: Some(*id),
+            pid: 1,
+            usage: Use::Read,
+            first: at,
+            last: at,
+            count: 1,
+            signature: Some(signature),
+            created_here: false,
+        });
+    }
+    session.versions.push(FileVersion {
+        path: b"/home/ada/work/data.txt".to_vec(),
+        execution: executions.first().copied(),
+        role: Role::Read,
+        digest: Some(Digest::of(content)),
+        signature,
+        mode: 0o644,
+        kept: true,
+        unstable: false,
+        seen: at,
+        note: None,
+    });
+}
+
+#[test]
+fn what_looks_like_noise_is_data_where_the_data_has_changed() {
+    let ids = ["6ba7b810-9dad-41d1-80b4-00c04fd430c8", "0f0e0d0c-0b0a-4908-8706-050403020100"];
+    let session = |at: Nanos, which: usize, content: &[u8]| {
+        let mut session = recording(
+            at,
+            vec![
+                execution(1, at, "import uuid\nv = load('data.txt')", vec![]),
+                execution(2, at, "v.id", vec![value(&format!("'{}'", ids[which]))]),
+                execution(
+                    3,
+                    at,
+                    "print(f'the lap took {v.lap} s')",
+                    vec![out(["took 1.21 s\n", "took 1.22 s\n"][which])],
+                ),
+                execution(4, at, "print(uuid.uuid4(), len(v))", vec![out(&format!("{} 3\n", ids[which]))]),
+                execution(5, at, "!grep -c x data.txt", vec![out(["1\n", "2\n"][which])]),
+            ],
+        );
+        reads_data(&mut session, &[1, 5], content);
+        session
+    };
+    let verdicts = |then: &[u8], now: &[u8]| {
+        judge(&session(THEN, 0, then), &session(NOW, 1, now), None, &Rules::default()).executions
+    };
+    let changed = verdicts(b"a", b"b");
+    let agree: Vec<bool> = changed.iter().map(|one| one.verdict.agrees()).collect();
+    assert_eq!(agree, [true, false, false, true, false], "{changed:#?}");
+    for at in [1, 2, 4] {
+        assert!(matches!(&changed[at].causes[0], Cause::Data { .. }), "{:?}", changed[at].causes);
+    }
+    let same: Vec<bool> = verdicts(b"a", b"a").iter().map(|one| one.verdict.agrees()).collect();
+    assert_eq!(same, [true, true, true, true, false], "without another input it is noise");
+}
+
 #[test]
 fn the_changed_file_is_named_and_the_rest_is_downstream() {
     let session = |at: Nanos, sum: &str, content: &[u8]| {
@@ -288,30 +354,7 @@ fn the_changed_file_is_named_and_the_rest_is_downstream() {
                 execution(4, at, "print(7)", vec![out("7")]),
             ],
         );
-        let signature = Signature { dev: 1, ino: 1, size: 9, mtime_ns: 0, ctime_ns: 0 };
-        session.files.push(FileUse {
-            path: b"/home/ada/work/data.txt".to_vec(),
-            execution: Some(1),
-            pid: 1,
-            usage: Use::Read,
-            first: at,
-            last: at,
-            count: 1,
-            signature: Some(signature),
-            created_here: false,
-        });
-        session.versions.push(FileVersion {
-            path: b"/home/ada/work/data.txt".to_vec(),
-            execution: Some(1),
-            role: Role::Read,
-            digest: Some(Digest::of(content)),
-            signature,
-            mode: 0o644,
-            kept: true,
-            unstable: false,
-            seen: at,
-            note: None,
-        });
+        reads_data(&mut session, &[1], content);
         session
     };
     let verdicts = judge(&session(THEN, "15", b"a"), &session(NOW, "16", b"b"), None, &Rules::default());
