@@ -1,8 +1,9 @@
 //! Makes the layers of a plan that the store does not have yet.
 //!
-//! One producer (this thread) reads files, writes tar and hashes it; workers compress chunks of [`CHUNK`] bytes; one
-//! collector puts the frames in order, hashes and writes them; one publisher syncs finished blobs and names them. The
-//! bytes in flight are bounded by one budget, and the result does not depend on the number of threads.
+//! One producer (this thread) reads files, writes the tars of two layers side by side and hashes them together; workers
+//! compress chunks of [`CHUNK`] bytes; one collector puts the frames in order, hashes and writes them; one publisher
+//! syncs finished blobs and names them. The bytes in flight are bounded by one budget, and the result does not depend on
+//! the number of threads.
 
 use std::{
     collections::BTreeMap,
@@ -20,20 +21,24 @@ use super::{
     atomic::Pending,
     cache::{Key, Known, Lock, is_racy},
     compress::Encoder,
-    content::{self, Data},
     plan::{LayerPlan, Plan},
+    stream::Tar,
     sys,
-    tar::{self, Body},
     write::WriteError,
 };
-use crate::digest::{DiffId, Digest};
+use crate::digest::{
+    DiffId, Digest,
+    lanes::{Lane, update_both},
+};
 use crate::files::{self, FileError, Signature};
 use crate::store::Store;
 
-/// Bytes that are hashed at once: few enough to be in the processor's cache still when they were just read.
-const HOT: usize = 256 << 10;
+/// Layers that are read side by side: two digests that advance together cost little more than one.
+const LANES: usize = 2;
+/// Bytes of a layer that are hashed at once: few enough to be in the processor's cache still when they were just read.
+const HOT: usize = 128 << 10;
 /// Bytes of chunks and frames in flight.
-const BUDGET: usize = 96 << 20;
+const BUDGET: usize = 120 << 20;
 
 /// A layer that lies compressed in the store.
 #[derive(Clone, Debug)]
@@ -56,7 +61,7 @@ pub(super) fn ensure(
     }
     let shared = Shared::new(compression, plan.layers.len());
     let (jobs, job_queue) = mpsc::channel::<Job>();
-    let (items, item_queue) = mpsc::channel::<(u64, Item)>();
+    let (items, item_queue) = mpsc::channel::<Sent>();
     let (finished, finished_queue) = mpsc::channel::<Finished>();
     let job_queue = Mutex::new(job_queue);
     std::thread::scope(|scope| {
@@ -82,15 +87,29 @@ pub(super) fn ensure(
 /// A chunk to be compressed.
 struct Job {
     sequence: u64,
+    lane: usize,
     chunk: Vec<u8>,
     length: usize,
 }
 
-/// What the collector gets, in the order of the numbers beside it.
+/// An item, its number, and the lane it is for.
+type Sent = (u64, usize, Item);
+
+/// What the collector gets for each lane, in the order of the numbers beside it.
 enum Item {
-    Begin { index: usize, file: Pending, lock: Lock, key: Key },
+    Begin(Writing),
     Frame(Vec<u8>),
     End { diff_id: DiffId, size: u64, entries: u64, left_out: u64, racy: bool },
+}
+
+/// A layer whose frames are being written.
+struct Writing {
+    index: usize,
+    file: Pending,
+    lock: Lock,
+    key: Key,
+    hash: Sha256,
+    size: u64,
 }
 
 /// A layer whose frames are all written.
@@ -195,11 +214,11 @@ impl Shared {
 }
 
 /// Compresses chunks until there are no more.
-fn work(shared: &Shared, jobs: &Mutex<Receiver<Job>>, items: &Sender<(u64, Item)>) -> Result<(), WriteError> {
+fn work(shared: &Shared, jobs: &Mutex<Receiver<Job>>, items: &Sender<Sent>) -> Result<(), WriteError> {
     let mut encoder = Encoder::new(shared.compression).map_err(WriteError::Compress)?;
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { sequence, chunk, length }) = job else { return Ok(()) };
+        let Ok(Job { sequence, lane, chunk, length }) = job else { return Ok(()) };
         if shared.state().stopped {
             return Ok(());
         }
@@ -207,40 +226,37 @@ fn work(shared: &Shared, jobs: &Mutex<Receiver<Job>>, items: &Sender<(u64, Item)
         encoder.frame(chunk.get(..length).unwrap_or_default(), &mut frame).map_err(WriteError::Compress)?;
         shared.give_back(CHUNK, |state| state.chunks.push(chunk));
         // Only when the collector failed does nobody listen; it has said why.
-        if items.send((sequence, Item::Frame(frame))).is_err() {
+        if items.send((sequence, lane, Item::Frame(frame))).is_err() {
             return Ok(());
         }
     }
 }
 
 /// Writes the frames of each layer in order.
-fn collect(shared: &Shared, items: Receiver<(u64, Item)>, finished: Sender<Finished>) -> Result<(), WriteError> {
+fn collect(shared: &Shared, items: Receiver<Sent>, finished: Sender<Finished>) -> Result<(), WriteError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    let mut current = None;
-    let mut hash = Sha256::new();
-    let mut blob_size = 0;
-    for (sequence, item) in items {
-        waiting.insert(sequence, item);
-        while let Some(item) = waiting.remove(&next) {
+    let mut lanes: [Option<Writing>; LANES] = [const { None }; LANES];
+    for (sequence, lane, item) in items {
+        waiting.insert(sequence, (lane, item));
+        while let Some((lane, item)) = waiting.remove(&next) {
             next += 1;
+            let Some(current) = lanes.get_mut(lane) else { continue };
             match item {
-                Item::Begin { index, file, lock, key } => {
-                    current = Some((index, file, lock, key));
-                    hash = Sha256::new();
-                    blob_size = 0;
-                }
+                Item::Begin(writing) => *current = Some(writing),
                 Item::Frame(frame) => {
-                    hash.update(&frame);
-                    blob_size += frame.len() as u64;
-                    if let Some((_, file, _, _)) = &mut current {
-                        file.file().write_all(&frame).map_err(WriteError::Store)?;
+                    if let Some(writing) = current {
+                        writing.hash.update(&frame);
+                        writing.size += frame.len() as u64;
+                        writing.file.file().write_all(&frame).map_err(WriteError::Store)?;
                     }
                     shared.give_back(shared.compression.bound(), |state| state.frames.push(frame));
                 }
                 Item::End { diff_id, size, entries, left_out, racy } => {
-                    let Some((index, file, lock, key)) = current.take() else { continue };
-                    let blob = Digest::from_bytes(std::mem::take(&mut hash).finalize().into());
+                    let Some(Writing { index, file, lock, key, hash, size: blob_size }) = current.take() else {
+                        continue;
+                    };
+                    let blob = Digest::from_bytes(hash.finalize().into());
                     let done =
                         Finished { index, file, lock, key, diff_id, size, entries, left_out, racy, blob, blob_size };
                     if finished.send(done).is_err() {
@@ -279,92 +295,210 @@ fn publish_all(shared: &Shared, store: &Store, queue: Receiver<Finished>) -> Res
 struct Producer<'a> {
     shared: &'a Shared,
     jobs: Sender<Job>,
-    items: Sender<(u64, Item)>,
+    items: Sender<Sent>,
     sequence: u64,
     store: &'a Store,
     progress: &'a dyn Progress,
 }
 
-impl Producer<'_> {
-    fn run(&mut self, plan: &Plan) -> Result<(), WriteError> {
+/// A layer that is being read.
+struct Making<'a> {
+    lane: usize,
+    layer: &'a LayerPlan,
+    tar: Tar<'a>,
+    /// By the clock of the store's file system, in nanoseconds.
+    started: i64,
+    chunk: Option<Vec<u8>>,
+    /// Bytes of the chunk that were read, and those of them that were hashed.
+    filled: usize,
+    hashed: usize,
+    hash: Lane,
+    size: u64,
+    ended: bool,
+}
+
+/// The layers that nobody has looked at yet, and the one that another process makes just now.
+struct Waiting<'a> {
+    layers: std::iter::Enumerate<std::slice::Iter<'a, LayerPlan>>,
+    busy: Option<(usize, &'a LayerPlan, Key)>,
+}
+
+impl<'a> Producer<'a> {
+    fn run(&mut self, plan: &'a Plan) -> Result<(), WriteError> {
         let total = plan.layers.len();
-        for (index, layer) in plan.layers.iter().enumerate() {
-            let key = Key::of(layer, self.shared.compression);
-            let mut found = key.find(self.store);
-            if found.is_none() {
-                let lock = self.lock(key)?;
-                // Who had the lock before us may have made it.
-                found = key.find(self.store);
-                if found.is_none() {
-                    self.progress.layer(index, total, &layer.title, false);
-                    self.make(index, layer, key, lock)?;
+        let mut waiting = Waiting { layers: plan.layers.iter().enumerate(), busy: None };
+        let mut lanes: [Option<Making<'a>>; LANES] = [const { None }; LANES];
+        loop {
+            for lane in 0..LANES {
+                // What another process makes is asked for again when there is nothing else to do.
+                let alone = lanes.iter().all(Option::is_none);
+                if let Some(free @ None) = lanes.get_mut(lane)
+                    && (alone || waiting.busy.is_none())
+                {
+                    *free = self.next(&mut waiting, lane, alone, total)?;
                 }
             }
-            if let Some(known) = found {
-                as_expected(layer, known.diff_id)?;
-                self.progress.layer(index, total, &layer.title, true);
-                self.progress.bytes(layer.bytes);
-                if let Some(slot) = self.shared.state().made.get_mut(index) {
-                    *slot = Some(Made { known, reused: true });
+            for making in lanes.iter_mut().flatten() {
+                self.read(making)?;
+            }
+            match &mut lanes {
+                [None, None] => return Ok(()),
+                [Some(one), None] | [None, Some(one)] => {
+                    one.hash.update(slice(one.chunk.as_ref(), one.hashed, one.filled));
+                }
+                [Some(one), Some(two)] => update_both(
+                    &mut one.hash,
+                    slice(one.chunk.as_ref(), one.hashed, one.filled),
+                    &mut two.hash,
+                    slice(two.chunk.as_ref(), two.hashed, two.filled),
+                ),
+            }
+            for place in &mut lanes {
+                let Some(making) = place else { continue };
+                making.hashed = making.filled;
+                if making.filled == CHUNK || making.ended {
+                    self.seal(making)?;
+                }
+                if let Some(making) = place.take_if(|making| making.ended) {
+                    self.finish(making)?;
                 }
             }
         }
-        Ok(())
     }
 
-    /// Nobody waits for a lock while holding one, so two exports cannot wait for each other.
-    fn lock(&self, key: Key) -> Result<Lock, WriteError> {
-        if let Some(lock) = key.lock(self.store, false)? {
+    /// The next layer that has to be made; those that the store has are noted on the way.
+    fn next(
+        &mut self,
+        waiting: &mut Waiting<'a>,
+        lane: usize,
+        alone: bool,
+        total: usize,
+    ) -> Result<Option<Making<'a>>, WriteError> {
+        loop {
+            let busy = waiting.busy.take();
+            let unseen =
+                || waiting.layers.next().map(|(index, layer)| (index, layer, Key::of(layer, self.shared.compression)));
+            let Some((index, layer, key)) = busy.or_else(unseen) else { return Ok(None) };
+            if self.note(index, layer, total, key)? {
+                continue;
+            }
+            let Some(lock) = self.lock(key, alone)? else {
+                waiting.busy = Some((index, layer, key));
+                return Ok(None);
+            };
+            // Who had the lock before us may have made it.
+            if self.note(index, layer, total, key)? {
+                continue;
+            }
+            self.progress.layer(index, total, &layer.title, false);
+            return self.begin(index, layer, lane, key, lock).map(Some);
+        }
+    }
+
+    /// Takes a layer from the store, if it is there.
+    fn note(&self, index: usize, layer: &LayerPlan, total: usize, key: Key) -> Result<bool, WriteError> {
+        let Some(known) = key.find(self.store) else { return Ok(false) };
+        as_expected(layer, known.diff_id)?;
+        self.progress.layer(index, total, &layer.title, true);
+        self.progress.bytes(layer.bytes);
+        if let Some(slot) = self.shared.state().made.get_mut(index) {
+            *slot = Some(Made { known, reused: true });
+        }
+        Ok(true)
+    }
+
+    /// `None`: another process makes this layer, and we make another one meanwhile. Nobody waits for a lock while holding
+    /// one, so two exports cannot wait for each other.
+    fn lock(&self, key: Key, alone: bool) -> Result<Option<Lock>, WriteError> {
+        let lock = key.lock(self.store, false)?;
+        if lock.is_some() || !alone {
             return Ok(lock);
         }
         drop(self.shared.wait(|state| state.under_way == 0)?);
-        key.lock(self.store, true)?.ok_or(WriteError::Cancelled)
+        Ok(key.lock(self.store, true)?)
     }
 
-    fn send(&mut self, item: Item) -> Result<(), WriteError> {
-        let sent = self.items.send((self.sequence, item));
+    fn send(&mut self, lane: usize, item: Item) -> Result<(), WriteError> {
+        let sent = self.items.send((self.sequence, lane, item));
         self.sequence += 1;
         sent.map_err(|_| WriteError::Cancelled)
     }
 
-    fn make(&mut self, index: usize, layer: &LayerPlan, key: Key, lock: Lock) -> Result<(), WriteError> {
+    fn begin(
+        &mut self,
+        index: usize,
+        layer: &'a LayerPlan,
+        lane: usize,
+        key: Key,
+        lock: Lock,
+    ) -> Result<Making<'a>, WriteError> {
         let tmp = self.store.tmp();
         let mut file = Pending::new_in(&tmp)?;
         let started = Signature::of(&file.file().metadata().map_err(FileError::new("write", &tmp))?).mtime_ns;
         file.file().rewind().map_err(FileError::new("write", &tmp))?;
         self.shared.state().under_way += 1;
-        self.send(Item::Begin { index, file, lock, key })?;
-        let mut tar = Chunks { producer: self, chunk: None, filled: 0, hash: Sha256::new(), size: 0 };
-        let (mut entries, mut left_out) = (0, 0);
-        for planned in &layer.entries {
-            let mut entry = planned.entry.clone();
-            let data = content::open(planned, tar.producer.store)?;
-            match &data {
-                Some(Data::LeftOut) => {
-                    left_out += 1;
-                    continue;
-                }
-                Some(Data::Bytes(bytes)) => entry.body = Body::File { size: bytes.len() as u64 },
-                Some(Data::Shared(bytes)) => entry.body = Body::File { size: bytes.len() as u64 },
-                Some(Data::Stream(stream)) => entry.body = Body::File { size: stream.size() },
-                None => {}
-            }
-            entries += 1;
-            let header = tar::encode(&entry).ok_or_else(|| WriteError::Name { path: entry.path.clone() })?;
-            tar.write(&header)?;
-            let size = match data {
-                Some(Data::Bytes(bytes)) => tar.write(&bytes).map(|()| bytes.len() as u64)?,
-                Some(Data::Shared(bytes)) => tar.write(&bytes).map(|()| bytes.len() as u64)?,
-                Some(Data::Stream(stream)) => tar.copy(stream)?,
-                Some(Data::LeftOut) | None => 0,
-            };
-            tar.write(tar::END.get(..tar::padding(size)).unwrap_or_default())?;
-        }
-        tar.write(&tar::END)?;
-        let (diff_id, size) = tar.finish()?;
-        as_expected(layer, diff_id)?;
-        self.send(Item::End { diff_id, size, entries, left_out, racy: is_racy(layer, started) })
+        self.send(lane, Item::Begin(Writing { index, file, lock, key, hash: Sha256::new(), size: 0 }))?;
+        Ok(Making {
+            lane,
+            layer,
+            tar: Tar::new(&layer.entries, self.store),
+            started,
+            chunk: None,
+            filled: 0,
+            hashed: 0,
+            hash: Lane::default(),
+            size: 0,
+            ended: false,
+        })
     }
+
+    /// Reads until there is enough to hash, or no more.
+    fn read(&self, making: &mut Making<'_>) -> Result<(), WriteError> {
+        let end = CHUNK.min(making.hashed + HOT);
+        let chunk = match &mut making.chunk {
+            Some(chunk) => chunk,
+            none => none.insert(self.shared.chunk()?),
+        };
+        while making.filled < end && !making.ended {
+            let count = making.tar.fill(chunk.get_mut(making.filled..end).unwrap_or_default())?;
+            making.filled += count;
+            making.ended = count == 0;
+        }
+        Ok(())
+    }
+
+    /// Gives a chunk to be compressed.
+    fn seal(&mut self, making: &mut Making<'_>) -> Result<(), WriteError> {
+        let Some(chunk) = making.chunk.take() else { return Ok(()) };
+        making.hashed = 0;
+        let length = std::mem::take(&mut making.filled);
+        if length == 0 {
+            // The layer ended with the chunk before.
+            self.shared.give_back(self.shared.full_cost(), |state| state.chunks.push(chunk));
+            return Ok(());
+        }
+        making.size += length as u64;
+        self.progress.bytes(length as u64);
+        if self.progress.cancelled() {
+            return Err(WriteError::Cancelled);
+        }
+        let sequence = self.sequence;
+        self.sequence += 1;
+        self.jobs.send(Job { sequence, lane: making.lane, chunk, length }).map_err(|_| WriteError::Cancelled)
+    }
+
+    fn finish(&mut self, making: Making<'_>) -> Result<(), WriteError> {
+        let Making { lane, layer, tar, started, hash, size, .. } = making;
+        let diff_id = DiffId(hash.finish());
+        as_expected(layer, diff_id)?;
+        let (entries, left_out) = (tar.entries, tar.left_out);
+        self.send(lane, Item::End { diff_id, size, entries, left_out, racy: is_racy(layer, started) })
+    }
+}
+
+/// The bytes of a chunk that are to be hashed.
+fn slice(chunk: Option<&Vec<u8>>, from: usize, to: usize) -> &[u8] {
+    chunk.and_then(|chunk| chunk.get(from..to)).unwrap_or_default()
 }
 
 /// Refuses a layer that was to be packed as it is and is not the same any more.
@@ -374,78 +508,5 @@ fn as_expected(layer: &LayerPlan, found: DiffId) -> Result<(), WriteError> {
             Err(WriteError::Altered { title: layer.title.clone(), expected: expected.0, found: found.0 })
         }
         _ => Ok(()),
-    }
-}
-
-/// Cuts a layer's tar into chunks, counted from its start.
-struct Chunks<'a, 'b> {
-    producer: &'a mut Producer<'b>,
-    chunk: Option<Vec<u8>>,
-    filled: usize,
-    hash: Sha256,
-    size: u64,
-}
-
-impl Chunks<'_, '_> {
-    /// Hands at most `wanted` bytes of free space to `fill`.
-    fn space(
-        &mut self,
-        wanted: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<(), WriteError>,
-    ) -> Result<usize, WriteError> {
-        if self.filled == CHUNK {
-            self.seal()?;
-        }
-        if self.chunk.is_none() {
-            self.chunk = Some(self.producer.shared.chunk()?);
-        }
-        let end = CHUNK.min(self.filled.saturating_add(wanted.min(HOT)));
-        let space = self.chunk.as_mut().and_then(|chunk| chunk.get_mut(self.filled..end)).unwrap_or_default();
-        let count = space.len();
-        fill(space)?;
-        self.hash.update(&*space);
-        self.filled += count;
-        Ok(count)
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
-        while !bytes.is_empty() {
-            let count = self.space(bytes.len(), |space| {
-                space.copy_from_slice(bytes.get(..space.len()).unwrap_or_default());
-                Ok(())
-            })?;
-            bytes = bytes.get(count..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn copy(&mut self, mut stream: content::Stream) -> Result<u64, WriteError> {
-        let size = stream.size();
-        let mut left = size;
-        while left > 0 {
-            let wanted = usize::try_from(left).unwrap_or(usize::MAX);
-            left -= self.space(wanted, |space| stream.fill(space))? as u64;
-        }
-        stream.finish()?;
-        Ok(size)
-    }
-
-    fn seal(&mut self) -> Result<(), WriteError> {
-        let Some(chunk) = self.chunk.take() else { return Ok(()) };
-        let length = std::mem::take(&mut self.filled);
-        self.size += length as u64;
-        let producer = &mut *self.producer;
-        producer.progress.bytes(length as u64);
-        if producer.progress.cancelled() {
-            return Err(WriteError::Cancelled);
-        }
-        let sequence = producer.sequence;
-        producer.sequence += 1;
-        producer.jobs.send(Job { sequence, chunk, length }).map_err(|_| WriteError::Cancelled)
-    }
-
-    fn finish(mut self) -> Result<(DiffId, u64), WriteError> {
-        self.seal()?;
-        Ok((DiffId(Digest::from_bytes(self.hash.finalize().into())), self.size))
     }
 }

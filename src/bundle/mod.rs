@@ -25,6 +25,7 @@ mod frames;
 mod image;
 mod json;
 mod layers;
+mod stream;
 #[expect(unsafe_code, reason = "the fenced place for it")]
 mod sys;
 #[cfg(test)]
