@@ -37,8 +37,8 @@ use crate::store::Store;
 const LANES: usize = 2;
 /// Bytes of a layer that are hashed at once: few enough to be in the processor's cache still when they were just read.
 const HOT: usize = 128 << 10;
-/// Bytes of chunks and frames in flight.
-const BUDGET: usize = 120 << 20;
+/// Threads that are given room to compress at once, each a chunk and its frame: memory stays flat on many processors.
+const ABREAST: usize = 4;
 
 /// A layer that lies compressed in the store.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub(super) fn ensure(
     for dir in [store.tmp(), store.layer_index(), store.blobs()] {
         files::create_private_dir(&dir)?;
     }
-    let shared = Shared::new(compression, plan.layers.len());
+    let shared = Shared::new(compression, plan.layers.len(), threads);
     let (jobs, job_queue) = mpsc::channel::<Job>();
     let (items, item_queue) = mpsc::channel::<Sent>();
     let (finished, finished_queue) = mpsc::channel::<Finished>();
@@ -145,9 +145,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(compression: Compression, layers: usize) -> Self {
+    fn new(compression: Compression, layers: usize, threads: usize) -> Self {
+        // A chunk for each lane that is read, what is being compressed, and a frame that waits to be written.
+        let room = LANES * CHUNK + threads.clamp(1, ABREAST) * (CHUNK + compression.bound()) + compression.bound();
         let state = State {
-            free: BUDGET,
+            free: room,
             chunks: Vec::new(),
             frames: Vec::new(),
             under_way: 0,
@@ -185,16 +187,16 @@ impl Shared {
         }
     }
 
-    /// What a full chunk and its frame may take.
-    fn full_cost(&self) -> usize {
-        CHUNK + self.compression.bound()
+    /// Waits until so many bytes may be in flight more.
+    fn reserve(&self, bytes: usize) -> Result<MutexGuard<'_, State>, WriteError> {
+        let mut state = self.wait(|state| state.free >= bytes)?;
+        state.free -= bytes;
+        Ok(state)
     }
 
-    /// A chunk of zeros or of old bytes, once the budget has room for it and its frame.
+    /// A chunk of zeros or of old bytes, once there is room for it.
     fn chunk(&self) -> Result<Vec<u8>, WriteError> {
-        let cost = self.full_cost();
-        let mut state = self.wait(|state| state.free >= cost)?;
-        state.free -= cost;
+        let mut state = self.reserve(CHUNK)?;
         let used = state.chunks.pop();
         drop(state);
         Ok(used.unwrap_or_else(|| {
@@ -474,7 +476,7 @@ impl<'a> Producer<'a> {
         let length = std::mem::take(&mut making.filled);
         if length == 0 {
             // The layer ended with the chunk before.
-            self.shared.give_back(self.shared.full_cost(), |state| state.chunks.push(chunk));
+            self.shared.give_back(CHUNK, |state| state.chunks.push(chunk));
             return Ok(());
         }
         making.size += length as u64;
@@ -482,6 +484,8 @@ impl<'a> Producer<'a> {
         if self.progress.cancelled() {
             return Err(WriteError::Cancelled);
         }
+        // The frame's room too: whatever was given to be compressed can be finished without waiting for us.
+        drop(self.shared.reserve(self.shared.compression.bound())?);
         let sequence = self.sequence;
         self.sequence += 1;
         self.jobs.send(Job { sequence, lane: making.lane, chunk, length }).map_err(|_| WriteError::Cancelled)
