@@ -18,5 +18,7 @@ pub const SESSION_NOTEBOOK: &str = "/opt/nbpack/session/session.ipynb";
 pub const COMPONENTS: &str = "/opt/nbpack/session/components.json";
 /// Datasets: an array of `{path, digest, size, execution}`.
 pub const DATASETS: &str = "/opt/nbpack/session/datasets.json";
+/// Which rule put each file in, and what was left out: an `inventory::Listing`.
+pub const FILES: &str = "/opt/nbpack/session/files.json";
 /// The record in formats of other tools: software lists, provenance, recipes.
 pub const STANDARDS: &str = "/opt/nbpack/session/standards";

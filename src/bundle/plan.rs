@@ -68,6 +68,8 @@ pub enum LayerKind {
     Cache,
     /// Results, when asked for.
     Result,
+    /// What was not touched, when it was asked to be apart.
+    Rest,
     /// The session record.
     Session,
 }
@@ -349,6 +351,7 @@ impl Group {
             || matches!(entry.kind, EntryKind::File { .. }) && path.ends_with(b".pyc");
         let program = PROGRAM.trim_start_matches('/').as_bytes();
         let (kind, owner) = match entry.class {
+            _ if entry.apart => (LayerKind::Rest, Owner::Nobody),
             _ if path == program => (LayerKind::Program, Owner::Nobody),
             Class::Distribution | Class::StandardLibrary if is_bytecode => (LayerKind::Bytecode, component),
             Class::SystemPackage | Class::NativeLibrary => (LayerKind::Base, component),
@@ -478,6 +481,7 @@ fn slot(group: &Group, size: u64, limits: Limits, own_datasets: &BTreeSet<Group>
         (LayerKind::Local | LayerKind::Dataset, _) => single("local code"),
         (LayerKind::Cache, _) => single("caches"),
         (LayerKind::Result, _) => single("results"),
+        (LayerKind::Rest, _) => single("rest"),
         (LayerKind::Session | LayerKind::Inherited, _) => single("session"),
     }
 }

@@ -31,6 +31,7 @@ use crate::{
   nbpack export analysis.ipynb               the last session of this notebook
   nbpack export analysis.ipynb -o out.nbpack
   nbpack export --dry-run analysis.ipynb     show the layers and what is new
+  nbpack export --trim --rest all.nbpack analysis.ipynb    what a replay needs, and beside it a bundle to go on with
   nbpack export analysis.ipynb -o registry.example/ann/analysis:v1
   nbpack export analysis.ipynb -o - | ssh colleague 'cat > analysis.nbpack'
 
@@ -57,6 +58,12 @@ pub(super) struct Args {
     /// Let a finding pass: `RULE:WHERE` as the list shows it. May be repeated.
     #[arg(long, value_name = "RULE:WHERE")]
     allow: Vec<String>,
+    /// Keep only what the session touched of libraries and system packages: enough to replay, less to go on with.
+    #[arg(long)]
+    trim: bool,
+    /// With --trim: write a second bundle here, of the same layers and one more that holds the rest.
+    #[arg(long, value_name = "FILE", requires = "trim")]
+    rest: Option<PathBuf>,
     /// Leave files out that match this glob. May be repeated.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -220,27 +227,35 @@ fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         redact(&mut found.recording, &mut found.inventory, &store, &found.findings, context)?;
     }
+    let whole = if args.trim { Some(trim(&mut found)?) } else { None };
     let (run_config, plan) = plan(args, &found, &store)?;
-    let Survey { recording, inventory, .. } = found;
     if args.dry_run {
+        let inventory = found.inventory;
         progress.clear();
         if !args.json {
             say_warnings(&inventory, context)?;
         }
         return show_plan(&plan, &store, args.compression.into(), args.json);
     }
+    // The plan has them, and there may be many.
+    found.inventory.entries.clear();
+    let Survey { recording, inventory, .. } = &found;
     let image = args.output.as_deref().map_or(Ok(None), |word| remote::named_output(word, context))?;
-    let mut output = if image.is_some() { write::Output::Store } else { output(args, context, &recording)? };
+    let mut output = if image.is_some() { write::Output::Store } else { output(args, context, recording)? };
     let options =
         write::WriteOptions { compression: args.compression.into(), threads: args.threads.unwrap_or_default() };
     let total = plan.layers.iter().map(|layer| layer.bytes).sum();
     let written = write::write(&plan, &run_config, &store, options, &mut output, &progress.packing(total))?;
+    if let (Some(whole), Some(path)) = (whole, &args.rest) {
+        let whole = Survey { recording: recording.clone(), inventory: whole, origin: None, findings: Vec::new() };
+        write_rest(args, context, &whole, path, &store, options, &progress)?;
+    }
     progress.clear();
     if let Some(reference) = &image {
         let (manifest, config) = written.documents.clone();
         let bundle = bundle::read::Bundle::in_store(manifest, config, &store)?;
         let pushed = push::push(&bundle, reference, args.insecure, &store, context)?;
-        say_warnings(&inventory, context)?;
+        say_warnings(inventory, context)?;
         push::say(reference, &pushed, args.json, context)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -253,7 +268,51 @@ fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             writeln!(std::io::stderr().lock(), "wrote {}", path.display())?;
         }
     }
-    say_what_was_written(args, context, &inventory, &plan, &written, &output)
+    say_what_was_written(args, context, inventory, &plan, &written, &output)
+}
+
+/// Leaves what the session did not touch out of the inventory, and returns it with that marked.
+fn trim(found: &mut Survey) -> anyhow::Result<inventory::model::Inventory> {
+    if found.origin.is_some() {
+        return Err(Failure::unable(
+            "a session of a restored kernel lies on its parent's layers, which are taken whole",
+        )
+        .hint("export it without --trim")
+        .into());
+    }
+    let mut whole = std::mem::take(&mut found.inventory);
+    inventory::mark_untouched(&mut whole);
+    found.inventory = inventory::without_apart(&whole);
+    Ok(whole)
+}
+
+/// Writes the bundle that has the rest too: its other layers are in the store already.
+fn write_rest(
+    args: &Args,
+    context: &Context,
+    whole: &Survey,
+    path: &Path,
+    store: &Store,
+    options: write::WriteOptions,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let path = context.cwd.join(path);
+    if path.exists() && !args.force && bundle::read::Bundle::open_any(&path).is_err() {
+        return Err(Failure::unable(format!("`{}` is there already and is no bundle", path.display()))
+            .hint("choose another name with --rest, or use --force")
+            .into());
+    }
+    let (run_config, plan) = plan(args, whole, store)?;
+    let total = plan.layers.iter().map(|layer| layer.bytes).sum();
+    let mut output = write::Output::File(path.clone());
+    let written = write::write(&plan, &run_config, store, options, &mut output, &progress.packing(total))?;
+    progress.clear();
+    if !context.quiet {
+        let new: u64 = written.layers.iter().filter(|layer| !layer.reused).map(|layer| layer.compressed).sum();
+        let line = format!("{}: the same with the rest, {} more", path.display(), bytes(new));
+        terminal::tell(&line)?;
+    }
+    Ok(())
 }
 
 fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recording> {
@@ -434,6 +493,7 @@ fn session_files(
     put(config::SESSION_NOTEBOOK, pretty(&as_run)?);
     put(config::COMPONENTS, pretty(&inventory.components)?);
     put(config::DATASETS, pretty(&datasets)?);
+    put(config::FILES, serde_json::to_vec(&inventory::Listing::of(inventory))?);
     put(config::RUN_CONFIG, pretty(run_config)?);
     let facts = Facts { name: &run_config.name, recording, components: &inventory.components };
     for format in Format::ALL {

@@ -82,6 +82,7 @@ fn is_of_the_environment(layer: &LayerPlan) -> bool {
         | LayerKind::Bytecode
         | LayerKind::Program => true,
         LayerKind::Inherited
+        | LayerKind::Rest
         | LayerKind::Environment
         | LayerKind::State
         | LayerKind::Dataset

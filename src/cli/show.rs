@@ -15,7 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, failure::Failure, progress::Progress, remote, sessions};
 use crate::{
-    bundle::{config, read::Bundle},
+    bundle::{
+        config,
+        read::{Bundle, ReadError},
+    },
     files, inventory, record,
     session::{
         self, DbError, Selector,
@@ -30,6 +33,7 @@ use crate::{
   nbpack show analysis.ipynb                       the last session of this notebook, on one screen
   nbpack show analysis.nbpack --libraries --json
   nbpack show analysis.ipynb --why data/a.csv      which rule put the file in, or left it out
+  nbpack show analysis.nbpack --why /data/a.csv    the same of a bundle, by the path on the recording machine
   nbpack show analysis.nbpack --format cyclonedx > sbom.cdx.json
   nbpack show analysis.nbpack --format pylock --to env && cd env && uv pip install -r pylock.toml
   nbpack show analysis.nbpack --format pylock --to env --online    wheels of your own index, where it has them
@@ -90,12 +94,14 @@ struct Subject {
     manifest: Option<String>,
     /// The bundle's file or directory.
     bundle: Option<PathBuf>,
+    /// From a bundle: which rule put each file in, and its environments.
+    listing: Option<(inventory::Listing, Vec<inventory::model::EnvironmentRoot>)>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let store = context.store()?;
     sessions::recover(&store);
-    let mut subject = load(args.subject.as_deref(), context, &store)?;
+    let mut subject = load(args.subject.as_deref(), args.why.is_some(), context, &store)?;
     if subject.manifest.is_none() && subject.recording.info.running {
         record::complete(&store, &mut subject.recording);
     }
@@ -116,11 +122,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         drop(out);
         return formats::write(format, args.to.as_deref(), args.online.as_deref(), &subject, software, context);
     }
-    let why = args
-        .why
-        .as_ref()
-        .map(|path| why(&context.cwd.join(path), &subject.recording, inventory.as_ref()))
-        .transpose()?;
+    let why = args.why.as_ref().map(|path| why(&context.cwd.join(path), &subject, inventory.as_ref())).transpose()?;
     if args.json {
         writeln!(out, "{:#}", json_of(&args, &subject, inventory.as_ref(), why))?;
         return Ok(ExitCode::SUCCESS);
@@ -151,21 +153,21 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Result<Subject> {
+fn load(subject: Option<&str>, with_listing: bool, context: &Context, store: &Store) -> anyhow::Result<Subject> {
     let path = subject.map(|word| context.cwd.join(word)).filter(|path| path.exists());
     if let (Some(word), None) = (subject, &path)
         && let Some(reference) = remote::named(word, context)?
     {
         let remote = remote::Remote::open(reference, false, store, context)?;
         remote.fetch_record(store)?;
-        return of_bundle(word, &remote.bundle, None);
+        return of_bundle(word, &remote.bundle, None, with_listing);
     }
     let selector = match (subject, path) {
         (None | Some("latest"), None) => Selector::Latest,
         (Some(_), Some(path)) if is_notebook(&path) => Selector::Notebook(path),
         (Some(word), Some(path)) => {
             let cannot = || Failure::unable(format!("cannot show `{word}`"));
-            return of_bundle(word, &Bundle::open_any(&path).with_context(cannot)?, Some(&path));
+            return of_bundle(word, &Bundle::open_any(&path).with_context(cannot)?, Some(&path), with_listing);
         }
         (Some(word), None) if is_notebook(Path::new(word)) => Selector::Notebook(context.cwd.join(word)),
         (Some(word), None) => Selector::Id(word.to_owned()),
@@ -178,7 +180,7 @@ fn load(subject: Option<&str>, context: &Context, store: &Store) -> anyhow::Resu
     let others = found.others.iter().map(|id| id.0.clone()).collect();
     let recording = session::read_id(store, &found.id)?;
     let by = matches!(selector, Selector::Notebook(_)).then_some(found.by);
-    Ok(Subject { recording, others, by, components: None, manifest: None, bundle: None })
+    Ok(Subject { recording, others, by, components: None, manifest: None, bundle: None, listing: None })
 }
 
 fn is_notebook(path: &Path) -> bool {
@@ -186,7 +188,7 @@ fn is_notebook(path: &Path) -> bool {
 }
 
 /// Reads the record of a bundle into a directory that is gone afterwards.
-fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>) -> anyhow::Result<Subject> {
+fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>, with_listing: bool) -> anyhow::Result<Subject> {
     let cannot = || Failure::unable(format!("cannot show `{word}`"));
     let dir = tempfile::tempdir().map_err(files::FileError::new("create a directory in", Path::new("/tmp")))?;
     let db = dir.path().join("session.db");
@@ -207,6 +209,18 @@ fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>) -> anyhow::Result
     let components = bundle.read_session_file(config::COMPONENTS).with_context(cannot)?;
     let components = serde_json::from_slice(&components).with_context(cannot)?;
     let manifest = Some(bundle.manifest_digest().to_string());
+    let listing = if with_listing {
+        match bundle.read_session_file(config::FILES) {
+            // Written by an earlier nbpack.
+            Err(ReadError::NoSuchFile { .. }) => None,
+            read => {
+                let listing = serde_json::from_slice(&read.with_context(cannot)?).with_context(cannot)?;
+                Some((listing, bundle.run_config().roots.clone()))
+            }
+        }
+    } else {
+        None
+    };
     Ok(Subject {
         recording,
         others: Vec::new(),
@@ -214,6 +228,7 @@ fn of_bundle(word: &str, bundle: &Bundle, path: Option<&Path>) -> anyhow::Result
         components: Some(components),
         manifest,
         bundle: path.map(Path::to_owned),
+        listing,
     })
 }
 
@@ -232,16 +247,22 @@ fn components(subject: &Subject, inventory: Option<&inventory::model::Inventory>
     }
 }
 
-fn why(path: &Path, recording: &Recording, inventory: Option<&inventory::model::Inventory>) -> anyhow::Result<Value> {
+fn why(path: &Path, subject: &Subject, inventory: Option<&inventory::model::Inventory>) -> anyhow::Result<Value> {
     use std::os::unix::ffi::OsStrExt as _;
-    let Some(inventory) = inventory else {
-        let failure = Failure::unable("a bundle's record does not tell which rule put a file in");
-        return Err(failure.hint("ask where the session was recorded: `nbpack show SESSION --why PATH`").into());
-    };
+    let recording = &subject.recording;
     let bytes = path.as_os_str().as_bytes();
     let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let explained =
-        inventory::explain(inventory, bytes).or_else(|| inventory::explain(inventory, resolved.as_os_str().as_bytes()));
+    let explained = match (inventory, &subject.listing) {
+        (Some(inventory), _) => inventory::explain(inventory, bytes)
+            .or_else(|| inventory::explain(inventory, resolved.as_os_str().as_bytes())),
+        // What lies at that path on this machine says nothing about the recorded one.
+        (None, Some((listing, roots))) => listing.explain(bytes, roots),
+        (None, None) => {
+            let failure =
+                Failure::unable("this bundle was written by an nbpack that did not note which rule put a file in");
+            return Err(failure.hint("ask where the session was recorded: `nbpack show SESSION --why PATH`").into());
+        }
+    };
     let explained = explained.ok_or_else(|| {
         Failure::no(format!("`{}` is no part of this session", path.display()))
             .hint("`nbpack show --lineage` lists the files that cells read and wrote")

@@ -264,7 +264,7 @@ impl Child<'_> {
 
     fn put(&mut self, at: &[u8], kind: EntryKind, class: Class, rule: &'static str) {
         let path = at.strip_prefix(b"/").unwrap_or(at).to_vec();
-        let entry = Entry { kind, class, rule, component: None, original: None, touched: true };
+        let entry = Entry { kind, class, rule, component: None, original: None, touched: true, apart: false };
         self.inventory.entries.insert(path, entry);
     }
 

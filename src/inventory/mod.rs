@@ -15,6 +15,7 @@ mod elf;
 mod environment;
 pub mod glob;
 mod libraries;
+mod listing;
 pub mod model;
 mod overrides;
 mod packaged;
@@ -26,6 +27,7 @@ pub mod rules;
 mod run;
 mod system;
 mod tree;
+mod trim;
 mod user;
 
 use std::{
@@ -40,6 +42,7 @@ pub use datasets::{Dataset, datasets};
 pub(crate) use distributions::{normalise, percent_decoded};
 use environment::{Environment, Kind};
 use glob::Glob;
+pub use listing::Listing;
 use model::{Class, EntryKind, EnvironmentRoot, Inventory};
 pub use packaged::OF_R;
 pub(crate) use record::BY_INSTALLERS;
@@ -47,6 +50,7 @@ use rules::{Context, Rules};
 pub use run::{RunConfig, child_run_config, run_config};
 use system::System;
 use tree::{Node, Tag, Tree};
+pub use trim::{mark_untouched, without_apart};
 
 use crate::{
     files::{display_bytes, source_of_bytecode},

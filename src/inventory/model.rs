@@ -94,6 +94,8 @@ pub struct Entry {
     pub original: Option<Vec<u8>>,
     /// The session touched it itself (not only its package).
     pub touched: bool,
+    /// It goes into a layer of its own, beside what the session touched (`export --trim`).
+    pub apart: bool,
 }
 
 /// What kind of entry, and where its content comes from.

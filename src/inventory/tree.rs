@@ -240,6 +240,7 @@ impl Tree {
                     component: tag.component,
                     original: moved.then(|| host.to_vec()),
                     touched: tag.touched,
+                    apart: false,
                 });
             }
             btree_map::Entry::Occupied(mut known) => {

@@ -19,8 +19,8 @@ pub use scan::scan;
 pub struct Finding {
     /// The rule, by name.
     pub rule: &'static str,
-    /// Where: `cell:3`, `output:3`, `stdin:3`, `env:NAME`, `argv:PID`, `kernel`, `comm:2`, `fact:NAME`, `file:/path`.
-    /// The number is the execution's id.
+    /// Where: `cell:3`, `output:3`, `stdin:3`, `env:NAME`, `argv:PID`, `kernel`, `comm:2`, `fact:NAME`, `component:NAME`,
+    /// `file:/path`. The number is the execution's id.
     pub place: String,
     /// Enough to recognise it: the beginning of a long one, nothing of a short one.
     pub masked: String,

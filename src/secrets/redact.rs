@@ -80,10 +80,13 @@ pub fn redact(recording: &mut Recording, findings: &[Finding]) -> Redaction {
     }
 }
 
-/// Replaces found values in the notebook, configuration, code and text data of an inventory: their entries hold the
+/// Replaces found values in the notebook, configuration, code, text data and software list of an inventory: their entries hold the
 /// changed text from then on. Files longer than what [`super::scan()`] reads keep their finding.
 pub fn redact_files(inventory: &mut Inventory, store: &Store, findings: &[Finding]) -> Redaction {
     let mut redactor = Redactor::new(findings);
+    for origin in inventory.components.iter_mut().filter_map(|component| component.direct_url.as_mut()) {
+        redactor.value(origin);
+    }
     for entry in inventory.entries.values_mut() {
         let Some(mut text) = scan::file_text(entry, store) else { continue };
         let EntryKind::File { source, size, .. } = &mut entry.kind else { continue };

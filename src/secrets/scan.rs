@@ -23,6 +23,12 @@ const ROWS: usize = 2000;
 pub fn scan(recording: &Recording, inventory: &Inventory, store: &Store) -> Vec<Finding> {
     let mut scanner = Scanner::default();
     scanner.recording(recording);
+    for component in &inventory.components {
+        // An installer may keep the token of the index or repository that it fetched from.
+        if let Some(origin) = &component.direct_url {
+            scanner.value(&format!("component:{}", component.name), origin);
+        }
+    }
     let mut read = 0;
     for (path, entry) in &inventory.entries {
         if read < TOTAL_LIMIT
@@ -39,11 +45,14 @@ pub fn scan(recording: &Recording, inventory: &Inventory, store: &Store) -> Vec<
 
 /// The beginning of a file of the user, if it is text.
 pub(super) fn file_text(entry: &Entry, store: &Store) -> Option<String> {
+    let EntryKind::File { source, .. } = &entry.kind else { return None };
+    // Where a distribution was fetched from, with the token that it took.
+    let says_origin =
+        matches!(source, Source::Host { path, .. } if path.file_name() == Some("direct_url.json".as_ref()));
     let wanted = matches!(
         entry.class,
         Class::Notebook | Class::Dataset | Class::Configuration | Class::LocalModule | Class::Cache | Class::Result
-    ) || (entry.class == Class::Environment && entry.component.is_none());
-    let EntryKind::File { source, .. } = &entry.kind else { return None };
+    ) || (entry.class == Class::Environment && (entry.component.is_none() || says_origin));
     if !wanted {
         return None;
     }

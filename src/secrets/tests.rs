@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    inventory::model::{Class, Entry, EntryKind, Inventory, Source},
+    inventory::model::{Class, Component, Entry, EntryKind, Inventory, Source},
     session::model::{CommMessage, Execution, Output, Process, Recording, SessionId, SessionInfo, StdinExchange},
     store::Store,
 };
@@ -105,6 +105,24 @@ fn forms(dice: &mut Dice) -> Vec<(String, String)> {
     named("requests.get('https://api.host/v1?api_key=@&q=1')", dice.word(30));
     named("token = '@'", dice.word(40));
     named("//registry.host/:_authToken=@", dice.word(36));
+    // Kinds that a second look found missing.
+    named("requests.get(url, params={'appid': '@', 'q': 'Oslo'})", dice.hex(32));
+    named("Fernet(b'@')", [&dice.word(43), "="].concat());
+    named("w3.eth.account.from_key('0x@')", dice.hex(64));
+    let mut named = |write: &str, secret: String| forms.push((write.replace('#', &secret), secret));
+    named("smtp.login('ada@example.org', '#')", dice.word(20));
+    named("wandb.login(key=\"#\")", dice.hex(40));
+    named("requests.get(url, auth=('ada', '#'))", dice.word(12));
+    named("requests.get(url, auth=HTTPBasicAuth('ada', '#'))", dice.word(24));
+    named("machine api.host\n  login ada\n  password #\n", dice.word(16));
+    named("docker login -u ada -p # registry.host", dice.word(20));
+    named("az login --service-principal -u 1234 -p # --tenant t", dice.word(36));
+    named("curl -u ada:# https://nexus.host/repo", [&dice.word(14), "7"].concat());
+    named("sshpass -p # ssh ada@host", dice.word(14));
+    named("mysql -h db -u ada -p#", [&dice.word(12), "7"].concat());
+    named("echo # | sudo -S true", [&dice.word(12), "7"].concat());
+    named("oracle+cx_oracle://scott:#@ora:1521/x", dice.word(16));
+    named("git+https://#@git.host/team/lib.git", dice.word(40));
     forms
 }
 
@@ -188,7 +206,7 @@ fn file(inventory: &mut Inventory, path: &str, class: Class, text: String) {
         executable: false,
         mtime: Some(0),
     };
-    let entry = Entry { kind, class, rule: "dataset", component: None, original: None, touched: true };
+    let entry = Entry { kind, class, rule: "dataset", component: None, original: None, touched: true, apart: false };
     inventory.entries.insert(path.trim_start_matches('/').as_bytes().to_vec(), entry);
 }
 
@@ -396,6 +414,22 @@ fn clean_cells_raise_at_most_one_alarm_in_a_hundred() {
         println!("{one:?}: {}", one.plain);
     }
     assert!(found.len() * 100 <= cells);
+}
+
+#[test]
+fn the_token_that_an_installer_kept_is_found_in_the_software_list_and_taken_out() {
+    let mut dice = Dice(11);
+    let secret = dice.word(40);
+    let url = ["https://", &secret, "@git.host/team/lib.git"].concat();
+    let origin = json!({"url": url, "vcs_info": {"vcs": "git"}});
+    let component = Component { name: "lib".into(), direct_url: Some(origin), ..Component::default() };
+    let mut inventory = Inventory { components: vec![component], ..Inventory::default() };
+    let (_dir, store) = store();
+    let found = scan(&empty(), &inventory, &store);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].place.as_str(), found[0].rule), ("component:lib", "url-token"));
+    redact_files(&mut inventory, &store, &found);
+    assert!(!format!("{:?}", inventory.components).contains(&secret));
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub(crate) fn inventory_of(tree: &Path, below: &str) -> Inventory {
                 component: Some(component),
                 original: None,
                 touched: false,
+                apart: false,
             };
             inventory.entries.insert(name.into_bytes(), entry);
         }

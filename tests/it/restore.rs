@@ -34,7 +34,15 @@ fn namespaces() -> bool {
 }
 
 fn entry(kind: EntryKind) -> Entry {
-    Entry { kind, class: Class::Distribution, rule: "test", component: None, original: None, touched: true }
+    Entry {
+        kind,
+        class: Class::Distribution,
+        rule: "test",
+        component: None,
+        original: None,
+        touched: true,
+        apart: false,
+    }
 }
 
 fn file(bytes: &[u8], executable: bool) -> EntryKind {

@@ -53,7 +53,7 @@ fn run_config() -> RunConfig {
 }
 
 fn entry(kind: EntryKind, class: Class, component: Option<usize>) -> Entry {
-    Entry { kind, class, rule: "test", component, original: None, touched: false }
+    Entry { kind, class, rule: "test", component, original: None, touched: false, apart: false }
 }
 
 fn file(bytes: &[u8], class: Class, component: Option<usize>) -> Entry {

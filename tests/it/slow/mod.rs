@@ -20,3 +20,4 @@ mod published;
 mod replay;
 mod report;
 mod standards;
+mod trim;
