@@ -75,7 +75,8 @@ const NAMED: &[(&str, &str)] = &[
 /// Values with a telling name before them.
 #[rustfmt::skip]
 const GUARDED: &[(&str, Guard, &str)] = &[
-    ("url-password", Guard::Real, r#"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@'"<>]{0,64}:([^\s/@'"<>]{3,128})@[A-Za-z0-9_.\[-]"#),
+    ("url-password", Guard::Real, r#"\b[a-zA-Z][a-zA-Z0-9+._-]{1,20}://[^\s:/@'"<>]{0,64}:([^\s/@'"<>]{3,128})@[A-Za-z0-9_.\[-]"#),
+    ("url-token", Guard::Random, r#"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s:/@'"<>]{16,128})@[A-Za-z0-9_.\[-]"#),
     ("authorization", Guard::Real, r#"(?i)authorization\\?["']?\s*[\]:=,]\s*[fbr]?\\?["']?(?:bearer|token|basic|apikey|digest)\s+([A-Za-z0-9._~+/=-]{12,})"#),
     ("authorization", Guard::Random, r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{20,})"),
     ("password", Guard::Real, r#"(?i)(?:password|passwd|passphrase|passwort|_pwd|_pass|\bpass)[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:)\s*[fbru]{0,2}"([^"\n]{5,200})""#),
@@ -86,9 +87,20 @@ const GUARDED: &[(&str, Guard, &str)] = &[
     ("password", Guard::Mixed, r#"(?i)(?:password|passwd|passphrase|passwort|pwd)["']\s*,\s*["']([^"'\n\s]{6,128})["']"#),
     ("password", Guard::Mixed, r#"(?im)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass)[ \t]*(?:=|:|is)[ \t]*([^\s"'(){},;<>]{6,128})(?:[\s,;"'<>)}\]&]|$)"#),
     ("password-option", Guard::Real, r#"(?i)(?:^|\s)--?(?:password|passwd|passphrase|db-pass)[= ]["']?([^\s"']{5,128})"#),
-    ("secret", Guard::Random, r#"(?i)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|token|credential|\bauth|_key|_pat)s?[A-Za-z0-9_-]{0,16}[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:|,)\s*[fbru]{0,2}["']([^"'\s]{12,})["']"#),
+    ("secret", Guard::Random, r#"(?i)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|token|credential|\bauth|\bapp_?id|_key|_pat)s?[A-Za-z0-9_-]{0,16}[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:|,)\s*[fbru]{0,2}["']([^"'\s]{12,})["']"#),
     ("secret", Guard::Random, r#"(?im)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|token|credential|_key|_pat)[A-Za-z0-9_-]{0,16}(?:[ \t]?[=:][ \t]?| is |\t| {2,20})([^\s"'(){},;<>&][^\s"'(){},;<>]*)"#),
     ("secret-option", Guard::Random, r#"(?i)(?:^|\s)--?(?:[A-Za-z0-9_-]{0,20}token|[A-Za-z0-9_-]{0,20}secret|[A-Za-z0-9_-]{0,20}api-?key|auth)[= ]["']?([^\s"']{12,})"#),
+    // A pair of name and password, as request libraries take it.
+    ("password", Guard::Real, r#"(?i)\bauth\s*=\s*\(\s*[fbru]{0,2}["'][^"'\n]{0,64}["']\s*,\s*[fbru]{0,2}["']([^"'\n]{4,128})["']"#),
+    // Functions that are called with a credential: its name says it, whatever the argument is called.
+    ("call-secret", Guard::Mixed, r#"(?i)(?:login|log_in|sign_in|authenticate|basic_?auth|digest_?auth|token_?auth|set_(?:api_)?key|set_token|from_key|from_token|fernet)\(\s*(?:[a-z_]{1,32}\s*=\s*)?(?:[fbru]{0,2}["'][^"'\n]{0,128}["']\s*,\s*|[a-z_.]{1,64}\s*,\s*){0,3}(?:[a-z_]{1,32}\s*=\s*)?[fbru]{0,2}["']([^"'\s]{8,})["']"#),
+    ("netrc-password", Guard::Real, r#"(?i)\bmachine\s+\S{1,128}\s+login\s+\S{1,128}\s+password\s+([^\s"'<>\\,;{}]{4,128})"#),
+    // Commands that take a password after a short option, or on their input.
+    ("password-option", Guard::Mixed, r#"(?i)\b(?:docker|podman|buildah|skopeo|helm|az|oc|cf|oras|ibmcloud)\s(?:[a-z-]{1,20}\s){0,2}?login\b[^\n|;]{0,200}?\s-p[= ]?["']?([^\s"'<>\\]{6,128})"#),
+    ("password-option", Guard::Real, r#"(?i)\bsshpass\s+-p\s*["']?([^\s"'<>\\]{4,128})"#),
+    ("password-option", Guard::Mixed, r#"(?i)\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,200}?\s-p["']?([^\s"'-][^\s"'<>\\]{4,128})"#),
+    ("password-option", Guard::Mixed, r#"(?i)\b(?:curl|wget|https?|httpie)\b[^\n|;]{0,200}?\s(?:-u|--user|-a|--auth)[= ]["']?[^\s:"'/]{1,64}:([^\s"'/<>\\]{5,128})"#),
+    ("password-option", Guard::Mixed, r#"(?i)\becho\s+["']?([^\s"'|<>\\]{5,128})["']?\s*\|\s*sudo\s+-S"#),
     ("query-secret", Guard::Random, r"(?i)[?&](?:api_?key|access_token|token|key|auth|secret|signature|client_secret|x-amz-signature|x-amz-security-token)=([A-Za-z0-9%._~+/=-]{12,})"),
 ];
 
@@ -102,10 +114,13 @@ fn needles(name: &str) -> &'static [&'static str] {
         "azure-secret" => &["8q~"],
         "terraform-token" => &[".atlasv1."],
         "telegram-token" => &[":aa"],
-        "url-password" => &["://"],
+        "url-password" | "url-token" => &["://"],
         "authorization" => &["authorization", "bearer"],
-        "password" | "password-option" => &["pass", "pwd"],
-        "secret" | "secret-option" => &["secret", "key", "token", "credential", "auth", "_pat"],
+        "password" => &["pass", "pwd", "auth"],
+        "password-option" => &["pass", "pwd", "login", "mysql", "mariadb", "curl", "wget", "http", "sudo"],
+        "netrc-password" => &["machine"],
+        "call-secret" => &["login", "log_in", "sign_in", "auth", "_key", "_token", "fernet"],
+        "secret" | "secret-option" => &["secret", "key", "token", "credential", "auth", "_pat", "appid", "app_id"],
         "query-secret" => &["?", "&"],
         "npm-token" => &["npm_", "_auth", "_password"],
         _ => &[],
