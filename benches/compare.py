@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [idle] [restore] [replay] [reuse] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [bundle] [peers] [idle] [restore] [replay] [reuse] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -178,11 +178,23 @@ def bundle():
     unpacked = scratch / "root"
     layers = unpack(unpacked)
     peer = lambda: shell(f"tar -C {unpacked} -c . | zstd -q -3 -T0 -f -o {scratch}/peer.tar.zst")
-    first = lambda: (empty_store(), export())
+    first = lambda: (empty_store(), (scratch / "a.nbpack").unlink(missing_ok=True), export())
     compare(f"export with an empty store, {layers} layers: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export", first)])
     print(f"  size: nbpack {os.path.getsize(scratch / 'a.nbpack') / 1e6:.1f} MB, peer {os.path.getsize(scratch / 'peer.tar.zst') / 1e6:.1f} MB")
     export()
     compare("second export: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export again", export)])
+
+
+def peers():
+    """What buildah, umoci, reprozip and Docker take for one file of the same environment."""
+    import peers as beside  # benches/peers.py
+
+    ident = exported()
+    export = lambda: (empty_store(), run(program, "export", "--quiet", "--force", ident, "-o", str(scratch / "a.nbpack")))
+    export()
+    unpack(scratch / "root")
+    ours = ("nbpack export", scratch / "a.nbpack", export)
+    beside.measure(scratch, scratch / "root", IMPORTS, ours, shell, cpu_of_tree, arguments.rounds)
 
 
 def idle():
@@ -302,7 +314,7 @@ def reuse():
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
     for part in arguments.parts or ["capture", "kernel", "bundle", "idle", "restore", "replay"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "peers": peers, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)
