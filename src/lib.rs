@@ -10,6 +10,7 @@ pub mod files;
 pub mod event;
 pub mod jupyter;
 pub mod signature;
+pub mod socket_dir;
 pub mod store;
 // floor 2
 pub mod capture;

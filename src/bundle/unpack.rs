@@ -389,6 +389,8 @@ struct Builder<'a> {
     /// The directories that the next entry may lie in, outermost first; the target itself has an empty path.
     open: Vec<Directory>,
     bytes: u64,
+    /// What Linux takes away from the mode of a new file; all of it where that is not known.
+    umask: u32,
 }
 
 struct Directory {
@@ -399,8 +401,12 @@ struct Directory {
 
 impl<'a> Builder<'a> {
     fn new(index: usize, target: &'a Path) -> Result<Self, FileError> {
+        let mut umask = 0o777;
         match std::fs::create_dir(target) {
             Ok(()) => {
+                // What was taken from its mode, by the umask or by a default access list, is taken from all modes here.
+                let made = std::fs::metadata(target).map_err(FileError::new("read", target))?;
+                umask = !made.permissions().mode() & 0o777;
                 let mode = std::fs::Permissions::from_mode(0o755);
                 std::fs::set_permissions(target, mode).map_err(FileError::new("create", target))?;
             }
@@ -416,7 +422,7 @@ impl<'a> Builder<'a> {
         let fd = rustix::fs::openat(CWD, target, directory_flags(), Mode::empty())
             .map_err(|errno| FileError::new("open", target)(errno.into()))?;
         let root = Directory { path: Vec::new(), fd, mtime: super::CLAMP };
-        Ok(Self { index, target, open: vec![root], bytes: 0 })
+        Ok(Self { index, target, open: vec![root], bytes: 0, umask })
     }
 
     fn build(&mut self, mut reader: tar::Reader<Incoming>, layer: &Layer) -> Result<(), UnpackError> {
@@ -436,7 +442,10 @@ impl<'a> Builder<'a> {
             match &entry.body {
                 Body::File { .. } => {
                     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-                    let fd = rustix::fs::openat(&parent.fd, name, flags, Mode::from_raw_mode(0o600));
+                    // Most files need no second call for their mode.
+                    let at_once = entry.mode & 0o600 == 0o600 && entry.mode & self.umask == 0;
+                    let first = if at_once { entry.mode } else { 0o600 };
+                    let fd = rustix::fs::openat(&parent.fd, name, flags, Mode::from_raw_mode(first));
                     let mut file = File::from(fd.map_err(|errno| failed(errno.into()))?);
                     loop {
                         let n = reader.read_data(&mut buffer).map_err(refused)?;
@@ -446,8 +455,10 @@ impl<'a> Builder<'a> {
                         file.write_all(buffer.get(..n).unwrap_or_default()).map_err(failed)?;
                         self.bytes += n as u64;
                     }
-                    let mode = Mode::from_raw_mode(entry.mode);
-                    rustix::fs::fchmod(&file, mode).map_err(|errno| failed(errno.into()))?;
+                    if !at_once {
+                        let mode = Mode::from_raw_mode(entry.mode);
+                        rustix::fs::fchmod(&file, mode).map_err(|errno| failed(errno.into()))?;
+                    }
                     rustix::fs::futimens(&file, &times(entry.mtime)).map_err(|errno| failed(errno.into()))?;
                 }
                 Body::Symlink { target } => {
@@ -458,7 +469,7 @@ impl<'a> Builder<'a> {
                         .map_err(|errno| failed(errno.into()))?;
                 }
                 Body::Directory => {
-                    let directory = make_directory(parent, name, &entry).map_err(failed)?;
+                    let directory = make_directory(parent, name, &entry, self.umask).map_err(failed)?;
                     self.open.push(directory);
                 }
             }
@@ -472,10 +483,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn make_directory(parent: &Directory, name: &[u8], entry: &tar::Entry) -> io::Result<Directory> {
-    rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(0o700))?;
+fn make_directory(parent: &Directory, name: &[u8], entry: &tar::Entry, umask: u32) -> io::Result<Directory> {
+    let at_once = entry.mode & 0o700 == 0o700 && entry.mode & umask == 0;
+    let first = if at_once { entry.mode } else { 0o700 };
+    rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(first))?;
     let fd = rustix::fs::openat(&parent.fd, name, directory_flags(), Mode::empty())?;
-    rustix::fs::fchmod(fd.as_fd(), Mode::from_raw_mode(entry.mode))?;
+    if !at_once {
+        rustix::fs::fchmod(fd.as_fd(), Mode::from_raw_mode(entry.mode))?;
+    }
     Ok(Directory { path: entry.path.clone(), fd, mtime: entry.mtime })
 }
 

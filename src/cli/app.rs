@@ -13,6 +13,7 @@ use super::{
 use crate::{
     container::{self, spec::Bind},
     kernel, restore,
+    socket_dir::SocketDir,
 };
 
 const SOCKET: &str = "app.sock";
@@ -63,7 +64,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let spec = restore::spec(&found, &store, args.command, given.into_options(context))?;
         return Err(container::exec(&spec, &program).into());
     }
-    let dir = restored::socket_dir(context)?;
+    let dir = SocketDir::new(&context.runtime_dir)?;
     given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(restore::INNER_DIR), read_only: false });
     given.binds.push(Bind { host: program.clone(), target: PathBuf::from(RELAY), read_only: true });
     let place = format!("{}/{SOCKET}={port}", restore::INNER_DIR);
@@ -122,7 +123,7 @@ fn in_engine(
         writeln!(std::io::stdout().lock(), "app: {url}")?;
         return Err(image.exec(request));
     }
-    let dir = restored::socket_dir(context)?;
+    let dir = SocketDir::new(&context.runtime_dir)?;
     given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(engine::SHARED), read_only: false });
     let mut arguments = vec!["run".to_owned(), format!("--relay={}/{SOCKET}={port}", engine::SHARED), "--".to_owned()];
     arguments.extend(command);

@@ -25,6 +25,7 @@ use crate::{
     files,
     replay::{self, Place, Replay, batch, compare::Subject},
     restore::{self, SpecOptions},
+    socket_dir::SocketDir,
     store::Store,
 };
 
@@ -135,7 +136,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// The nbpack in the image does it; what it writes is then fetched from a directory that both sides see.
 fn in_engine(image: &Image, args: &Args, mut given: Given, context: &Context) -> anyhow::Result<ExitCode> {
     restored::say_machine_of(&image.run, context);
-    let dir = restored::socket_dir(context)?;
+    let dir = SocketDir::new(&context.runtime_dir)?;
     given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(engine::SHARED), read_only: false });
     let mut arguments = vec!["batch".to_owned(), format!("--output={}/{NOTEBOOK}", engine::SHARED)];
     arguments.extend(args.parameters.iter().map(|parameter| format!("--parameter={parameter}")));

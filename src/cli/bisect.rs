@@ -138,6 +138,7 @@ impl Bench<'_> {
         files::create_private_dir(&self.store.tmp())?;
         let scratch = tempfile::Builder::new().prefix("bisect-").tempdir_in(self.store.tmp());
         let scratch = scratch.context("cannot make a temporary directory")?;
+        let _in_use = files::lock_dir(scratch.path(), rustix::fs::FlockOperation::LockShared)?;
         let mut over = Vec::new();
         if chosen().any(|unit| !unit.paths.is_empty()) {
             over.push(scratch.path().join("over"));

@@ -59,6 +59,15 @@ impl Context {
         self.env.get(std::ffi::OsStr::new(name)).and_then(|value| value.to_str())
     }
 
+    /// What to say where the store is not in the usual place because that cannot be written.
+    pub(super) fn said_elsewhere(&self) -> Option<String> {
+        let usual = self.var("XDG_DATA_HOME").map_or_else(|| self.home.join(".local/share"), PathBuf::from);
+        (!self.store_root.starts_with(&usual)).then(|| {
+            let (usual, root) = (usual.display(), self.store_root.display());
+            format!("`{usual}` cannot be written; `{root}` is used (XDG_DATA_HOME=DIR chooses another place)")
+        })
+    }
+
     /// The store of this user.
     pub fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.store_root)?)

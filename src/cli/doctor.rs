@@ -68,7 +68,7 @@ fn results(context: &Context) -> anyhow::Result<Vec<ProbeResult>> {
         .tempdir_in(store.run())
         .map_err(FileError::new("create a directory in", &store.run()))?;
     let program = restored::program()?;
-    results.extend(container::probe(&scratch.path().join("run"), &program));
+    results.extend(container::probe(scratch.path(), &program));
     results.extend(capture::probe(&program).into_iter().map(|found| ProbeResult {
         name: found.name.to_owned(),
         works: found.works,

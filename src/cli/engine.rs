@@ -238,6 +238,20 @@ impl Image {
     }
 }
 
+/// What the images of restored bundles take in the engines that were given them: (engine, bytes). An engine that does
+/// not answer, or has lost the image, is left out.
+pub(super) fn sizes(found: &Restored) -> Vec<(String, u64)> {
+    let size = |name: &String| {
+        let engine: Engine = name.parse().ok()?;
+        let image = Image::new(engine, &found.manifest, &found.run);
+        let mut ask = Command::new(engine.program());
+        ask.args(["image", "inspect", "--format", "{{.Size}}", &image.reference]);
+        let output = ask.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        Some((name.clone(), String::from_utf8(output.stdout).ok()?.trim().parse().ok()?))
+    };
+    found.engines.iter().filter_map(size).collect()
+}
+
 /// Takes the images of a restored bundle away from the engines that were given them.
 pub(super) fn forget(found: &Restored) {
     for name in &found.engines {

@@ -6,7 +6,7 @@ use super::{
     Context,
     progress::{Progress, bytes},
 };
-use crate::{bundle, registry, restore};
+use crate::{bundle, registry, restore, socket_dir};
 
 /// Remove what no restored bundle, no running container, no recent export and no recent pull needs
 #[derive(clap::Args, Debug)]
@@ -27,10 +27,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let unused = Duration::from_secs(args.unused_for.saturating_mul(24 * 3600));
     let packed = bundle::collect_unused(&store, unused, !args.dry_run)?;
     let pulled = registry::collect(&store, unused, !args.dry_run)?;
+    let sockets = socket_dir::abandoned(&context.runtime_dir, !args.dry_run);
     progress.clear();
     let mut out = std::io::stdout().lock();
     if args.dry_run {
-        for path in collected.layers.iter().chain(&collected.runs).chain(&packed.blobs).chain(&pulled.blobs) {
+        for path in
+            collected.layers.iter().chain(&collected.runs).chain(&packed.blobs).chain(&pulled.blobs).chain(&sockets)
+        {
             writeln!(out, "would remove {}", path.display())?;
         }
     }
@@ -38,11 +41,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (layers, runs) = (collected.layers.len(), collected.runs.len());
     writeln!(
         out,
-        "{verb} {}: {layers} layers, {} packed layers, {} pulled layers, {runs} ended containers, {} unfinished restores",
+        "{verb} {}: {layers} layers, {} packed layers, {} pulled layers, {runs} ended containers, {} unfinished restores, {} sockets' directories of killed programs",
         bytes(collected.bytes + packed.bytes + pulled.bytes),
         packed.blobs.len(),
         pulled.blobs.len(),
-        collected.unfinished
+        collected.unfinished,
+        sockets.len()
     )?;
     Ok(ExitCode::SUCCESS)
 }

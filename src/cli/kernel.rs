@@ -30,6 +30,7 @@ use crate::{
     kernel::{self, SignalMode},
     record::{Limits, SessionSeed, facts, kernel::Setup},
     restore::{self, SpecOptions},
+    socket_dir::SocketDir,
     store::Store,
 };
 
@@ -74,7 +75,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let front = connection::read(&args.connection_file)
         .with_context(|| Failure::unable("Jupyter's connection file cannot be used"))?;
     let program = std::env::current_exe().map_err(FileError::new("find", Path::new("/proc/self/exe")))?;
-    let inner = inner_dir(context)?;
+    let inner = SocketDir::new(&context.runtime_dir)?;
     let capture = capture_options(&args, context, &program);
     let setup = match &args.restored {
         Some(name) => restored_setup(name, &args, context, front, inner.path(), capture)?,
@@ -88,16 +89,6 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         anyhow::Error::from(error).context(Failure::unable("the kernel could not be run").hint(hint))
     })?;
     Ok(ExitCode::from(kernel::die_as(status)))
-}
-
-/// A directory for the inner sockets. Their paths may have 107 bytes at most, so a long runtime directory is no use.
-fn inner_dir(context: &Context) -> anyhow::Result<tempfile::TempDir> {
-    let short = context.runtime_dir.as_os_str().len() <= 60;
-    let parent = if short { context.runtime_dir.as_path() } else { Path::new("/tmp") };
-    let prefix = format!("nbpack-{}-", rustix::process::getuid().as_raw());
-    let make = |parent: &Path| tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-    let dir = make(parent).or_else(|_| make(Path::new("/tmp"))).or_else(|_| make(Path::new("/var/tmp")));
-    Ok(dir.map_err(FileError::new("create a directory in", parent))?)
 }
 
 fn capture_options(args: &Args, context: &Context, program: &Path) -> capture::Options {
@@ -136,13 +127,8 @@ fn say(text: &str) {
 
 /// The store, or none: then the kernel runs unrecorded, and that is said.
 fn store(context: &Context) -> Option<Store> {
-    let usual = context.var("XDG_DATA_HOME").map_or_else(|| context.home.join(".local/share"), PathBuf::from);
-    if !context.store_root.starts_with(&usual) {
-        say(&format!(
-            "`{}` cannot be written; the session goes to `{}`",
-            usual.display(),
-            context.store_root.display()
-        ));
+    if let Some(line) = context.said_elsewhere() {
+        say(&line);
     }
     Store::open(&context.store_root)
         .inspect_err(|error| say(&format!("this session is not recorded: {error}: {}", error.source)))
@@ -188,6 +174,7 @@ fn wrapped(
         signal_mode: SignalMode::Host,
         interrupt_mode: spec.interrupt_mode,
         capture,
+        unseen: None,
         contain: None,
         prepare_after: prepare_after(args, context),
         on_session: Box::new(|_| {}),
@@ -208,11 +195,12 @@ fn restored_setup(
     let given = args.given.resolve(context)?;
     let restored = restored::resolve(name, context)?;
     let image = args.engine.engine.map(|engine| Image::of_restored(engine, &restored)).transpose()?;
-    if image.is_some() {
-        // The engine's daemon starts the kernel, which is no descendant of this process.
+    // The engine's daemon starts the kernel, which is no descendant of this process.
+    let unseen = image.as_ref().map(|_| {
         capture.mode = capture::Mode::None;
-        say("the kernel runs in a container engine: files that it reads and writes are not seen");
-    }
+        "the kernel runs in a container engine: files that it reads and writes are not seen".to_owned()
+    });
+    unseen.iter().for_each(|line| say(line));
     restored::say_machine(&restored, context);
     let store = context.store()?;
     let volumes: Vec<_> = given.binds.iter().map(|bind| (bind.host.clone(), bind.target.clone())).collect();
@@ -280,6 +268,7 @@ fn restored_setup(
             _ => InterruptMode::Signal,
         },
         capture,
+        unseen,
         contain: Some(Box::new(contain)),
         prepare_after: None,
         on_session: Box::new(|_| {}),

@@ -18,6 +18,7 @@ use crate::{
     bundle::config::RunConfig,
     container::{self, spec::Bind},
     kernel, restore,
+    socket_dir::SocketDir,
 };
 
 /// Where Jupyter listens inside, and the image's exposed port.
@@ -66,7 +67,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let found = restored::resolve(bundle, context)?;
     let mut command = jupyter(&found.run)?;
     command.push(format!("--ServerApp.sock={}/{SOCKET}", restore::INNER_DIR));
-    let dir = restored::socket_dir(context)?;
+    let dir = SocketDir::new(&context.runtime_dir)?;
     given.binds.push(Bind { host: dir.path().to_owned(), target: PathBuf::from(restore::INNER_DIR), read_only: false });
     restored::say_machine(&found, context);
     let spec = restore::spec(&found, &store, command, given.into_options(context))?;
@@ -89,7 +90,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 fn in_engine(image: &Image, args: &Args, mut given: Given, token: &str, context: &Context) -> anyhow::Result<ExitCode> {
     restored::say_machine_of(&image.run, context);
     let mut command = jupyter(&image.run)?;
-    let dir = restored::socket_dir(context)?;
+    let dir = SocketDir::new(&context.runtime_dir)?;
     let forwarder = restored::forwarder(args.port, PORT)?;
     let port = forwarder.port();
     let url = format!("http://127.0.0.1:{port}/lab?token={token}");

@@ -37,6 +37,7 @@ mod restored;
 mod rm;
 mod run;
 mod sessions;
+mod settle;
 mod show;
 mod sign;
 mod subject;
@@ -88,6 +89,8 @@ enum Verb {
     Panel(panel::Args),
     #[command(hide = true)]
     ContainerInit(container_init::Args),
+    #[command(hide = true)]
+    Settle(settle::Args),
     Sessions(sessions::Args),
     Show(show::Args),
     Export(export::Args),
@@ -133,6 +136,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Prepare(args)) => prepare::run(args, &context),
         Some(Verb::Panel(args)) => panel::run(&args, &context),
         Some(Verb::ContainerInit(args)) => container_init::run(args, &context),
+        Some(Verb::Settle(args)) => settle::run(args, &context),
         Some(Verb::Sessions(args)) => sessions::run(args, &context),
         Some(Verb::Show(args)) => show::run(args, &context),
         Some(Verb::Export(args)) => export::run(args, &context),

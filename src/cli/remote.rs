@@ -155,7 +155,7 @@ pub(super) fn unpack(
     let word = remote.reference.to_string();
     let image = |source| RegistryError::Image { name: word.clone(), source: Box::new(source) };
     remote.bundle = remote.bundle.for_this_machine().map_err(image).map_err(explain)?;
-    let pulled = remote.fetch(store, &|layer| !store.layer_path(&layer.diff_id).is_dir())?;
+    let pulled = remote.fetch(store, &|layer| !restore::has_layer(store, &layer.diff_id))?;
     let bar = super::restored::Bar::new(context);
     let found = restore::ensure(&remote.bundle, store, name, event::now(), &bar);
     bar.clear();

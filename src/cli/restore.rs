@@ -98,6 +98,9 @@ pub(super) fn run(mut args: Args, context: &Context) -> anyhow::Result<ExitCode>
         found.kernelspecs.push(dir.clone());
     }
     restore::save(&store, &found)?;
+    restored::say_elsewhere(context);
+    // What is said to be restored survives a power failure.
+    restore::settle(&store)?;
     if !to_stdout {
         report(&args, &found, &signed_by, kernelspec.as_deref(), context)?;
     }
@@ -275,6 +278,13 @@ fn report(
         writeln!(out, "kernel \"{title}\" in {}", dir.display())?;
     } else if !args.no_kernel {
         writeln!(out, "no kernel was registered, for no Jupyter was found here (--kernel does it all the same)")?;
+    }
+    for (engine, size) in super::engine::sizes(found) {
+        let size = super::progress::bytes(size);
+        writeln!(
+            out,
+            "{engine} holds its own copy ({size}); the one here is for exports and for running without {engine}"
+        )?;
     }
     if context.quiet {
         return Ok(());

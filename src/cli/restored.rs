@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -79,14 +80,32 @@ impl bundle::Progress for Bar {
 /// Finds a bundle by file, name or the notebook that names it; restores what the store does not have.
 pub(super) fn resolve(name: &str, context: &Context) -> anyhow::Result<Restored> {
     let name = &*reference::followed(name, context)?;
-    if let Some(reference) = super::remote::named(name, context)? {
-        return super::remote::restore(reference, None, false, context);
-    }
     let store = context.store()?;
-    let bar = Bar::new(context);
-    let found = restore::resolve(&store, name, &context.cwd, event::now(), &bar);
-    bar.clear();
-    found.map_err(|error| explain(error, name))
+    let found = match super::remote::named(name, context)? {
+        Some(reference) => super::remote::restore(reference, None, false, context)?,
+        None => {
+            let bar = Bar::new(context);
+            let found = restore::resolve(&store, name, &context.cwd, event::now(), &bar);
+            bar.clear();
+            found.map_err(|error| explain(error, name))?
+        }
+    };
+    if restore::is_unsettled(&store, &found) {
+        settle_beside(context);
+    }
+    say_elsewhere(context);
+    Ok(found)
+}
+
+/// Lets another process wait for the disk: what is to run has all it needs in memory. It ends by itself, and where it
+/// cannot be started the layers stay unsettled, which costs a look at them after the next start of this machine.
+fn settle_beside(context: &Context) {
+    use std::os::unix::process::CommandExt as _;
+    let Ok(program) = program() else { return };
+    let mut settle = Command::new(program);
+    settle.arg("settle").env_clear().envs(&context.env).current_dir("/").process_group(0);
+    settle.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    settle.spawn().map(drop).unwrap_or_default();
 }
 
 /// A restore's error with its hint and exit code.
@@ -119,6 +138,15 @@ pub(super) fn explain(error: RestoreError, name: &str) -> anyhow::Error {
 
 fn damaged_hint(name: &str) -> String {
     format!("the file was probably cut short or altered on its way; copy it again, then run `nbpack verify {name}`")
+}
+
+/// Says where the store is, where it is not in the user's own place.
+pub(super) fn say_elsewhere(context: &Context) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if let Some(line) = context.said_elsewhere().filter(|_| !context.quiet) {
+        // Nobody can be told when stderr is closed.
+        ONCE.call_once(|| terminal::tell(&format!("nbpack: note: {line}")).unwrap_or_default());
+    }
 }
 
 /// Says before anything runs what of the recorded machine this one does not have.
@@ -160,16 +188,6 @@ pub(super) fn token() -> Result<String, FileError> {
     let mut bytes = [0; 24];
     files::open(source)?.read_exact(&mut bytes).map_err(FileError::new("read", source))?;
     Ok(hex(&bytes))
-}
-
-/// A directory for a socket that this machine and a container share; short, for a socket's path has 107 bytes.
-pub(super) fn socket_dir(context: &Context) -> Result<tempfile::TempDir, FileError> {
-    let short = context.runtime_dir.as_os_str().len() <= 60;
-    let parent = if short { context.runtime_dir.as_path() } else { Path::new("/tmp") };
-    tempfile::Builder::new()
-        .prefix("nbpack-")
-        .tempdir_in(parent)
-        .map_err(FileError::new("create a directory in", parent))
 }
 
 /// Takes the port that was asked for; without one, `usual` or any that is free.

@@ -128,6 +128,9 @@ fn parse_volume(text: &str, cwd: &Path) -> anyhow::Result<Bind> {
     if host.is_empty() || !target.is_absolute() || target == Path::new("/") || climbs {
         return Err(wrong().into());
     }
+    if target.starts_with(restore::INNER_DIR) {
+        return Err(Failure::unable(format!("`{}` inside is nbpack's own directory", target.display())).into());
+    }
     let host = cwd.join(host);
     if !host.exists() {
         return Err(Failure::unable(format!("`{}` does not exist", host.display()))
@@ -170,7 +173,7 @@ mod tests {
         let bind = parse("a:b:/data:ro").unwrap();
         assert_eq!((bind.host, bind.target, bind.read_only), (dir.path().join("a:b"), "/data".into(), true));
         assert!(!parse(".:/x").unwrap().read_only);
-        for bad in ["data", ":/x", ".:x", ".:/", ".:/a/../b", "missing:/x"] {
+        for bad in ["data", ":/x", ".:x", ".:/", ".:/a/../b", "missing:/x", ".:/run/nbpack", ".:/run/./nbpack/x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -188,10 +188,8 @@ impl Outer<'_> {
             say(&format!("note: {}. {}", failed.describe(), next.caveat()));
             say(&format!("hint: {remedy}"));
             if next.needs_copy() {
-                setup::prepare_copy(self.spec).map_err(|failed| RunError::Failed {
-                    failed,
-                    remedy: "free some space and try again".to_owned(),
-                })?;
+                setup::prepare_copy(self.spec)
+                    .map_err(|failed| RunError::Failed { remedy: probe::remedy(&failed), failed })?;
             }
             way = next;
         }
@@ -340,11 +338,14 @@ impl Inner<'_> {
             Way::Proot(_) | Way::Bubblewrap(_) => {}
         }
         rustix::process::umask(umask);
-        match self.way {
+        let scoped = match self.way {
             // A set-user-id program would not get its rights.
-            Way::Proot(_) | Way::Bubblewrap(_) => {}
+            Way::Proot(_) | Way::Bubblewrap(_) => true,
             Way::Chroot => setup::drop_rights(true, false)?,
             Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0, self.spec.machine)?,
+        };
+        if let Some(line) = self.way.open_without_scope(self.spec).filter(|_| !scoped) {
+            note(line);
         }
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(system("adopt orphans"))?;
         let (ready, wait) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;

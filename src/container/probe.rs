@@ -7,10 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{
-    Failed, Step, prepare,
-    spec::{Bind, Spec},
-};
+use super::{Failed, Step, prepare, spec::Spec};
 
 /// One thing that was tried.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -39,15 +36,32 @@ pub(super) fn find_bubblewrap() -> Option<PathBuf> {
 pub fn remedy(failed: &Failed) -> String {
     let userns =
         "ask an administrator to run `nbpack doctor --admin` here, choose `--engine docker`, or install `proot`";
+    let in_container = "start the container with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, or install `proot` in it";
     match (failed.step, failed.errno) {
-        (Step::Namespaces, libc::ENOSPC) => {
-            format!("user namespaces are turned off (user.max_user_namespaces is 0): {userns}")
+        (Step::Namespaces, libc::ENOSPC) => match setting("user/max_user_namespaces").as_deref() {
+            Some("0") => format!("user namespaces are turned off (user.max_user_namespaces is 0): {userns}"),
+            _ => format!("no more user namespaces may be made (user.max_user_namespaces): {userns}"),
+        },
+        (Step::Namespaces, libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+            if setting("kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+                format!("user namespaces are turned off (kernel.unprivileged_userns_clone is 0): {userns}")
+            } else if setting("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+                format!("user namespaces are refused (Ubuntu's AppArmor rule): {userns}")
+            } else if is_filtered() {
+                format!("user namespaces are refused by a system call filter, as containers have: {in_container}")
+            } else {
+                format!("user namespaces are refused, as in a chroot: run it outside of the chroot, or {userns}")
+            }
         }
-        (Step::Namespaces, libc::EPERM | libc::ENOSYS) => format!(
-            "user namespaces are refused (a container's seccomp profile, a chroot, or kernel.unprivileged_userns_clone=0): {userns}"
-        ),
         (Step::Map | Step::Mount, _) => {
             format!("user namespaces have no rights here (Ubuntu's AppArmor rule does this): {userns}")
+        }
+        (Step::Overlay, _) => {
+            "an overlay needs Linux 5.11 and layers on a local file system: set XDG_DATA_HOME to a directory on one"
+                .to_owned()
+        }
+        (Step::Files, libc::ENOSPC | libc::EDQUOT) => {
+            "free some space (`nbpack gc`, `nbpack du`) and try again".to_owned()
         }
         (Step::Proc, _) => {
             "parts of /proc are hidden, as in a container: start it with `--security-opt systempaths=unconfined`"
@@ -58,6 +72,16 @@ pub fn remedy(failed: &Failed) -> String {
         (Step::Exec, libc::ENOEXEC) => "the program is for another kind of machine".to_owned(),
         _ => "run `nbpack doctor` to see what works here".to_owned(),
     }
+}
+
+/// A setting of Linux, as text.
+fn setting(name: &str) -> Option<String> {
+    fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|value| value.trim().to_owned())
+}
+
+/// Whether this process has a system call filter.
+fn is_filtered() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2"))
 }
 
 /// Tries a real container below `scratch`, a directory of this user's: only doing it says whether it works.
@@ -122,13 +146,18 @@ const SETTINGS: [(&str, Setting); 3] = [
     ),
 ];
 
-/// Runs this program's `--version` in a container that holds nothing else.
+/// Runs this program's `--version` in a container that holds nothing else: in a layer where the store's layers lie.
 fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
     let result = |works, detail: String, remedy| ProbeResult { name: "container".to_owned(), works, detail, remedy };
     let inside = PathBuf::from("/nbpack");
+    let layer = scratch.join("layer");
+    let put = fs::create_dir(&layer).and_then(|()| fs::copy(program, layer.join("nbpack")).map(drop));
+    if let Err(error) = put {
+        return result(false, format!("cannot make a layer in `{}`: {error}", scratch.display()), None);
+    }
     let spec = Spec {
-        layers: Vec::new(),
-        run_dir: scratch.to_owned(),
+        layers: vec![layer],
+        run_dir: scratch.join("run"),
         keep_upper: false,
         uid: 1000,
         gid: 1000,
@@ -136,7 +165,7 @@ fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
         env: BTreeMap::new(),
         cwd: PathBuf::from("/"),
         argv: vec![inside.to_string_lossy().into_owned(), "--version".to_owned()],
-        binds: vec![Bind { host: program.to_owned(), target: inside, read_only: true }],
+        binds: Vec::new(),
         network: false,
         exact_roots: Vec::new(),
         machine: false,

@@ -58,6 +58,10 @@ const REFUSED: &[libc::c_long] = &[
 /// Puts characters into a terminal's input; a console's selection.
 const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
+/// Families of sockets that a network namespace does not separate (the virtual machine's host), or that are large, seldom
+/// used and have been a way out before.
+const FAMILIES: [libc::c_int; 5] = [libc::AF_VSOCK, libc::AF_BLUETOOTH, libc::AF_RDS, libc::AF_TIPC, libc::AF_NFC];
+
 /// Installs both filters for this thread and what it starts. Sets `no_new_privs`.
 pub(super) fn install() -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&no_clone3()?)?;
@@ -78,6 +82,14 @@ fn refused() -> Result<BpfProgram, seccompiler::BackendError> {
         ioctl.push(SeccompRule::new(vec![same])?);
     }
     add(&mut rules, libc::SYS_ioctl, &ioctl);
+    let mut sockets = Vec::new();
+    for family in FAMILIES {
+        let same =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(family.unsigned_abs()))?;
+        sockets.push(SeccompRule::new(vec![same])?);
+    }
+    add(&mut rules, libc::SYS_socket, &sockets);
+    add(&mut rules, libc::SYS_socketpair, &sockets);
     program(rules, libc::EPERM)
 }
 

@@ -127,6 +127,9 @@ pub(super) fn enter_chroot(spec: &Spec, note: &mut dyn FnMut(&str)) -> Result<()
     {
         chroot_file(&root, &resolver)?;
     }
+    for bind in &spec.binds {
+        hand_over(&root, bind)?;
+    }
     chdir(&root).map_err(at(Step::Root, "enter the new root"))?;
     chroot(".").map_err(at(Step::Root, "change the root"))?;
     chdir("/").map_err(at(Step::Root, "enter the new root"))?;
@@ -145,6 +148,21 @@ pub(super) fn enter_chroot(spec: &Spec, note: &mut dyn FnMut(&str)) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Moves the run's own directory into the root and leaves a link where it was: nothing can be mounted here.
+fn hand_over(root: &Path, bind: &super::spec::Bind) -> Result<(), Failed> {
+    let what = || format!("move `{}` into the root", bind.host.display());
+    let name = bind.target.file_name().unwrap_or_default();
+    let parent = open_below(root, bind.target.parent().unwrap_or(Path::new("/"))).ok_or_else(|| Failed {
+        step: Step::Root,
+        what: what(),
+        errno: libc::ENOTDIR,
+    })?;
+    rustix::fs::renameat_with(CWD, &bind.host, &parent, name, rustix::fs::RenameFlags::NOREPLACE)
+        .map_err(at(Step::Root, what()))?;
+    let inside = root.join(bind.target.strip_prefix("/").unwrap_or(&bind.target));
+    symlink(inside, &bind.host).map_err(Failed::at(Step::Root, what()))
 }
 
 /// `/etc/resolv.conf` in a root that was not entered yet: `etc` must be a directory, and what lies there is replaced.
@@ -397,8 +415,9 @@ pub(super) fn map_ids(spec: &Spec, uid: u32, gid: u32) -> Result<(), Failed> {
 
 /// A new keyring, no capabilities (or the few of a recorded root), `no_new_privs`, the system call filters.
 ///
-/// With `nesting` the filters are left out: the stand-in for a machine may make containers.
-pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<(), Failed> {
+/// With `nesting` the filters are left out: the stand-in for a machine may make containers. Gives whether signals and
+/// sockets without a file end at this process, whatever namespaces it shares (Linux 6.12).
+pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<bool, Failed> {
     match sys::join_new_session_keyring() {
         // A kernel without keyrings has none to hide; a filter that refuses us the call refuses it to the command.
         Err(error) if ![Some(libc::ENOSYS), Some(libc::EPERM)].contains(&error.raw_os_error()) => {
@@ -425,13 +444,15 @@ pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<(), Fail
     rustix::thread::set_capabilities(None, sets).map_err(at(Step::Rights, "give up capabilities"))?;
     rustix::thread::set_no_new_privs(true).map_err(at(Step::Rights, "set no_new_privs"))?;
     if nesting {
-        return Ok(());
+        return Ok(true);
     }
+    let scoped = sys::scope_signals_and_abstract_sockets().is_ok();
     seccomp::install().map_err(|error| Failed {
         step: Step::Rights,
         what: format!("install the system call filter: {error}"),
         errno: 0,
-    })
+    })?;
+    Ok(scoped)
 }
 
 /// Whether this process may call `chroot(2)` (being root alone does not say so).
@@ -454,22 +475,21 @@ pub(super) fn prepare_copy(spec: &Spec) -> Result<(), Failed> {
         let errno = error.source.raw_os_error().unwrap_or(0);
         Failed { step: Step::Files, what: format!("copy the layers to `{}`", error.path.display()), errno }
     })?;
-    make_below(&target, &spec.cwd);
+    // Where it cannot be made, the command is told that its working directory is not there.
+    open_below(&target, &spec.cwd);
     Ok(())
 }
 
-/// Makes a directory of the image before its root is entered, and follows no link: where one is on the way, or the
-/// path cannot be made, the command is told that its working directory is not there.
-fn make_below(root: &Path, path: &Path) {
+/// Makes a directory of the image before its root is entered, and opens it. `None` where a link is on the way, which is
+/// never followed, or the path cannot be made.
+fn open_below(root: &Path, path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(mut here) = rustix::fs::open(root, flags, Mode::empty()) else { return };
+    let mut here = rustix::fs::open(root, flags, Mode::empty()).ok()?;
     for component in path.components() {
         let std::path::Component::Normal(name) = component else { continue };
         // That it is there already is the usual case.
         rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755)).unwrap_or_default();
-        match rustix::fs::openat(&here, name, flags, Mode::empty()) {
-            Ok(next) => here = next,
-            Err(_) => return,
-        }
+        here = rustix::fs::openat(&here, name, flags, Mode::empty()).ok()?;
     }
+    Some(here)
 }

@@ -1,6 +1,9 @@
 //! What a container is to be, as data: it travels to the re-executed program as JSON.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +67,9 @@ impl Spec {
     }
 }
 
+/// Where a run's own directory (connection file, sockets) is seen inside.
+pub const OWN_DIR: &str = "/run/nbpack";
+
 /// One bind mount.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Bind {
@@ -73,4 +79,11 @@ pub struct Bind {
     pub target: PathBuf,
     /// May not be written.
     pub read_only: bool,
+}
+
+impl Bind {
+    /// It shows the run's own directory, of which nobody else knows: where nothing can be mounted, that may move.
+    pub(super) fn is_own(&self) -> bool {
+        !self.read_only && self.target == Path::new(OWN_DIR)
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failed, Step, probe,
     setup::{self, RootKind},
-    spec::Spec,
+    spec::{Bind, Spec},
 };
 
 /// One way to run it.
@@ -55,8 +55,8 @@ impl Way {
     }
 
     fn without_namespaces(spec: &Spec) -> Option<Self> {
-        // Nothing of this machine can be shown in a chroot.
-        if setup::may_chroot() && spec.binds.is_empty() {
+        // Nothing of this machine can be shown in a chroot; the run's own directory moves into it.
+        if setup::may_chroot() && spec.binds.iter().all(Bind::is_own) {
             return Some(Self::Chroot);
         }
         probe::find_proot().map(Self::Proot)
@@ -87,6 +87,25 @@ impl Way {
                 always | users | processes | net
             }
             Self::Bubblewrap(_) | Self::Chroot | Self::Proot(_) => 0,
+        }
+    }
+
+    /// What stays open in this way where Linux cannot confine signals and sockets without a file.
+    pub(super) fn open_without_scope(&self, spec: &Spec) -> Option<&'static str> {
+        let (processes, sockets) = match self {
+            Self::Namespaces { own_processes, .. } => (!own_processes, spec.network),
+            Self::Chroot => (true, true),
+            Self::Bubblewrap(_) | Self::Proot(_) => (false, false),
+        };
+        match (processes, sockets) {
+            (false, false) => None,
+            (true, false) => Some("signals reach this machine's processes of the same user (Linux before 6.12)."),
+            (false, true) => {
+                Some("sockets without a file reach this machine's, as of X11 and D-Bus (Linux before 6.12).")
+            }
+            (true, true) => Some(
+                "signals and sockets without a file reach this machine's programs of the same user (Linux before 6.12).",
+            ),
         }
     }
 

@@ -1,11 +1,7 @@
 //! What follows the journal: the thread that imports it into the session's database, and the one that hashes files.
 
 use std::{
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -13,7 +9,7 @@ use std::{
 use super::{
     head,
     importer::{Importer, Parts},
-    keep::{self, Job},
+    keep::{self, Course, Job},
     recorder::{Front, Shared},
     recover,
 };
@@ -57,7 +53,7 @@ pub(super) fn start(
 ) -> Result<(JoinHandle<()>, JoinHandle<()>), FileError> {
     let (jobs, for_worker) = mpsc::channel::<Job>();
     let (done, versions) = mpsc::channel::<FileVersion>();
-    let stop = Arc::new(AtomicBool::new(false));
+    let course = Arc::new(Course::default());
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -69,14 +65,14 @@ pub(super) fn start(
             .map_err(FileError::new("start a thread for", &shared.dir))
     };
     let worker = {
-        let (shared, parts, stop) = (Arc::clone(shared), parts.clone(), Arc::clone(&stop));
+        let (shared, parts, course) = (Arc::clone(shared), parts.clone(), Arc::clone(&course));
         let body = move || {
             let open = &shared.open_jobs;
-            keep::work(&parts.store, &parts.standings, &for_worker, &done, open, &stop, || shared.notify());
+            keep::work(&parts.store, &parts.standings, &for_worker, &done, open, &course, || shared.notify());
         };
         spawn("nbpack-hash", Box::new(body))?
     };
-    let back = Back { shared: Arc::clone(shared), id, parts, jobs, versions, stop };
+    let back = Back { shared: Arc::clone(shared), id, parts, jobs, versions, course };
     Ok((spawn("nbpack-import", Box::new(move || back.run(importer)))?, worker))
 }
 
@@ -87,7 +83,7 @@ struct Back {
     parts: Parts,
     jobs: mpsc::Sender<Job>,
     versions: mpsc::Receiver<FileVersion>,
-    stop: Arc<AtomicBool>,
+    course: Arc<Course>,
 }
 
 /// How much of the journal a power loss would leave, and since when.
@@ -223,6 +219,7 @@ impl Back {
     }
 
     fn finish(self, mut importer: Importer, end: (Nanos, i32)) {
+        self.course.gone.store(self.parts.foreign_root, Ordering::Relaxed);
         let closed = importer.close(Some(end)).is_ok();
         self.give(importer.take_jobs());
         drop(self.jobs);
@@ -236,10 +233,13 @@ impl Back {
             front = self.shared.wake.wait_timeout(front, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(front);
-        self.stop.store(true, Ordering::Relaxed);
+        self.course.stop.store(true, Ordering::Relaxed);
+        // Those still open were not even looked at; on this machine they are hashed when they are wanted.
+        let open = if self.parts.foreign_root { self.shared.open_jobs.load(Ordering::Acquire) as u64 } else { 0 };
         for version in self.versions.try_iter() {
             importer.version(version);
         }
+        importer.lost(open + self.course.lost.load(Ordering::Relaxed));
         // A journal that is not imported stays, for the next process.
         if closed && importer.close(Some(end)).is_ok() && importer.db().settle().is_ok() {
             recover::remove_traces(&self.shared.dir);

@@ -30,7 +30,7 @@ use crate::{
 /// Events in one transaction at most.
 const BATCH: usize = 5_000;
 /// Gaps that do not mean that something was not seen.
-const NOT_ABOUT_SEEING: &[&str] = &["preserve", "overlap", "disk_full", "messages", head::REBUILT];
+const NOT_ABOUT_SEEING: &[&str] = &["preserve", "overlap", "disk_full", "messages", "unhashed", head::REBUILT];
 
 /// The journal or the database stopped working.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,8 @@ pub(super) struct Importer {
     root: Option<std::os::fd::OwnedFd>,
     /// Versions of a transaction that did not commit yet.
     unwritten: Vec<FileVersion>,
+    /// Files that were gone before they were hashed.
+    lost: u64,
     /// Segments before this one are removed.
     first_segment: u64,
 }
@@ -116,6 +118,7 @@ impl Importer {
             coverage,
             root: None,
             unwritten: Vec::new(),
+            lost: 0,
             first_segment: 0,
         })
     }
@@ -191,6 +194,16 @@ impl Importer {
                 count: self.touched.ambiguous,
             })?;
             self.touched.ambiguous = 0;
+        }
+        if self.lost > 0 {
+            self.gap(&Gap {
+                at: now(),
+                reason: "unhashed".to_owned(),
+                detail: "files went with their container before they were hashed: their digests are not known"
+                    .to_owned(),
+                count: self.lost,
+            })?;
+            self.lost = 0;
         }
         if let Some((at, status)) = end {
             self.info.ended = self.info.ended.or(Some(at));
@@ -316,6 +329,11 @@ impl Importer {
         self.touched.set_root(format!("/proc/self/fd/{}", root.as_raw_fd()).into_bytes());
         self.root = Some(root);
         self.db.put_state("foreign_root", "true")
+    }
+
+    /// So many files were gone before they were hashed; said when the session is closed.
+    pub(super) fn lost(&mut self, count: u64) {
+        self.lost = count;
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<(), DbError> {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, Sender},
     },
 };
@@ -52,23 +52,37 @@ impl Job {
     }
 }
 
-/// Does jobs until the channel closes or `stop` is set; gives each outcome to `done` and counts down `open`.
+/// How a session ends, for the worker.
+#[derive(Default)]
+pub(super) struct Course {
+    /// There is no more time: what is open now is not hashed.
+    pub(super) stop: AtomicBool,
+    /// The kernel has ended, and took the files of its container with it.
+    pub(super) gone: AtomicBool,
+    /// So many files went before they were hashed.
+    pub(super) lost: AtomicU64,
+}
+
+/// Does jobs until the channel closes or `course` stops; gives each outcome to `done` and counts down `open`.
 pub(super) fn work(
     store: &Store,
     standings: &Standings,
     jobs: &Receiver<Job>,
     done: &Sender<FileVersion>,
     open: &AtomicUsize,
-    stop: &Arc<AtomicBool>,
+    course: &Arc<Course>,
     wake: impl Fn(),
 ) {
     // Where priorities may not be changed, the work is done at the ordinary one.
     rustix::process::setpriority_process(None, 19).unwrap_or_default();
     let mut digests = Digests::default();
     while let Ok(job) = jobs.recv() {
-        if !stop.load(Ordering::Relaxed)
-            && let Some(version) = digests.version(store, &job)
-        {
+        let version = if course.stop.load(Ordering::Relaxed) { None } else { digests.version(store, &job) };
+        let lost = course.gone.load(Ordering::Relaxed) && version.as_ref().is_none_or(is_lost);
+        if lost {
+            course.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(version) = version.or_else(|| lost.then(|| nothing(&job, GONE))) {
             if version.kept {
                 standings.kept(&job.path, job.expected.unwrap_or(version.signature));
             }
@@ -78,6 +92,11 @@ pub(super) fn work(
         open.fetch_sub(1, Ordering::AcqRel);
         wake();
     }
+}
+
+/// Whether it says that the file was gone.
+fn is_lost(version: &FileVersion) -> bool {
+    version.digest.is_none() && version.note.as_deref() == Some(GONE)
 }
 
 /// What was hashed already in this session, by signature.
@@ -226,7 +245,16 @@ fn version(job: &Job, ingested: Ingested, kept: bool) -> FileVersion {
     }
 }
 
+/// What is said of a file that is not there any more.
+const GONE: &str = "gone before it could be hashed";
+
 fn unreadable(job: &Job, error: &FileError) -> FileVersion {
+    let other = format!("not readable: {}", error.source);
+    nothing(job, if error.is_not_found() { GONE } else { &other })
+}
+
+/// A version of which only `note` is known.
+fn nothing(job: &Job, note: &str) -> FileVersion {
     let nothing = Signature { dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 };
     FileVersion {
         path: job.path.clone(),
@@ -238,11 +266,7 @@ fn unreadable(job: &Job, error: &FileError) -> FileVersion {
         kept: false,
         unstable: false,
         seen: now(),
-        note: Some(if error.is_not_found() {
-            "gone before it could be hashed".to_owned()
-        } else {
-            format!("not readable: {}", error.source)
-        }),
+        note: Some(note.to_owned()),
     }
 }
 
@@ -287,6 +311,42 @@ pub(super) fn missing(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_went_with_a_container_before_it_was_hashed_is_counted_and_what_was_removed_before_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let there = dir.path().join("there");
+        std::fs::write(&there, b"x").unwrap();
+        let job = |host: &Path, role: Role| Job {
+            path: b"/made".to_vec(),
+            host: host.to_owned(),
+            execution: Some(1),
+            role,
+            expected: None,
+            prefix: None,
+            preserved: false,
+        };
+        let gone = dir.path().join("gone");
+        let jobs = || [job(&there, Role::Written), job(&gone, Role::Written), job(&gone, Role::Read)];
+        // (the kernel lives, has ended, has ended and there is no time): (lost, versions, digests)
+        for (ended, stopped, expected) in [(false, false, (0, 2, 1)), (true, false, (2, 3, 1)), (true, true, (3, 3, 0))]
+        {
+            let (jobs_in, receiver) = std::sync::mpsc::channel();
+            let (done, versions) = std::sync::mpsc::channel();
+            jobs().into_iter().for_each(|job| jobs_in.send(job).unwrap());
+            drop(jobs_in);
+            let course = Arc::new(Course::default());
+            course.gone.store(ended, Ordering::Relaxed);
+            course.stop.store(stopped, Ordering::Relaxed);
+            let open = AtomicUsize::new(3);
+            work(&store, &Standings::default(), &receiver, &done, &open, &course, || {});
+            let versions: Vec<FileVersion> = versions.try_iter().collect();
+            let digests = versions.iter().filter(|version| version.digest.is_some()).count();
+            assert_eq!((course.lost.load(Ordering::Relaxed), versions.len(), digests), expected);
+            assert_eq!(open.load(Ordering::Relaxed), 0);
+        }
+    }
 
     #[test]
     fn a_file_that_was_rewritten_with_its_old_size_and_time_is_marked() {

@@ -58,6 +58,8 @@ pub struct Setup {
     pub interrupt_mode: InterruptMode,
     /// How file accesses are watched.
     pub capture: capture::Options,
+    /// Why no file access can be seen, where that is known before; it is a gap in the record.
+    pub unseen: Option<String>,
     /// Puts a container around the kernel.
     pub contain: Option<Contain>,
     /// After so long without a request, the layers of what is loaded are made for an export to come; `None`: never.
@@ -101,6 +103,9 @@ pub fn run(setup: Setup) -> Result<i32, ProxyError> {
         _ => None,
     };
     let sink = idle.as_ref().map_or_else(|| Arc::clone(&sink), |idle| idle.watch(Arc::clone(&sink)));
+    if let Some(detail) = setup.unseen {
+        sink.record(Event::Gap(Gap { at: event::now(), reason: "unavailable".into(), detail, count: 0 }));
+    }
     let contained = setup.signal_mode == SignalMode::Container;
     let panel = RecorderPanel::new(recorder.as_ref(), program.clone(), contained);
     let config = Config {

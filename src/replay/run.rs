@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::FlockOperation;
 use tokio::sync::oneshot;
 
 use super::{
@@ -34,6 +35,7 @@ use crate::{
         self, DbError,
         model::{Recording, SessionId},
     },
+    socket_dir::SocketDir,
     store::Store,
 };
 
@@ -109,14 +111,6 @@ pub enum RunError {
     /// A directory or socket.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A private directory.
-    #[error("cannot make a private directory in `{}`", dir.display())]
-    Scratch {
-        /// Where.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The container.
     #[error("cannot prepare the restored kernel")]
     Restore(#[from] RestoreError),
@@ -163,9 +157,13 @@ pub fn run(
     ask: &mut Ask<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Replay, RunError> {
-    let sockets = scratch(options.runtime_dir)?;
-    files::create_private_dir(&options.store.tmp())?;
-    let private = scratch(&options.store.tmp())?;
+    let sockets = SocketDir::new(options.runtime_dir)?;
+    let tmp = options.store.tmp();
+    files::create_private_dir(&tmp)?;
+    let private = tempfile::Builder::new().prefix("replay-").tempdir_in(&tmp);
+    let private = private.map_err(FileError::new("create a directory in", &tmp))?;
+    // A collector leaves alone what is locked.
+    let _in_use = files::lock_dir(private.path(), FlockOperation::LockShared)?;
     let store = Store::open(&private.path().join("v1"))?;
     let key = SigningKey::new(&wire::fresh_id(), SCHEME).ok_or(RunError::Stuck)?;
     let front = Connection::ipc(sockets.path(), "f", key, SCHEME);
@@ -208,12 +206,6 @@ async fn stop(front: &Connection) {
     if let Ok(mut client) = Client::connect(front).await {
         client.shutdown(false).await.unwrap_or_default();
     }
-}
-
-/// A directory of ours with a short name, mode 0700, removed at the end.
-fn scratch(dir: &Path) -> Result<tempfile::TempDir, RunError> {
-    let made = tempfile::Builder::new().prefix("nbr").rand_bytes(8).tempdir_in(dir);
-    made.map_err(|source| RunError::Scratch { dir: dir.to_owned(), source })
 }
 
 /// Waits until the proxy has bound its sockets; if it never does, connecting says why.
@@ -400,6 +392,7 @@ fn setup(
         signal_mode: start.signal_mode,
         interrupt_mode: if run.interrupt_mode == "message" { InterruptMode::Message } else { InterruptMode::Signal },
         capture: capture::Options::new(options.program.to_owned()),
+        unseen: None,
         contain: start.contain,
         on_session: Box::new(move |recorder| {
             let mut words = session.lock();

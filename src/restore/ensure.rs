@@ -1,19 +1,16 @@
-//! Unpacks the layers that the store does not have, two at a time, and publishes each only when it is proved and synced.
+//! Unpacks the layers that the store does not have, two at a time, and publishes each when it is whole and proved.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, Sender},
-    },
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use rustix::fs::FlockOperation;
 
-use super::{RestoreError, fresh_id, model::Restored, names};
+use super::{RestoreError, fresh_id, model::Restored, names, settle};
 use crate::{
     bundle::{
         Progress,
@@ -28,16 +25,16 @@ use crate::{
 
 /// Layers that are unpacked at the same time.
 const AT_ONCE: usize = 2;
-/// After so many unpacked bytes, what is finished is synced and published, beside the unpacking: so the disk is never
-/// idle and little is left to sync at the end, and an interrupted restore goes on from there.
-const PUBLISH_AFTER: u64 = 128 << 20;
 /// Directories of ours in the store's `tmp/` begin with this.
-const TMP_PREFIX: &str = "restore-";
+pub(super) const TMP_PREFIX: &str = "restore-";
 
 /// Makes sure that every layer of `bundle` lies in the store, and that the bundle has a name there: `name`, or its own.
 ///
-/// All that is new was proved (both digests, sizes, entries) when this returns. Concurrent restores of the same layers
-/// do the work twice and keep one result. After an error nothing but whole layers is left.
+/// All that is new was proved (both digests, sizes, entries) when this returns; that it is on the disk is [`settle`]'s
+/// to say. Concurrent restores of the same layers do the work twice and keep one result. After an error nothing but
+/// whole layers is left.
+///
+/// [`settle`]: super::settle
 pub fn ensure(
     bundle: &Bundle,
     store: &Store,
@@ -78,7 +75,7 @@ fn missing_layers(bundle: &Bundle, store: &Store) -> Vec<usize> {
         .layers()
         .iter()
         .enumerate()
-        .filter(|(_, layer)| !store.layer_path(&layer.diff_id).is_dir() && seen.insert(layer.diff_id))
+        .filter(|(_, layer)| !settle::has_layer(store, &layer.diff_id) && seen.insert(layer.diff_id))
         .collect();
     missing.sort_by_key(|(index, layer)| (std::cmp::Reverse(layer.size), *index));
     missing.into_iter().map(|(index, _)| index).collect()
@@ -107,17 +104,23 @@ impl Drop for Workshop {
     }
 }
 
-/// Removes what restores left that were killed. Their locks went with them.
+/// Removes what restores left that were killed. Their locks went with them. What others left goes after a day.
 pub(super) fn remove_abandoned(store: &Store) -> u64 {
     let Ok(entries) = fs::read_dir(store.tmp()) else { return 0 };
     let mut removed = 0;
     for entry in entries.flatten() {
         let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TMP_PREFIX));
-        let Some(dir) = Some(entry.path()).filter(|_| ours) else { continue };
+        let old = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(is_old);
+        let Some(dir) = Some(entry.path()).filter(|_| ours || old()) else { continue };
         let Ok(Some(_lock)) = files::lock_dir(&dir, FlockOperation::NonBlockingLockExclusive) else { continue };
         removed += u64::from(container::remove_tree(&dir).is_ok());
     }
     removed
+}
+
+/// Nothing that is under way takes so long without touching its directory.
+fn is_old(modified: std::time::SystemTime) -> bool {
+    modified.elapsed().is_ok_and(|age| age > std::time::Duration::from_secs(24 * 3600))
 }
 
 struct Work<'a> {
@@ -128,12 +131,6 @@ struct Work<'a> {
     queue: Vec<usize>,
     next: AtomicUsize,
     stop: AtomicBool,
-}
-
-/// A layer that is unpacked and proved.
-struct Finished {
-    index: usize,
-    bytes: u64,
 }
 
 fn unpack_all(bundle: &Bundle, store: &Store, queue: Vec<usize>, progress: &dyn Progress) -> Result<(), RestoreError> {
@@ -148,18 +145,9 @@ fn unpack_all(bundle: &Bundle, store: &Store, queue: Vec<usize>, progress: &dyn 
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
     };
-    let (finished, queue) = mpsc::channel();
     std::thread::scope(|scope| {
-        let mut threads: Vec<_> = (0..AT_ONCE)
-            .map(|_| {
-                let (work, finished) = (&work, finished.clone());
-                scope.spawn(move || work.stop_on_error(work.unpack_until_done(&finished)))
-            })
-            .collect();
-        // The workers hold the other ends: the publisher ends when they do.
-        drop(finished);
-        let work = &work;
-        threads.push(scope.spawn(move || work.stop_on_error(work.publish_all(&queue))));
+        let threads: Vec<_> =
+            (0..AT_ONCE).map(|_| scope.spawn(|| work.stop_on_error(work.unpack_until_done()))).collect();
         let mut first = Ok(());
         for thread in threads {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -177,7 +165,7 @@ impl Work<'_> {
         result
     }
 
-    fn unpack_until_done(&self, finished: &Sender<Finished>) -> Result<(), RestoreError> {
+    fn unpack_until_done(&self) -> Result<(), RestoreError> {
         while let Some(&index) = self.queue.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             if self.progress.cancelled() {
                 return Err(RestoreError::Stopped);
@@ -186,32 +174,14 @@ impl Work<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let bytes = self.unpack(index)?;
-            // The publisher is gone only after an error of its own, and says why.
-            if finished.send(Finished { index, bytes }).is_err() {
-                return Ok(());
-            }
+            self.unpack(index)?;
         }
         Ok(())
     }
 
-    /// Publishes what the workers finish, in batches, until they end. What was whole when one of them failed is kept.
-    fn publish_all(&self, queue: &Receiver<Finished>) -> Result<(), RestoreError> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        for finished in queue {
-            batch.push(finished.index);
-            bytes += finished.bytes;
-            if bytes >= PUBLISH_AFTER {
-                self.publish(&std::mem::take(&mut batch))?;
-                bytes = 0;
-            }
-        }
-        self.publish(&batch)
-    }
-
-    /// Returns the bytes of its files.
-    fn unpack(&self, index: usize) -> Result<u64, RestoreError> {
-        let Some(layer) = self.bundle.layers().get(index) else { return Ok(0) };
+    /// Makes a layer, and makes it visible once it is whole: an interrupted restore goes on from there.
+    fn unpack(&self, index: usize) -> Result<(), RestoreError> {
+        let Some(layer) = self.bundle.layers().get(index) else { return Ok(()) };
         let dir = self.workshop.join(layer.diff_id.0.hex());
         files::create_private_dir(&dir)?;
         let report = unpack::layer(self.bundle, index, &dir.join("root")).map_err(|source| RestoreError::Layer {
@@ -223,29 +193,17 @@ impl Work<'_> {
         });
         let path = dir.join("meta.json");
         fs::write(&path, meta.to_string()).map_err(FileError::new("write", &path))?;
+        settle::mark(&dir)?;
+        let to = self.store.layer_path(&layer.diff_id);
+        match fs::rename(&dir, &to) {
+            Ok(()) => {}
+            // Another restore was faster, with the same bytes; ours goes with the workshop.
+            Err(error) if [Some(libc::ENOTEMPTY), Some(libc::EEXIST)].contains(&error.raw_os_error()) => {}
+            Err(error) => return Err(FileError::new("publish", &to)(error).into()),
+        }
         self.progress.layer(index, self.bundle.layers().len(), &layer.title, false);
         self.progress.bytes(report.bytes);
-        Ok(report.bytes)
-    }
-
-    /// Makes what is finished durable, then visible.
-    fn publish(&self, batch: &[usize]) -> Result<(), RestoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let handle = files::open(self.workshop)?;
-        rustix::fs::syncfs(&handle).map_err(|error| FileError::new("write", self.workshop)(error.into()))?;
-        for layer in batch.iter().filter_map(|index| self.bundle.layers().get(*index)) {
-            let from = self.workshop.join(layer.diff_id.0.hex());
-            let to = self.store.layer_path(&layer.diff_id);
-            match fs::rename(&from, &to) {
-                Ok(()) => {}
-                // Another restore was faster, with the same bytes; ours goes with the workshop.
-                Err(error) if [Some(libc::ENOTEMPTY), Some(libc::EEXIST)].contains(&error.raw_os_error()) => {}
-                Err(error) => return Err(FileError::new("publish", &to)(error).into()),
-            }
-        }
-        Ok(files::sync_dir(&self.store.layers())?)
+        Ok(())
     }
 }
 

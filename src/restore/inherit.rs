@@ -149,7 +149,7 @@ fn document<T: serde::de::DeserializeOwned + Default>(
 /// The restored bundle with this manifest, its layers all there.
 pub fn by_manifest(store: &Store, manifest: &crate::digest::Digest) -> Result<Option<Restored>, RestoreError> {
     let found = super::list(store)?.into_iter().find(|restored| restored.manifest == *manifest);
-    let whole = |restored: &Restored| restored.layers.iter().all(|layer| store.layer_path(layer).is_dir());
+    let whole = |restored: &Restored| restored.layers.iter().all(|layer| super::has_layer(store, layer));
     Ok(found.filter(whole))
 }
 

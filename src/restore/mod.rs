@@ -13,6 +13,7 @@ pub mod model;
 mod names;
 mod prove;
 mod run;
+mod settle;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ pub use look::{file_path, notebook_path};
 pub use names::{find, list, remove, resolve, save, valid_name};
 pub use prove::{Altered, prove};
 pub use run::{INNER_DIR, KernelSetup, SpecOptions, environment_bin, kernel_setup, spec};
+pub use settle::{has_layer, is_unsettled, settle};
 
 /// A bundle could not be restored, or was not found.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{RestoreError, ensure, model::Restored};
+use super::{RestoreError, ensure, model::Restored, settle};
 use crate::{
     bundle::{Progress, read::Bundle},
     event::Nanos,
@@ -126,7 +126,7 @@ pub fn resolve(
         let known = list(store)?.into_iter().map(|known| known.name).collect();
         return Err(RestoreError::NotFound { name: name.to_owned(), known });
     };
-    match restored.layers.iter().find(|layer| !store.layer_path(layer).is_dir()) {
+    match restored.layers.iter().find(|layer| !settle::has_layer(store, layer)) {
         None => Ok(restored),
         Some(layer) => Err(RestoreError::Incomplete { name: restored.name.clone(), layer: layer.0 }),
     }

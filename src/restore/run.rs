@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Where the kernel's sockets and connection file are seen inside.
-pub const INNER_DIR: &str = "/run/nbpack";
+pub const INNER_DIR: &str = container::spec::OWN_DIR;
 
 /// Where programs are looked for when the record does not say.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";

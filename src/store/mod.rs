@@ -45,7 +45,8 @@ impl Store {
         self.blobs().join(hex.get(..2).unwrap_or_default()).join(hex)
     }
 
-    /// Unpacked layers: `layers/sha256/<hex of diff_id>/{root/,meta.json}`; complete when the directory exists.
+    /// Unpacked layers: `layers/sha256/<hex of diff_id>/{root/,meta.json}`; complete when the directory exists, on the
+    /// disk when it has no file `unsettled`.
     pub fn layers(&self) -> PathBuf {
         self.root.join("layers/sha256")
     }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// Ground floor first. Modules on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
     &["digest", "files"],
-    &["event", "jupyter", "signature", "store"],
+    &["event", "jupyter", "signature", "socket_dir", "store"],
     &["kernel", "capture", "session"],
     &["record", "inventory"],
     &["secrets"],

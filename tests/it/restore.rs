@@ -25,7 +25,7 @@ use crate::{
     support::{TestEnv, program, skipped},
 };
 
-fn namespaces() -> bool {
+pub(crate) fn namespaces() -> bool {
     let works = Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
         skipped("no user namespaces");
@@ -50,7 +50,7 @@ fn file(bytes: &[u8], executable: bool) -> EntryKind {
 }
 
 /// A root of links into a `/usr` that is given as a volume, this program, a notebook, and `size` bytes of noise.
-fn inventory(size: usize) -> Inventory {
+pub(crate) fn inventory(size: usize) -> Inventory {
     let mut inventory = Inventory::default();
     let mut put = |path: &str, kind: EntryKind| inventory.entries.insert(path.as_bytes().to_vec(), entry(kind));
     for name in ["bin", "lib", "lib64"] {
@@ -74,7 +74,7 @@ fn inventory(size: usize) -> Inventory {
     inventory
 }
 
-fn write_bundle(env: &TestEnv, name: &str, inventory: &Inventory, run: &RunConfig) -> PathBuf {
+pub(crate) fn write_bundle(env: &TestEnv, name: &str, inventory: &Inventory, run: &RunConfig) -> PathBuf {
     let files = BTreeMap::from([
         (RUN_CONFIG.as_bytes().to_vec(), SessionFile::Bytes(Arc::from(serde_json::to_vec(run).unwrap()))),
         (SESSION_NOTEBOOK.as_bytes().to_vec(), SessionFile::Bytes(Arc::from(&b"{\"cells\": [], \"ran\": 1}"[..]))),
@@ -86,25 +86,25 @@ fn write_bundle(env: &TestEnv, name: &str, inventory: &Inventory, run: &RunConfi
     path
 }
 
-fn run() -> RunConfig {
+pub(crate) fn run() -> RunConfig {
     RunConfig { argv: vec!["/home/ann/venv/bin/tool".into(), "{connection_file}".into()], ..run_config() }
 }
 
-fn bundle_in(env: &TestEnv) -> PathBuf {
+pub(crate) fn bundle_in(env: &TestEnv) -> PathBuf {
     write_bundle(env, "a.nbpack", &inventory(3_000_000), &run())
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn ok(output: &Output) -> String {
+pub(crate) fn ok(output: &Output) -> String {
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
 }
 
 /// Relative names of the store's directory `name`.
-fn names(env: &TestEnv, name: &str) -> Vec<String> {
+pub(crate) fn names(env: &TestEnv, name: &str) -> Vec<String> {
     let dir = env.path().join("data/nbpack/v1").join(name);
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

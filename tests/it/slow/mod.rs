@@ -19,5 +19,6 @@ mod prepare;
 mod published;
 mod replay;
 mod report;
+mod roots;
 mod standards;
 mod trim;

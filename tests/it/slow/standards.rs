@@ -305,3 +305,26 @@ fn a_lock_file_of_renv_names_the_packages_that_the_system_brought() {
     }
     assert!(lock["Packages"].get("stats").is_none() && lock["Packages"].get("base").is_none(), "{lock:#}");
 }
+
+#[test]
+fn the_kubernetes_recipes_hold_against_the_schemas_of_kubernetes() {
+    let Some(bin) = validators() else { return };
+    let env = TestEnv::new();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/DEPLOY.md")).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .filter(|block| block.starts_with("apiVersion:"))
+        .collect();
+    assert!(!blocks.is_empty());
+    for (number, block) in blocks.iter().enumerate() {
+        let file = env.work().join(format!("{number}.yaml"));
+        std::fs::write(&file, block).unwrap();
+        ok(Command::new(bin.join("kubernetes-validate")).arg("--strict").arg(&file));
+        // It does judge.
+        std::fs::write(&file, block.replace("containers:", "container:")).unwrap();
+        let refused = Command::new(bin.join("kubernetes-validate")).arg("--strict").arg(&file).output().unwrap();
+        assert!(!refused.status.success());
+    }
+}

@@ -3,6 +3,7 @@
 pub(crate) mod console;
 pub(crate) mod docker;
 pub(crate) mod forward;
+pub(crate) mod place;
 pub(crate) mod registry;
 
 use std::{
@@ -142,6 +143,16 @@ impl TestEnv {
         );
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// A root of another distribution with its essential packages and nothing else, prepared by README's test command.
+pub(crate) fn small_root(name: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-roots").join(name);
+    if !root.join("bin/sh").exists() {
+        skipped(&format!("no small root of {name} (target/test-roots/{name}; README's test command makes it)"));
+        return None;
+    }
+    Some(root)
 }
 
 /// The root of another distribution (Debian trixie with Docker), prepared by README's test command; needs root.
