@@ -53,6 +53,9 @@ pub fn remedy(failed: &Failed) -> String {
                 format!("user namespaces are refused, as in a chroot: run it outside of the chroot, or {userns}")
             }
         }
+        (Step::Map, libc::EPERM) if rustix::process::geteuid().is_root() => {
+            "this root may not be mapped (it lacks CAP_SETFCAP, as in a container): run it as another user".to_owned()
+        }
         (Step::Map | Step::Mount, _) => {
             format!("user namespaces have no rights here (Ubuntu's AppArmor rule does this): {userns}")
         }

@@ -425,7 +425,11 @@ pub(super) fn drop_rights(keep_for_root: bool, nesting: bool) -> Result<bool, Fa
         }
         _ => {}
     }
-    let kept = if keep_for_root { ROOT_KEEPS.into_iter().collect() } else { CapabilitySet::empty() };
+    let mut kept: CapabilitySet = if keep_for_root { ROOT_KEEPS.into_iter().collect() } else { CapabilitySet::empty() };
+    if keep_for_root && nesting {
+        // Without it Linux lets root map itself into no namespace of its own.
+        kept |= CapabilitySet::SETFCAP;
+    }
     for bit in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
         match rustix::thread::capability_is_in_bounding_set(capability) {

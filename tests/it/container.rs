@@ -250,7 +250,7 @@ fn the_changes_of_a_run_are_kept_when_asked_for() {
     }
 }
 
-/// What the code of a bundle tries, each way by its name and what came of it. `{pid}` is a process of the same user outside.
+/// What the code of a bundle tries, each way by its name and what came of it; only those named, where some are.
 #[cfg(target_arch = "x86_64")]
 const ATTEMPTS: &str = r#"
 import ctypes, fcntl, os, pty, signal, socket, sys, termios
@@ -260,6 +260,8 @@ def call(*words):
     if libc.syscall(*words) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 def tried(what, attempt):
+    if sys.argv[5:] and what not in sys.argv[5:]:
+        return
     try:
         attempt()
         print(what, "WORKS")
@@ -279,7 +281,7 @@ tried("setns", lambda: libc.setns(os.open("/proc/self/ns/mnt", 0), 0) and call(3
 tried("unshare", lambda: call(272, 0x10000000))
 tried("mount", lambda: call(165, b"x", b"/tmp", b"tmpfs", 0, None))
 tried("fsopen", lambda: call(430, b"tmpfs", 0))
-tried("chroot", lambda: os.chroot("/tmp"))
+tried("chroot", lambda: os.chroot("/"))
 tried("device", lambda: os.mknod("/tmp/disk", 0o600 | 0o060000, os.makedev(8, 0)))
 tried("bpf", lambda: call(321, 0, None, 0))
 tried("io_uring", lambda: call(425, 1, None))
@@ -359,10 +361,11 @@ fn a_bundle_that_tries_each_way_out_finds_none_also_with_the_network() {
         // The control: outside of a container they are there.
         let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
         words.splice(0..0, ["-c", ATTEMPTS]);
+        let harmless = ["abstract", "signal", "segment", "shared memory"];
+        words.extend(harmless);
         let control = stdout(&place.command("/usr/bin/python3", &words).output().unwrap());
-        for what in ["abstract", "signal", "segment", "shared memory", "root of 1"] {
-            let works = control.contains(&format!("{what} WORKS\n"));
-            assert!(works || (what == "root of 1" && place.user.is_some()), "{what}: {control}");
+        for what in harmless {
+            assert!(control.contains(&format!("{what} WORKS\n")), "{what}: {control}");
         }
         drop(outside.stdin.take());
         outside.wait().unwrap();

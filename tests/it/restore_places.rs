@@ -31,7 +31,7 @@ fn a_full_disk_leaves_the_store_as_it_was_and_the_next_restore_goes_on() {
     let script = format!(
         r#"mount -t tmpfs -o size={room}m tmpfs "$DATA"; store=$DATA/nbpack/v1
         $NBPACK restore small.nbpack --no-kernel --name small >/dev/null
-        list() {{ for layer in $store/layers/sha256/*; do stat -c '%i %n' $layer/meta.json; done; }}
+        list() {{ for layer in $store/layers/sha256/*; do stat -c '%i %n' $layer/meta.json; done | sort; }}
         list >before
         $NBPACK restore large.nbpack --no-kernel --name large --notebook large.ipynb && exit 9 || echo "ended with $?"
         list >after; comm -23 before after; ls $store/tmp $store/refs
