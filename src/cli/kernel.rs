@@ -200,7 +200,9 @@ fn restored_setup(
         capture.mode = capture::Mode::None;
         "the kernel runs in a container engine: files that it reads and writes are not seen".to_owned()
     });
-    unseen.iter().for_each(|line| say(line));
+    if let Some(line) = &unseen {
+        say(line);
+    }
     restored::say_machine(&restored, context);
     let store = context.store()?;
     let volumes: Vec<_> = given.binds.iter().map(|bind| (bind.host.clone(), bind.target.clone())).collect();

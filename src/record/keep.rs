@@ -334,7 +334,9 @@ mod tests {
         {
             let (jobs_in, receiver) = std::sync::mpsc::channel();
             let (done, versions) = std::sync::mpsc::channel();
-            jobs().into_iter().for_each(|job| jobs_in.send(job).unwrap());
+            for job in jobs() {
+                jobs_in.send(job).unwrap();
+            }
             drop(jobs_in);
             let course = Arc::new(Course::default());
             course.gone.store(ended, Ordering::Relaxed);

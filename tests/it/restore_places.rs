@@ -142,7 +142,7 @@ fn layers_are_on_the_disk_soon_and_one_that_was_lost_with_the_power_is_unpacked_
     }
     ok(&env.nbpack(&["rm", "analysis"]));
     ok(&env.nbpack(&["restore", "a.nbpack", "--no-kernel"]));
-    assert_eq!(marks(), [std::path::PathBuf::new(); 0], "restored means on the disk");
+    assert!(marks().is_empty(), "restored means on the disk: {:?}", marks());
     // As after a power failure: a layer of another boot whose file is empty.
     let all = std::fs::read_dir(&layers).unwrap().map(|layer| layer.unwrap().path());
     for layer in all {
