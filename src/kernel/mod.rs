@@ -3,6 +3,7 @@
 //! [`proxy::run`] stands between a frontend and the wrapped kernel; [`client`] is a frontend of our own, for replays;
 //! [`launch::bare`] starts a kernel without any capture.
 
+mod arrivals;
 pub mod client;
 pub mod launch;
 mod magics;

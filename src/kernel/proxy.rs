@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    arrivals::Arrivals,
     magics::{Magics, Substitution},
     panel::{Comms, Panel},
     publisher::Publisher,
@@ -164,6 +165,7 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
         sink: Arc::clone(&sink),
         kernel: OnceLock::new(),
         inner,
+        arrivals: Arrivals::watch(&config.inner_dir, ended_watch.clone()),
         ended: ended_watch,
         met: AtomicBool::new(false),
         publisher: Publisher::new(topics, key.clone()),

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     BeforeEnd,
+    arrivals::Arrivals,
     magics::{Iopub, Substitution},
     panel::{Comms, Taken},
     publisher::Publisher,
@@ -46,12 +47,19 @@ const STREAM: u32 = 16;
 /// which costs more than all that is done with a message.
 const TOGETHER: Duration = Duration::from_millis(3);
 
+/// A socket that is there and does not listen is tried again after this.
+const SOON: Duration = Duration::from_millis(3);
+/// A kernel that takes long is looked for this often at most.
+const LATER: Duration = Duration::from_millis(50);
+
 /// What all connections of one proxy share.
 pub(super) struct Shared {
     pub(super) sink: Arc<dyn EventSink>,
     pub(super) kernel: OnceLock<Arc<dyn KernelProcess>>,
     /// The kernel's sockets as this process reaches them.
     pub(super) inner: Connection,
+    /// Where they appear.
+    pub(super) arrivals: Arrivals,
     /// Becomes true when the kernel's process has ended.
     pub(super) ended: watch::Receiver<bool>,
     /// Some socket of the kernel was there.
@@ -94,17 +102,21 @@ impl Shared {
         let places = places(&self.inner, socket);
         let start = Instant::now();
         loop {
+            let arrival = self.arrivals.next();
+            let mut pause = self.arrivals.pause();
             for place in places.iter().filter(|place| may_be_there(place)) {
+                // It does not listen yet.
+                pause = SOON;
                 if let Ok(halves) = transport::connect(place).await {
                     self.met.store(true, Ordering::Release);
                     return Some(halves);
                 }
             }
-            // A kernel is there after a second or so; its sockets appear between two looks of 3 ms.
-            let pause = if start.elapsed() < Duration::from_secs(20) { 3 } else { 50 };
+            let pause = if start.elapsed() < Duration::from_secs(20) { pause } else { pause.max(LATER) };
             tokio::select! {
                 _ = ended.wait_for(|ended| *ended) => return None,
-                () = sleep(Duration::from_millis(pause)) => {}
+                () = arrival => {}
+                () = sleep(pause) => {}
             }
         }
     }
@@ -129,7 +141,7 @@ fn places(inner: &Connection, socket: Socket) -> Vec<Endpoint> {
     places
 }
 
-/// A look at the directory is a tenth of the price of trying, and it is looked some 300 times until a kernel is up.
+/// A look at the directory is a tenth of the price of trying.
 fn may_be_there(place: &Endpoint) -> bool {
     match place {
         Endpoint::Ipc(path) => path.exists(),

@@ -1,6 +1,12 @@
 //! The system calls of `kernel` that need `unsafe`: one for each function, no logic.
 
-use std::{io, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    process::Command,
+};
+
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Gives a signal its default action again.
 pub(super) fn default_action(signal: i32) {
@@ -32,4 +38,10 @@ pub(super) fn end_with_parent(command: &mut Command) {
     };
     // SAFETY: the closure makes two system calls and allocates nothing, which is all that is allowed after fork.
     unsafe { command.pre_exec(before_exec) };
+}
+
+/// Lets the runtime, which must run, hear when a descriptor becomes readable.
+pub(super) fn hear(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and `AsyncFd` lets go of it before that.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
