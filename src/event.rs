@@ -64,7 +64,8 @@ pub struct FileAccess {
     pub path: Vec<u8>,
     /// The second path of `rename` and `link`; the target text of `symlink`.
     pub other: Option<Vec<u8>>,
-    /// What `stat` said right after the call was let through, for opens that only read; `None` where nobody looked.
+    /// What `stat` said right after the call was let through, for opens that only read; for a directory that is removed or
+    /// renamed what it said before, if the directory is older than the kernel. `None` where nobody looked.
     pub signature: Option<crate::files::Signature>,
     /// How many such calls this stands for, the last of them at `at`.
     pub times: u32,
@@ -112,6 +113,12 @@ pub struct Preserved {
     pub signature: crate::files::Signature,
     /// Where the bytes lie now (a file of the session directory), or why they could not be kept.
     pub outcome: Result<std::path::PathBuf, String>,
+    /// The process that was about to change it.
+    #[serde(default)]
+    pub pid: u32,
+    /// Its thread.
+    #[serde(default)]
+    pub tid: u32,
 }
 
 /// A network connection that was asked for. Loopback is included; who reads filters.
@@ -142,6 +149,19 @@ pub struct ProcessStart {
     pub argv: Vec<Vec<u8>>,
 }
 
+/// A thread that was seen for the first time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ThreadStart {
+    /// When it was seen.
+    pub at: Nanos,
+    /// Its process.
+    pub pid: u32,
+    /// Its number; a process's first thread has the process's.
+    pub tid: u32,
+    /// When it was started, as Linux counts: in steps of 10 ms, never later than it was.
+    pub started: Nanos,
+}
+
 /// Something that the recording does not hold, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Gap {
@@ -149,6 +169,7 @@ pub struct Gap {
     pub at: Nanos,
     /// A word from a fixed list: `io_uring`, `eintr_hazard`, `unreadable`, `foreign_arch`, `ring_full`, `preserve`,
     /// `disk_full`, `tap_lost`, `setuid`, `messages`, `unavailable` (the capture itself),
+    /// `unanswered` (a file system that did not answer),
     /// `python_only` (native code's files), `database` and `database_lost` (it was
     /// damaged, and made again from the whole journal or from what was left of it).
     pub reason: String,
@@ -187,6 +208,14 @@ pub enum Event {
     Connection(Connection),
     /// A process was seen.
     Process(ProcessStart),
+    /// A thread was seen.
+    Thread(ThreadStart),
+    /// At this moment between two executions these threads, all started in an execution, waited without a limit in time for
+    /// the word of another thread or process.
+    Waiting {
+        /// Their numbers.
+        tids: Vec<u32>,
+    },
     /// Something is missing.
     Gap(Gap),
     /// How much the capture sees: `full`, `python-only` or `none`.
@@ -248,6 +277,13 @@ pub trait EventSink: Send + Sync {
     /// Keeps one event. When this returns, the event survives `kill -9` of this process; of a file that is opened again
     /// and again only how often may be lost.
     fn record(&self, event: Event);
+
+    /// Keeps several, as if one after the other was given to [`EventSink::record`].
+    fn record_all(&self, events: Vec<Event>) {
+        for event in events {
+            self.record(event);
+        }
+    }
 }
 
 /// Is told of a change before it happens, while the process that asked for it waits.

@@ -2,6 +2,8 @@
 //!
 //! Everything that other processes may see is written beside its final name, synced, and renamed.
 
+mod served;
+
 use std::{
     fmt,
     fs::{self, File, Metadata},
@@ -12,6 +14,8 @@ use std::{
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+
+pub use served::{answers, metadata, symlink_metadata};
 
 /// A file operation that did not work: what was tried, on which path, and why it failed.
 #[derive(Debug, thiserror::Error)]

@@ -173,7 +173,7 @@ impl Audit {
                 let what = What::Open { flags: flags & (libc::O_ACCMODE | libc::O_DIRECTORY) };
                 let (elsewhere, parked, other, path) = (false, 0, Vec::new(), path.clone());
                 self.push(
-                    &Seen { at, pid: *pid, tid: *pid, ppid: 0, elsewhere, parked, what, path, other },
+                    &Seen { at, pid: *pid, tid: *pid, ppid: 0, started: 0, elsewhere, parked, what, path, other },
                     &mut words,
                 );
             }
@@ -258,7 +258,7 @@ fn said(word: &[u8]) -> Option<Said> {
         _ => return None,
     };
     let parked = u64::from(!reply.is_empty());
-    Some(Said::Seen(Seen { at, pid, tid, ppid, elsewhere: false, parked, what, path, other }))
+    Some(Said::Seen(Seen { at, pid, tid, ppid, started: 0, elsewhere: false, parked, what, path, other }))
 }
 
 #[cfg(test)]

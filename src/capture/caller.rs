@@ -6,7 +6,8 @@ use std::{collections::HashMap, io};
 
 use rustix::{fs::Mode, fs::OFlags, io::Errno};
 
-use super::sys;
+use super::{sys, tasks};
+use crate::event::Nanos;
 
 /// The longest path Linux takes, with its NUL.
 const PATH_MAX: usize = 4096;
@@ -28,6 +29,8 @@ pub(super) struct Thread {
     pub(super) pid: u32,
     /// Its parent.
     pub(super) ppid: u32,
+    /// When the thread was started; 0: not known.
+    pub(super) started: Nanos,
     /// It has another root directory or other mounts than we.
     pub(super) elsewhere: bool,
     /// Its root directory as `/proc` shows it to us, if that is not `/`.
@@ -81,7 +84,14 @@ fn look_up(tid: u32, now: u64, own_mounts: &[u8]) -> Thread {
     let root = link(&format!("/proc/{tid}/root")).ok().filter(|root| root != b"/");
     // A process whose mounts we may not look at (another user's) is taken to see what we see.
     let elsewhere = root.is_some() || link(&format!("/proc/{tid}/ns/mnt")).is_ok_and(|mounts| mounts != own_mounts);
-    Thread { pid: field(b"Tgid:").unwrap_or(tid), ppid: field(b"PPid:").unwrap_or(0), elsewhere, root, looked_up: now }
+    Thread {
+        pid: field(b"Tgid:").unwrap_or(tid),
+        ppid: field(b"PPid:").unwrap_or(0),
+        started: tasks::started(tid).unwrap_or(0),
+        elsewhere,
+        root,
+        looked_up: now,
+    }
 }
 
 /// The first lines of `/proc/TID/status`.

@@ -27,11 +27,15 @@ use super::{
     supervisor::{is_pseudo, monotonic},
     sys, target,
 };
-use crate::event::{self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, ProcessStart};
-use crate::files::Signature;
+use crate::event::{
+    self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, Nanos, ProcessStart, ThreadStart,
+};
+use crate::files::{self, Signature};
 
 /// Beyond this many known processes the ones that have gone are forgotten.
 const MANY: usize = 4096;
+/// At most so many events are handed over together.
+const TOGETHER: usize = 256;
 /// At most one gap of a counted kind in this time (ns).
 const GAP_INTERVAL: u64 = 1_000_000_000;
 /// The counters of the shared memory, as gaps.
@@ -66,11 +70,19 @@ pub(super) struct Drain {
     no_new_privs: bool,
     kernel: u32,
     words: Vec<u64>,
+    /// Events that the sink has not yet.
+    out: Vec<Event>,
     processes: HashMap<u32, Program>,
     hazards: HashMap<u32, Hazard>,
+    /// When the threads were started that were told of.
+    threads: HashMap<u32, Nanos>,
+    /// When this began, with the kernel.
+    began: Nanos,
     interpreters: HashMap<(Vec<u8>, Signature), Vec<Vec<u8>>>,
     /// Calls whose paths could not be read, by process.
     unreadable: HashMap<u32, u64>,
+    /// Files of file systems that did not answer.
+    unanswered: u64,
     /// What was told of the counters, and when.
     told: [(u64, u64); 3],
 }
@@ -109,10 +121,14 @@ impl Drain {
             no_new_privs,
             kernel,
             words: Vec::new(),
+            out: Vec::new(),
             processes: HashMap::new(),
             hazards: HashMap::new(),
+            threads: HashMap::new(),
+            began: event::now(),
             interpreters: HashMap::new(),
             unreadable: HashMap::new(),
+            unanswered: 0,
             told: [(0, 0); 3],
         }
     }
@@ -125,19 +141,32 @@ impl Drain {
             if let Some(seen) = Seen::decode(&words) {
                 self.handle(seen);
             }
-            // Only now: who waits for this record waits until the sink has it.
             self.shared.release(&words);
-            done.store(self.shared.tail(), Ordering::Release);
             handled += 1;
+            if self.out.len() >= TOGETHER {
+                self.hand_over();
+                done.store(self.shared.tail(), Ordering::Release);
+            }
         }
         self.words = words;
         self.tell_counts(GAP_INTERVAL);
+        self.hand_over();
+        // Only now: who waits for a record waits until the sink has it.
+        done.store(self.shared.tail(), Ordering::Release);
         handled
+    }
+
+    /// Gives the sink what it has not yet: many events together cost a third of each alone.
+    fn hand_over(&mut self) {
+        if !self.out.is_empty() {
+            self.sink.record_all(std::mem::take(&mut self.out));
+        }
     }
 
     /// Tells what was counted since the last time and is not told yet.
     pub(super) fn finish(&mut self) {
         self.tell_counts(0);
+        self.hand_over();
     }
 
     fn tell_counts(&mut self, interval: u64) {
@@ -149,16 +178,17 @@ impl Drain {
             if told.1 == 0 || now.saturating_sub(told.1) >= interval {
                 let gap = Gap { at: event::now(), reason: reason.into(), detail: detail.into(), count: count - told.0 };
                 *told = (count, now);
-                self.sink.record(Event::Gap(gap));
+                self.out.push(Event::Gap(gap));
             }
         }
     }
 
-    fn gap(&self, seen: &Seen, reason: &str, detail: String) {
-        self.sink.record(Event::Gap(Gap { at: seen.at, reason: reason.into(), detail, count: 1 }));
+    fn gap(&mut self, seen: &Seen, reason: &str, detail: String) {
+        self.out.push(Event::Gap(Gap { at: seen.at, reason: reason.into(), detail, count: 1 }));
     }
 
     fn handle(&mut self, seen: Seen) {
+        self.meet_thread(&seen);
         if seen.what == What::Exec {
             self.exec(&seen);
             return;
@@ -177,7 +207,7 @@ impl Drain {
             What::Link => FileOp::Link,
             What::Symlink => FileOp::Symlink,
             What::Exec | What::Spawn => FileOp::Exec,
-            What::Reach => return self.connection(&seen, crate::files::display_bytes(&seen.path).to_string()),
+            What::Reach => return self.connection(&seen, files::display_bytes(&seen.path).to_string()),
             What::Connect => return self.connect(&seen),
             What::IoUring => {
                 let detail = format!("{} uses io_uring: files that it opens there are not seen", self.name(seen.pid));
@@ -200,28 +230,56 @@ impl Drain {
             access.other = Some(seen.other.clone());
         }
         if seen.parked != 0 {
+            access.signature = self.old_directory(&seen, &access.path);
             self.tell_before(&seen, &access);
         } else if let What::Open { flags } = seen.what
             && only_reads(flags)
             && !is_pseudo(&access.path)
         {
             let host = self.reach(&seen, &access.path, true);
-            access.signature =
-                std::fs::metadata(host).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
+            let found = files::metadata(&host);
+            if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+                self.unanswered(&seen, &host);
+            }
+            access.signature = found.ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
         }
-        self.sink.record(Event::File(access));
+        self.out.push(Event::File(access));
+    }
+
+    /// The file's server does not answer. It is told of its first file, and of the 10th, 100th ….
+    fn unanswered(&mut self, seen: &Seen, host: &Path) {
+        self.unanswered += 1;
+        let tens = std::iter::successors(Some(1u64), |tens| tens.checked_mul(10));
+        if tens.take_while(|tens| *tens <= self.unanswered).any(|tens| tens == self.unanswered) {
+            let detail = format!("the file system of {} does not answer: it was not looked at", host.display());
+            let count = self.unanswered - self.unanswered / 10;
+            self.out.push(Event::Gap(Gap { at: seen.at, reason: "unanswered".into(), detail, count }));
+        }
     }
 
     /// Whether a call that waits would remove or rename what is not there. It fails, and must not count as a removal:
     /// the replay would find a file that never was.
     fn finds_nothing(&self, seen: &Seen) -> bool {
         seen.parked != 0
-            && std::fs::symlink_metadata(self.reach(seen, &through_self(seen, seen.path.clone()), false))
+            && files::symlink_metadata(&self.reach(seen, &through_self(seen, seen.path.clone()), false))
                 .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 
+    /// The directory that a waiting call is about to remove or rename, if it is older than the kernel.
+    fn old_directory(&self, seen: &Seen, path: &[u8]) -> Option<Signature> {
+        if !matches!(seen.what, What::Rename { exchange: false } | What::Unlink { dir: true }) {
+            return None;
+        }
+        let found = files::symlink_metadata(&self.reach(seen, path, false)).ok().filter(Metadata::is_dir)?;
+        // One whose age is not known is not taken for old: a replay that finds it there cannot make it.
+        let born = found.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let old = Nanos::try_from(born.as_nanos()).is_ok_and(|born| born < self.began);
+        old.then(|| Signature::of(&found))
+    }
+
     /// A call waits: lets the recording look at what it is about to change, then answers it.
-    fn tell_before(&self, seen: &Seen, access: &FileAccess) {
+    fn tell_before(&mut self, seen: &Seen, access: &FileAccess) {
+        self.hand_over();
         let mut victims = Vec::new();
         match (seen.what, &access.other) {
             // The target's content goes; the source only changes its name, but under the old one it is gone too.
@@ -235,9 +293,9 @@ impl Drain {
         let moves = matches!(seen.what, What::Rename { .. });
         for victim in victims {
             // A link to a directory may go; what lies in the directory stays.
-            if std::fs::symlink_metadata(&victim).is_ok_and(|found| {
+            if files::symlink_metadata(&victim).is_ok_and(|found| {
                 found.is_file()
-                    || (found.is_symlink() && std::fs::metadata(&victim).is_ok_and(|found| found.is_file()))
+                    || (found.is_symlink() && files::metadata(&victim).is_ok_and(|found| found.is_file()))
                     || (moves && found.is_dir())
             }) {
                 self.hold.begin();
@@ -272,7 +330,20 @@ impl Drain {
 
     fn name(&self, pid: u32) -> String {
         let exe = self.processes.get(&pid).map(|program| program.exe.as_slice()).unwrap_or_default();
-        format!("process {pid} ({})", crate::files::display_bytes(exe))
+        format!("process {pid} ({})", files::display_bytes(exe))
+    }
+
+    /// Says once when a thread was started.
+    fn meet_thread(&mut self, seen: &Seen) {
+        let Seen { at, pid, tid, started, .. } = *seen;
+        if started == 0 || self.threads.get(&tid) == Some(&started) {
+            return;
+        }
+        if self.threads.len() > MANY {
+            self.threads.clear();
+        }
+        self.threads.insert(tid, started);
+        self.out.push(Event::Thread(ThreadStart { at, pid, tid, started }));
     }
 
     /// Says once that a process exists. It runs what its parent runs, until it calls exec.
@@ -284,7 +355,7 @@ impl Drain {
             exe: rustix::fs::readlink(format!("/proc/{}/exe", seen.pid), Vec::new())
                 .map(|exe| exe.into_bytes())
                 .unwrap_or_default(),
-            argv: crate::files::read(Path::new(&format!("/proc/{}/cmdline", seen.pid)))
+            argv: files::read(Path::new(&format!("/proc/{}/cmdline", seen.pid)))
                 .map(|bytes| split_arguments(&bytes))
                 .unwrap_or_default(),
         });
@@ -300,7 +371,7 @@ impl Drain {
         }
         self.processes.insert(seen.pid, program.clone());
         let Program { exe, argv } = program;
-        self.sink.record(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv }));
+        self.out.push(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv }));
     }
 
     /// An exec: its files, and the new program.
@@ -314,7 +385,7 @@ impl Drain {
     fn program(&mut self, seen: &Seen) -> Option<Vec<u8>> {
         let path = through_self(seen, seen.path.clone());
         let host = self.reach(seen, &path, true);
-        let found = std::fs::metadata(&host).ok().filter(Metadata::is_file);
+        let found = files::metadata(&host).ok().filter(Metadata::is_file);
         let signature = found.as_ref().map(Signature::of);
         let access = |path: &[u8], signature| {
             Event::File(FileAccess {
@@ -328,7 +399,7 @@ impl Drain {
                 times: 1,
             })
         };
-        self.sink.record(access(&path, signature));
+        self.out.push(access(&path, signature));
         // A search along PATH tries names that are not there; nothing starts then.
         let (metadata, signature) = (found?, signature?);
         if metadata.mode() & 0o111 == 0 {
@@ -345,13 +416,13 @@ impl Drain {
         });
         for interpreter in &interpreters {
             let signature =
-                std::fs::metadata(self.reach(seen, interpreter, true)).ok().map(|found| Signature::of(&found));
-            self.sink.record(access(interpreter, signature));
+                files::metadata(&self.reach(seen, interpreter, true)).ok().map(|found| Signature::of(&found));
+            self.out.push(access(interpreter, signature));
         }
         if self.no_new_privs && gains_privileges(&host, &metadata) {
             let detail = format!(
                 "{} cannot gain privileges while an ordinary user records; start the kernel with capture `none` for that",
-                crate::files::display_bytes(&path)
+                files::display_bytes(&path)
             );
             self.gap(seen, "setuid", detail);
         }
@@ -371,28 +442,23 @@ impl Drain {
         if seen.pid == self.kernel && *count == 1 {
             let mechanism = if matches!(self.answer, Answer::Bell(_)) { "ptrace" } else { "notify" };
             let (coverage, mechanism) = ("none".into(), mechanism.into());
-            self.sink.record(Event::Coverage { at: seen.at, coverage, mechanism });
+            self.out.push(Event::Coverage { at: seen.at, coverage, mechanism });
         }
         let count = *count;
         let error = std::io::Error::from_raw_os_error(errno);
         let detail = format!("the paths of {} cannot be read: {error}", self.name(seen.pid));
-        self.sink.record(Event::Gap(Gap {
-            at: seen.at,
-            reason: "unreadable".into(),
-            detail,
-            count: count - count / 10,
-        }));
+        self.out.push(Event::Gap(Gap { at: seen.at, reason: "unreadable".into(), detail, count: count - count / 10 }));
     }
 
-    fn connect(&self, seen: &Seen) {
+    fn connect(&mut self, seen: &Seen) {
         if let Some(address) = address(&seen.path) {
             self.connection(seen, address);
         }
     }
 
-    fn connection(&self, seen: &Seen, address: String) {
+    fn connection(&mut self, seen: &Seen, address: String) {
         let (at, pid, tid) = (seen.at, seen.pid, seen.tid);
-        self.sink.record(Event::Connection(Connection { at, pid, tid, address }));
+        self.out.push(Event::Connection(Connection { at, pid, tid, address }));
     }
 
     /// Notes handlers and timers; a repeated timer with a handler that does not restart calls is worth a word.
@@ -440,6 +506,9 @@ fn split_arguments(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 /// Rewrites names that mean something else for every process; a descriptor is replaced by the file behind it.
 fn through_self(seen: &Seen, path: Vec<u8>) -> Vec<u8> {
+    if !path.starts_with(b"/proc/") && !path.starts_with(b"/dev/") {
+        return path;
+    }
     let own = |prefix: &[u8], target: String| {
         let rest = path.strip_prefix(prefix)?;
         (rest.is_empty() || rest.starts_with(b"/")).then(|| [target.as_bytes(), rest].concat())
@@ -483,7 +552,7 @@ fn address(bytes: &[u8]) -> Option<String> {
                 _ => ("", rest),
             };
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            Some(format!("unix:{mark}{}", crate::files::display_bytes(name)))
+            Some(format!("unix:{mark}{}", files::display_bytes(name)))
         }
         _ => Some(family.to_string()),
     }
@@ -516,6 +585,7 @@ mod tests {
                 pid,
                 tid: pid,
                 ppid: 1,
+                started: 0,
                 elsewhere: false,
                 parked: 0,
                 what: What::Exec,

@@ -47,10 +47,30 @@ pub(super) fn open_files(pid: u32, at: Nanos) -> io::Result<Vec<FileAccess>> {
     Ok(found)
 }
 
+/// Whether process `pid` has the regular file with this device and inode open for writing.
+///
+/// A process that has gone, or that we may not look at, has not.
+pub fn writes(pid: u32, file: (u64, u64)) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().any(|entry| {
+        std::fs::metadata(entry.path()).is_ok_and(|found| found.is_file() && (found.dev(), found.ino()) == file)
+            && entry
+                .file_name()
+                .to_str()
+                .and_then(|name| info_flags(pid, name))
+                .is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY && flags & libc::O_PATH == 0)
+    })
+}
+
+/// The flags of a descriptor.
+fn info_flags(pid: u32, number: &str) -> Option<i32> {
+    let info = files::read_bounded(Path::new(&format!("/proc/{pid}/fdinfo/{number}")), INFO_BYTES).ok()?;
+    flags(std::str::from_utf8(&info).ok()?)
+}
+
 /// Flags and path of a descriptor; `None` for what has no name (any more).
 fn named_file(pid: u32, number: RawFd) -> Option<(i32, PathBuf)> {
-    let info = files::read_bounded(Path::new(&format!("/proc/{pid}/fdinfo/{number}")), INFO_BYTES).ok()?;
-    let flags = flags(std::str::from_utf8(&info).ok()?)?;
+    let flags = info_flags(pid, &number.to_string())?;
     let path = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
     (path.is_absolute() && path.exists()).then_some((flags, path))
 }

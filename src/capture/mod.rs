@@ -25,13 +25,16 @@ mod supervisor;
 mod sys;
 mod tap;
 pub mod target;
+mod tasks;
 mod trace;
 
 use std::{io, path::PathBuf, time::Duration};
 
+pub use inherited::writes;
 pub use launch::launch;
 pub use probe::{ProbeResult, probe};
 pub use tap::{Tap, run as run_tap};
+pub use tasks::Tasks;
 
 /// How the kernel is to be watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -42,6 +42,8 @@ pub(super) struct Seen {
     pub(super) pid: u32,
     pub(super) tid: u32,
     pub(super) ppid: u32,
+    /// When the thread was started; 0: not known.
+    pub(super) started: Nanos,
     /// The caller has another root directory or other mounts than the supervisor.
     pub(super) elsewhere: bool,
     /// The notification that waits until the proxy answers it; 0 when the call went on already.
@@ -52,7 +54,7 @@ pub(super) struct Seen {
 }
 
 /// Words before the bytes of the paths.
-const FIXED: usize = 6;
+const FIXED: usize = 7;
 
 impl Seen {
     /// Writes the words of the ring's record into `words`.
@@ -79,6 +81,7 @@ impl Seen {
         words.push(u64::from(self.pid) | u64::from(self.tid) << 32);
         words.push(u64::from(self.ppid));
         words.push(self.parked);
+        words.push(self.started.cast_unsigned());
         words.push(self.path.len() as u64 | (self.other.len() as u64) << 32);
         push_bytes(words, &self.path);
         push_bytes(words, &self.other);
@@ -86,7 +89,7 @@ impl Seen {
 
     /// Reads a record; `None` when it is none of ours (the memory is shared, so nothing is taken for granted).
     pub(super) fn decode(words: &[u64]) -> Option<Self> {
-        let ([first, at, ids, ppid, parked, lengths], bytes) = words.split_first_chunk::<FIXED>()?;
+        let ([first, at, ids, ppid, parked, started, lengths], bytes) = words.split_first_chunk::<FIXED>()?;
         let value = ((first >> 32) as u32).cast_signed();
         let what = match *first as u8 {
             0 => What::Open { flags: value },
@@ -112,6 +115,7 @@ impl Seen {
             pid: *ids as u32,
             tid: (*ids >> 32) as u32,
             ppid: *ppid as u32,
+            started: started.cast_signed(),
             elsewhere: first & 0x100 != 0,
             parked: *parked,
             what,
@@ -161,13 +165,14 @@ mod tests {
             what in what(),
             at: i64,
             ids: (u32, u32, u32),
+            started: i64,
             elsewhere: bool,
             parked: u64,
             path: Vec<u8>,
             other: Vec<u8>,
         ) {
             let (pid, tid, ppid) = ids;
-            let seen = Seen { at, pid, tid, ppid, elsewhere, parked, what, path, other };
+            let seen = Seen { at, pid, tid, ppid, started, elsewhere, parked, what, path, other };
             let mut words = Vec::new();
             seen.encode(&mut words);
             prop_assert_eq!(Seen::decode(&words), Some(seen));

@@ -299,6 +299,7 @@ impl Observer {
             pid: thread.pid,
             tid,
             ppid: thread.ppid,
+            started: thread.started,
             elsewhere: thread.elsewhere,
             parked: if parked { id } else { 0 },
             what: request.what,
@@ -427,7 +428,7 @@ fn posix_timer(tid: u32, event: u64) -> Option<Request> {
 fn needs_time(request: &Request) -> bool {
     match request.what {
         What::Open { flags } => changes(flags) && !is_pseudo(&request.path),
-        What::Rename { .. } | What::Unlink { dir: false } | What::Truncate => !is_pseudo(&request.path),
+        What::Rename { .. } | What::Unlink { .. } | What::Truncate => !is_pseudo(&request.path),
         _ => false,
     }
 }
@@ -466,6 +467,7 @@ mod tests {
         assert!(!open(libc::O_WRONLY, b"/proc/self/oom_score_adj"));
         let removed = |dir| Request { what: What::Unlink { dir }, path: b"/x".to_vec(), other: Vec::new() };
         assert!(needs_time(&removed(false)));
-        assert!(!needs_time(&removed(true)));
+        // Not for its content: whether it is older than the session cannot be seen afterwards.
+        assert!(needs_time(&removed(true)));
     }
 }

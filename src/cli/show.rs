@@ -19,7 +19,9 @@ use crate::{
         config,
         read::{Bundle, ReadError},
     },
-    files, inventory, record,
+    files,
+    inventory::{self, model::Class},
+    record,
     session::{
         self, DbError, Selector,
         model::{Execution, FileVersion, Recording, Role},
@@ -124,17 +126,17 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let why = args.why.as_ref().map(|path| why(&context.cwd.join(path), &subject, inventory.as_ref())).transpose()?;
     if args.json {
-        writeln!(out, "{:#}", json_of(&args, &subject, inventory.as_ref(), why))?;
+        writeln!(out, "{:#}", json_of(&args, &subject, &store, inventory.as_ref(), why))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.is_whole() {
-        write!(out, "{}", text::summary(&subject))?;
+        write!(out, "{}", text::summary(&subject, &store))?;
     }
     if args.cells {
         write!(out, "{}", text::cells(&subject.recording))?;
     }
     if args.datasets {
-        write!(out, "{}", text::datasets(&subject.recording))?;
+        write!(out, "{}", text::datasets(&subject.recording, &store))?;
     }
     if args.libraries {
         write!(out, "{}", text::libraries(&components(&subject, inventory.as_ref())))?;
@@ -291,6 +293,7 @@ fn shown(path: &[u8]) -> String {
 fn json_of(
     args: &Args,
     subject: &Subject,
+    store: &Store,
     inventory: Option<&inventory::model::Inventory>,
     why: Option<Value>,
 ) -> Value {
@@ -309,8 +312,18 @@ fn json_of(
         object.insert("deleted_cells".to_owned(), json!(recording.deleted_cells()));
     }
     if whole || args.datasets {
-        object.insert("datasets".to_owned(), versions_json(recording, Role::Read));
-        object.insert("results".to_owned(), versions_json(recording, Role::Written));
+        let Inputs { datasets, others } = Inputs::of(recording, store);
+        object.insert("datasets".to_owned(), datasets.into_iter().map(version_json).collect());
+        let others = others.into_iter().map(|(version, class)| {
+            let mut value = version_json(version);
+            if let Some(object) = value.as_object_mut() {
+                object.insert("class".to_owned(), json!(class));
+            }
+            value
+        });
+        object.insert("other_inputs".to_owned(), others.collect());
+        let results = versions(recording, Role::Written).into_iter().map(version_json);
+        object.insert("results".to_owned(), results.collect());
     }
     if args.libraries {
         object.insert("libraries".to_owned(), components(subject, inventory));
@@ -366,19 +379,36 @@ fn versions(recording: &Recording, role: Role) -> Vec<&FileVersion> {
     recording.versions.iter().filter(|version| version.role == role).collect()
 }
 
-fn versions_json(recording: &Recording, role: Role) -> Value {
-    let list = versions(recording, role).into_iter().map(|version| {
-        json!({
-            "path": shown(&version.path),
-            "digest": version.digest,
-            "size": version.signature.size,
-            "execution": version.execution,
-            "kept": version.kept,
-            "unstable": version.unstable,
-            "note": version.note,
-        })
-    });
-    list.collect()
+/// What the session read: the user's data, and all else (local modules, configuration) with its class.
+struct Inputs<'a> {
+    datasets: Vec<&'a FileVersion>,
+    others: Vec<(&'a FileVersion, Class)>,
+}
+
+impl<'a> Inputs<'a> {
+    fn of(recording: &'a Recording, store: &Store) -> Self {
+        let class_of = inventory::input_class(recording, store);
+        let mut inputs = Self { datasets: Vec::new(), others: Vec::new() };
+        for version in versions(recording, Role::Read) {
+            match class_of(&version.path) {
+                class if inventory::is_data(class) => inputs.datasets.push(version),
+                class => inputs.others.push((version, class)),
+            }
+        }
+        inputs
+    }
+}
+
+fn version_json(version: &FileVersion) -> Value {
+    json!({
+        "path": shown(&version.path),
+        "digest": version.digest,
+        "size": version.signature.size,
+        "execution": version.execution,
+        "kept": version.kept,
+        "unstable": version.unstable,
+        "note": version.note,
+    })
 }
 
 /// For each execution the files it used and generated (PROV's words), as far as their content is known.

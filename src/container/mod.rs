@@ -12,6 +12,7 @@ pub mod engine;
 pub mod forward;
 pub mod init;
 mod merge;
+mod movable;
 pub mod probe;
 mod process;
 pub mod publish;

@@ -171,6 +171,7 @@ fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
         binds: Vec::new(),
         network: false,
         exact_roots: Vec::new(),
+        movable: Vec::new(),
         machine: false,
     };
     let prepared = match prepare(&spec, program) {

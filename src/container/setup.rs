@@ -22,7 +22,7 @@ use rustix::{
     thread::{CapabilitySet, CapabilitySets},
 };
 
-use super::{Failed, Step, merge, seccomp, spec::Spec, sys};
+use super::{Failed, Step, merge, movable, seccomp, spec::Spec, sys};
 
 /// How the root is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,6 +104,13 @@ pub(super) fn enter_namespaces(
     chdir("/").map_err(at(Step::Root, "enter the new root"))?;
     for (prefix, canonical) in &spec.exact_roots {
         make_exact(prefix, canonical)?;
+    }
+    if root_kind == RootKind::Overlay {
+        for dir in spec.movable.iter().filter(|dir| dir.is_absolute()) {
+            if let Err(error) = movable::make_movable(dir) {
+                note(&format!("`{}` cannot be renamed inside: {error}.", dir.display()));
+            }
+        }
     }
     for (bind, tree) in binds {
         attach_bind(bind, &tree)?;

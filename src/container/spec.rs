@@ -34,6 +34,9 @@ pub struct Spec {
     pub network: bool,
     /// (original prefix, canonical root): the link is replaced by a real directory so that `realpath` is exact too.
     pub exact_roots: Vec<(PathBuf, PathBuf)>,
+    /// Directories that may be renamed inside, as far as they are small: an overlay refuses that for others.
+    #[serde(default)]
+    pub movable: Vec<PathBuf>,
     /// A stand-in for another machine: the one layer is the root itself, writable, and what runs there may make
     /// namespaces of its own. Only for roots that we made ourselves; never for an image.
     #[serde(default)]
@@ -62,6 +65,7 @@ impl Spec {
             binds: Vec::new(),
             network: false,
             exact_roots: Vec::new(),
+            movable: Vec::new(),
             machine: true,
         }
     }

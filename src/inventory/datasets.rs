@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Class, Inventory};
+use super::{
+    model::{Class, Inventory},
+    rules::{Facts, Place, Rules, Usage},
+};
 use crate::{
     digest::Digest,
     session::model::{Recording, Role},
+    store::Store,
 };
 
 /// One input of the session.
@@ -46,6 +50,19 @@ pub(super) fn list(recording: &Recording, is_input: impl Fn(&[u8]) -> bool) -> V
     versions.iter().map(dataset).collect()
 }
 
+/// The class of each file outside environments and packages that the session read, by the table alone: where nothing is to
+/// be packed nobody needs to look at the disk.
+pub fn input_class(recording: &Recording, store: &Store) -> impl Fn(&[u8]) -> Class + use<> {
+    let (rules, context) = (Rules::default(), super::context(recording, store));
+    let usage = Usage { ordinary: true, read: true, ..Usage::default() };
+    move |path| rules.classify(&Facts { path, place: Place::Elsewhere, usage, context: &context }).class
+}
+
+/// Whether a class holds data that the user gave the notebook.
+pub fn is_data(class: Class) -> bool {
+    matches!(class, Class::Dataset | Class::Cache)
+}
+
 pub(super) fn is_dataset(inventory: &Inventory, path: &[u8]) -> bool {
-    super::explain(inventory, path).is_some_and(|explained| matches!(explained.class, Class::Dataset | Class::Cache))
+    super::explain(inventory, path).is_some_and(|explained| is_data(explained.class))
 }

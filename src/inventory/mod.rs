@@ -38,7 +38,7 @@ use std::{
 
 use builder::Builder;
 pub use child::{InParent, Parent, ParentNode, child_datasets, take_child};
-pub use datasets::{Dataset, datasets};
+pub use datasets::{Dataset, datasets, input_class, is_data};
 pub(crate) use distributions::{normalise, percent_decoded};
 use environment::{Environment, Kind};
 use glob::Glob;

@@ -215,8 +215,11 @@ pub const TABLE: &[Rule] = &[
     Rule { name: "native-library", class: Class::NativeLibrary, goes_in: true,
         text: "A shared library or program that no package owns, with the libraries it needs.",
         matches: |f| f.usage.executed || is_shared_library(f.path) },
+    Rule { name: "library-state", class: Class::Configuration, goes_in: true,
+        text: "What programs keep for themselves below a cache directory: font lists, parsed code, shaders, downloads of installers.",
+        matches: |f| is_library_state(f) },
     Rule { name: "cache", class: Class::Cache, goes_in: true,
-        text: "Read below a cache directory: model hubs, downloaded data sets, font lists.",
+        text: "Read below any other cache directory: model hubs, downloaded data sets.",
         matches: |f| is_cache(f) },
     Rule { name: "configuration", class: Class::Configuration, goes_in: true,
         text: "Read below /etc or in a hidden file or directory of home.",
@@ -285,6 +288,38 @@ fn is_system_state(path: &[u8]) -> bool {
         b"/usr/lib/ssl",
     ];
     named.contains(&path) || dirs.iter().any(|dir| paths::below(path, dir))
+}
+
+/// Directories below a cache directory, or in home, that hold nobody's data.
+fn is_library_state(facts: &Facts<'_>) -> bool {
+    let own: &[&[u8]] = &[
+        b"matplotlib",
+        b"fontconfig",
+        b"mesa_shader_cache",
+        b"mesa_shader_cache_db",
+        b"nvidia",
+        b"pip",
+        b"uv",
+        b"jedi",
+        b"parso",
+        b"black",
+        b"pylint",
+        b"numba",
+        b"pycache",
+        b"R",
+        b"Jupyter",
+        b"jupyter",
+    ];
+    let in_home: &[&[u8]] = &[b".matplotlib", b".nv", b".numba_cache", b".fontconfig"];
+    let of = |rest: &[u8], dirs: &[&[u8]]| {
+        dirs.iter().any(|dir| rest.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")))
+    };
+    let below_caches = facts.context.caches.iter().filter_map(|dir| paths::relative(facts.path, dir));
+    let home = facts.in_home();
+    home.is_some_and(|rest| of(rest, in_home))
+        || below_caches.chain(home.and_then(|rest| rest.strip_prefix(b".cache/"))).any(|rest| of(rest, own))
+        // `$MPLCONFIGDIR` is matplotlib's alone.
+        || (is_cache(facts) && paths::name(facts.path).starts_with(b"fontlist-"))
 }
 
 fn is_cache(facts: &Facts<'_>) -> bool {
@@ -393,6 +428,10 @@ pub const EXTRA: &[(&str, &str)] = &[
     ("size-limit", "Larger than the size limit: kept by digest only."),
     ("changed", "Its content is no longer what the session read, and no copy was kept."),
     ("with-results", "A result, asked for with --with-results."),
+    (
+        "gone-directory",
+        "A directory that the session removed or renamed: it was there, so that a replay can do that too.",
+    ),
     ("removed-unread", "The session removed it without reading it: the name goes in, not the content."),
 ];
 
@@ -440,6 +479,9 @@ mod tests {
             (b"/opt/tool/libx.so.3", "native-library"),
             (b"/home/u/.cache/huggingface/x.bin", "cache"),
             (b"/data/hf/x.bin", "cache"),
+            (b"/home/u/.cache/matplotlib/fontlist-v390.json", "library-state"),
+            (b"/home/u/.cache/Rx/data.rds", "cache"),
+            (b"/data/hf/fontlist-v390.json", "library-state"),
             (b"/home/u/.config/matplotlib/matplotlibrc", "configuration"),
             (b"/home/u/nb/data.csv", "dataset"),
             (b"/tmp/given.csv", "dataset"),

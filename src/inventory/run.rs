@@ -9,7 +9,10 @@ use super::{
     model::{EnvironmentRoot, Inventory},
     paths,
 };
-use crate::{digest::Digest, session::model::Recording};
+use crate::{
+    digest::Digest,
+    session::model::{Recording, Use},
+};
 
 /// How to run the recorded kernel in the image. Everything here is a path *in the image*.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,6 +63,9 @@ pub struct RunConfig {
     pub command: Vec<String>,
     /// `nbpack lab` has a Jupyter to start.
     pub has_jupyter: bool,
+    /// Directories of the image that the session renamed: an overlay cannot rename what lies in its lower layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<PathBuf>,
 }
 
 /// Facts that are compared with the machine of a replay before its first cell.
@@ -111,7 +117,17 @@ pub fn run_config(recording: &Recording, inventory: &Inventory) -> RunConfig {
         parent: info.parent,
         command: vec!["lab".to_owned()],
         has_jupyter: has("jupyterlab") || has("notebook"),
+        renamed: renamed(recording),
     }
+}
+
+/// The directories older than the session that it renamed, by their first names.
+fn renamed(recording: &Recording) -> Vec<PathBuf> {
+    let of = recording.files.iter().filter(|file| file.usage == Use::RenameDirectory);
+    let mut paths: Vec<PathBuf> = of.map(|file| paths::as_path(&file.path).to_owned()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// The facts of the recording machine that a replay compares.
@@ -140,6 +156,7 @@ pub fn child_run_config(recording: &Recording, parent: &RunConfig) -> RunConfig 
         session: info.id.to_string(),
         parent: info.parent,
         command: vec!["lab".to_owned()],
+        renamed: parent.renamed.iter().cloned().chain(renamed(recording)).collect(),
         ..parent.clone()
     }
 }

@@ -336,7 +336,7 @@ fn trim(mut path: &[u8]) -> &[u8] {
 /// What lies at a path whose directory is resolved; `None` when nothing does or it cannot be told.
 pub(crate) fn lstat(path: &[u8]) -> Option<Node> {
     let path = paths::as_path(path);
-    let metadata = fs::symlink_metadata(path).ok()?;
+    let metadata = crate::files::symlink_metadata(path).ok()?;
     let kind = metadata.file_type();
     if kind.is_symlink() {
         let text: io::Result<_> = fs::read_link(path);

@@ -12,7 +12,7 @@ use super::{
     tree::{Meta, Node, Tag, Tree},
 };
 use crate::{
-    files::{Signature, display_bytes},
+    files::{Signature, answers, display_bytes},
     session::model::{FileVersion, Recording, Role, Use},
     store::Store,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Touched {
     /// It was removed or renamed away.
     removed: bool,
     renamed: bool,
+    /// It was a directory older than the session that was removed or renamed.
+    directory: bool,
     /// It was looked for and not there, and never anything else.
     absent: bool,
     /// Execution of the first use, for messages.
@@ -61,6 +63,7 @@ pub(crate) fn summarise(recording: &Recording) -> BTreeMap<Vec<u8>, Touched> {
             Use::Exec => touched.usage.executed = true,
             Use::Remove => touched.removed = true,
             Use::RenameFrom => touched.renamed = true,
+            Use::RemoveDirectory | Use::RenameDirectory => touched.directory = true,
             Use::Absent => {}
         }
     }
@@ -93,6 +96,10 @@ pub(crate) fn add(builder: &mut Builder<'_>, system: &mut System, store: &Store,
         if what.absent {
             continue;
         }
+        if what.directory {
+            add_gone_directory(builder, name);
+            continue;
+        }
         let input = inputs.get(name.as_slice()).copied();
         add_one(builder, system, store, name, what, input, results.get(name.as_slice()).copied());
         if what.usage.executed {
@@ -103,6 +110,18 @@ pub(crate) fn add(builder: &mut Builder<'_>, system: &mut System, store: &Store,
         if what.usage.written || what.usage.created {
             add_parents(builder, name);
         }
+    }
+}
+
+/// A directory that was there and that the session removed or renamed: a replay must be able to do that too.
+fn add_gone_directory(builder: &mut Builder<'_>, name: &[u8]) {
+    let at = builder.tree.resolve(name).map_or_else(|| resolve_missing(builder, name), |found| found.path);
+    if is_pseudo(&at) || builder.in_environment(&at) || builder.is_excluded(&at) {
+        return;
+    }
+    let usage = Usage { ordinary: true, listed: true, ..Usage::default() };
+    if builder.classify(&FactsSeed { path: &at, place: Place::Elsewhere, usage }).goes_in {
+        builder.tree.add_directory(&at, Tag { touched: true, ..Tag::new(Class::Listing, "gone-directory") });
     }
 }
 
@@ -237,6 +256,9 @@ fn add_content(builder: &mut Builder<'_>, system: &mut System, store: &Store, co
             let cell = what.execution.map_or_else(String::new, |id| format!(" in execution {id}"));
             let why = match other {
                 Some(_) => format!("Changed since it was read{cell}, and no copy was kept."),
+                None if !answers(paths::as_path(at)) => {
+                    format!("Its file system does not answer, and no copy of what was read{cell} was kept.")
+                }
                 None => format!("Gone since it was read{cell}, and no copy was kept."),
             };
             builder.warnings.push(format!("{} is not in: {}", display_bytes(at), why.to_lowercase()));

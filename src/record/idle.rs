@@ -103,9 +103,9 @@ struct Watch {
     inner: Arc<dyn EventSink>,
 }
 
-impl EventSink for Watch {
-    fn record(&self, event: Event) {
-        match &event {
+impl Watch {
+    fn see(&self, event: &Event) {
+        match event {
             Event::Message(message) => self.shared.see_message(message),
             Event::File(access) if is_library(&access.path) => {
                 let mut hasher = DefaultHasher::new();
@@ -115,7 +115,20 @@ impl EventSink for Watch {
             }
             _ => {}
         }
+    }
+}
+
+impl EventSink for Watch {
+    fn record(&self, event: Event) {
+        self.see(&event);
         self.inner.record(event);
+    }
+
+    fn record_all(&self, events: Vec<Event>) {
+        for event in &events {
+            self.see(event);
+        }
+        self.inner.record_all(events);
     }
 }
 

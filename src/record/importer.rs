@@ -186,14 +186,14 @@ impl Importer {
         self.db.begin()?;
         self.touched.end();
         self.touched.settle(&self.db, i64::MAX)?;
-        if self.touched.ambiguous > 0 {
+        let count = self.touched.take_ambiguous();
+        if count > 0 {
             self.gap(&Gap {
                 at: now(),
                 reason: "overlap".to_owned(),
                 detail: "file events while more than one execution ran belong to none of them".to_owned(),
-                count: self.touched.ambiguous,
+                count,
             })?;
-            self.touched.ambiguous = 0;
         }
         if self.lost > 0 {
             self.gap(&Gap {
@@ -239,8 +239,15 @@ impl Importer {
     fn write_pending(&mut self) -> Result<(), ImportError> {
         self.said.flush(&self.db)?;
         self.touched.flush(&self.db)?;
-        for version in &self.unwritten {
+        for version in &mut self.unwritten {
             let path = self.touched.path_id(&self.db, &version.path)?;
+            if version.role == Role::Written {
+                self.touched.who_wrote(&self.db, version)?;
+            }
+            if version.role == Role::Written && self.db.only_read(path, version)? {
+                self.touched.only_read(&version.path, version.signature);
+                continue;
+            }
             self.db.put_version(path, version)?;
         }
         if let Some((path, source)) = self.said.notebook.take()
@@ -273,7 +280,10 @@ impl Importer {
     }
 
     fn apply(&mut self, before: Position, event: Event) -> Result<(), ImportError> {
-        if matches!(event, Event::File(_) | Event::Preserved(_) | Event::Process(_) | Event::Connection(_)) {
+        if matches!(
+            event,
+            Event::File(_) | Event::Preserved(_) | Event::Process(_) | Event::Thread(_) | Event::Connection(_)
+        ) {
             if let Event::Preserved(preserved) = &event {
                 self.note_preserved(preserved)?;
             }
@@ -285,8 +295,8 @@ impl Importer {
         }
         match event {
             Event::Message(message) => match self.said.message(&self.db, &self.parts.store, &message)? {
-                Some(Moment::Busy { execution, at }) => {
-                    self.touched.busy(execution, at);
+                Some(Moment::Busy { execution, at, subshell }) => {
+                    self.touched.busy(execution, at, subshell);
                     if self.parts.foreign_root && self.root.is_none() {
                         self.find_root()?;
                     }
@@ -310,7 +320,8 @@ impl Importer {
                 self.info_changed = true;
             }
             Event::Fact { key, value } => self.fact(&key, &value)?,
-            Event::File(_) | Event::Preserved(_) | Event::Process(_) | Event::Connection(_) => {}
+            Event::Waiting { tids } => self.touched.waiting(tids),
+            Event::File(_) | Event::Preserved(_) | Event::Process(_) | Event::Thread(_) | Event::Connection(_) => {}
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Digests {
     }
 
     fn input(&mut self, store: &Store, job: &Job) -> Result<FileVersion, FileError> {
-        let metadata = std::fs::metadata(&job.host).map_err(FileError::new("read", &job.host))?;
+        let metadata = files::metadata(&job.host).map_err(FileError::new("read", &job.host))?;
         let found = Signature::of(&metadata);
         if let Some((digest, mode, kept)) = self.0.get(&found).copied() {
             let ingested = Ingested { digest, signature: found, mode, unstable: false };
@@ -135,7 +135,7 @@ impl Digests {
     }
 
     fn result(&mut self, job: &Job) -> Option<FileVersion> {
-        let metadata = std::fs::metadata(&job.host).ok().filter(|metadata| metadata.is_file())?;
+        let metadata = files::metadata(&job.host).ok().filter(|metadata| metadata.is_file())?;
         let signature = Signature::of(&metadata);
         if metadata.len() > RESULT_LIMIT {
             let empty = Ingested { digest: Digest::of(b""), signature, mode: mode_of(&metadata), unstable: false };
@@ -249,8 +249,11 @@ fn version(job: &Job, ingested: Ingested, kept: bool) -> FileVersion {
 const GONE: &str = "gone before it could be hashed";
 
 fn unreadable(job: &Job, error: &FileError) -> FileVersion {
-    let other = format!("not readable: {}", error.source);
-    nothing(job, if error.is_not_found() { GONE } else { &other })
+    match error.source.kind() {
+        std::io::ErrorKind::NotFound => nothing(job, GONE),
+        std::io::ErrorKind::TimedOut => nothing(job, "not readable: its file system does not answer"),
+        _ => nothing(job, &format!("not readable: {}", error.source)),
+    }
 }
 
 /// A version of which only `note` is known.

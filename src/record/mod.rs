@@ -4,6 +4,7 @@
 //! journal into rows; a second one hashes files while nobody waits. Whatever goes wrong here, the user's notebook
 //! goes on.
 
+mod attribution;
 mod back;
 mod cells;
 mod environment;
@@ -15,6 +16,7 @@ mod importer;
 mod keep;
 pub mod kernel;
 mod magics;
+mod open_files;
 mod panel;
 mod paths;
 mod preserve;

@@ -212,7 +212,7 @@ impl Preserver {
         for (path, standing) in self.standings.inputs_below(&first) {
             let Some(rest) = path.get(first.len() + 1..) else { continue };
             let file = host.join(paths::as_path(rest));
-            let Ok(metadata) = std::fs::metadata(&file) else { continue };
+            let Ok(metadata) = crate::files::metadata(&file) else { continue };
             let kept = Standing::Input { kept: Some((metadata.len(), Signature::of(&metadata).mtime_ns)) };
             if metadata.is_file() && standing != kept {
                 events.push(self.keep(access, &path, &file, &metadata, Change::Unnamed));
@@ -227,7 +227,11 @@ impl Preserver {
             None => self.standings.origin(&path),
         };
         let standing = self.standings.of(&path);
-        let Ok(metadata) = std::fs::metadata(host) else {
+        let metadata = crate::files::metadata(host);
+        if metadata.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return None;
+        }
+        let Ok(metadata) = metadata else {
             // Nothing is there: whatever comes is the session's own. (A read that found nothing does not make it an input.)
             self.standings.set(
                 &path,
@@ -275,7 +279,8 @@ impl Preserver {
             let path = crate::files::display_bytes(path);
             format!("{path}: its content before this session changed it could not be kept: {why}")
         });
-        Event::Preserved(Preserved { at: access.at, path: path.to_vec(), signature, outcome })
+        let (pid, tid) = (access.pid, access.tid);
+        Event::Preserved(Preserved { at: access.at, path: path.to_vec(), signature, outcome, pid, tid })
     }
 
     fn place(&self) -> Result<PathBuf, FileError> {

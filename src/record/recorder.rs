@@ -1,7 +1,7 @@
 //! The recorder of a live session: journal in front, importer and worker behind.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::File,
     io::Write as _,
@@ -25,7 +25,7 @@ use super::{
     touched::born_since,
 };
 use crate::{
-    capture::target::host_path,
+    capture::{Tasks, target::host_path},
     digest::Digest,
     event::{BeforeChange, Event, EventSink, FileAccess, FileOp, Gap, Nanos, Preserved, now},
     files::{self, FileError},
@@ -141,9 +141,19 @@ pub struct Recorder {
     standings: Standings,
     preserver: Preserver,
     repeats: Mutex<Repeats>,
+    workers: Mutex<Workers>,
     started: Nanos,
     foreign_root: bool,
     threads: Mutex<Option<Threads>>,
+}
+
+/// Who may work for an execution that did not start it.
+#[derive(Default)]
+struct Workers {
+    tasks: Tasks,
+    pids: BTreeSet<u32>,
+    /// When the frontend first asked for an execution.
+    since: Option<Nanos>,
 }
 
 struct Threads {
@@ -210,6 +220,7 @@ impl Recorder {
             standings,
             preserver,
             repeats: Mutex::default(),
+            workers: Mutex::default(),
             started: seed.started,
             foreign_root: seed.foreign_root,
             threads,
@@ -272,7 +283,7 @@ impl Recorder {
         let host = || {
             let path = &written;
             let host = if self.foreign_root { host_path(access.pid, path) } else { paths::as_path(path).to_owned() };
-            std::fs::metadata(host)
+            files::metadata(&host)
         };
         match access.op {
             FileOp::Open { flags } if flags & (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) == libc::O_RDONLY => {
@@ -319,12 +330,52 @@ impl Recorder {
         }
     }
 
-    fn append(&self, event: &Event) {
-        self.append_locked(self.shared.lock(), event);
+    /// Says which threads wait for a word, now that an execution begins or has ended: see `attribution`.
+    fn tell_waiting(&self) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Workers { tasks, pids, since } = &mut *workers;
+        let Some(since) = *since else { return };
+        let tids = tasks.waiting(pids, since);
+        drop(workers);
+        if !tids.is_empty() {
+            self.append(&Event::Waiting { tids });
+        }
     }
 
-    fn append_locked(&self, mut front: MutexGuard<'_, Front>, event: &Event) {
-        append(&self.shared, &mut front, event);
+    /// What is to be written because of an event that is no message.
+    fn see(&self, event: Event, written: &mut Vec<Event>) {
+        match event {
+            Event::Process(process) => {
+                self.workers.lock().unwrap_or_else(PoisonError::into_inner).pids.insert(process.pid);
+                written.push(Event::Process(process));
+            }
+            Event::File(access) => {
+                if self.known.is_own(&access.path) {
+                    return;
+                }
+                let (is_one, before) = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).is_one(&access);
+                written.extend(before.map(Event::File));
+                if !is_one {
+                    self.note_standing(&access);
+                    written.push(Event::File(access));
+                }
+            }
+            other => written.push(other),
+        }
+    }
+
+    fn append(&self, event: &Event) {
+        self.append_all(std::slice::from_ref(event));
+    }
+
+    fn append_all(&self, events: &[Event]) {
+        if !events.is_empty() {
+            self.append_locked(self.shared.lock(), events);
+        }
+    }
+
+    fn append_locked(&self, mut front: MutexGuard<'_, Front>, events: &[Event]) {
+        append(&self.shared, &mut front, events);
         if !std::mem::replace(&mut front.pending, true) {
             drop(front);
             self.shared.wake.notify_all();
@@ -340,27 +391,38 @@ impl EventSink for Recorder {
                 if kind == "status" {
                     self.write_repeats();
                 }
+                if kind == "execute_request" {
+                    let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+                    workers.since.get_or_insert_with(now);
+                }
                 let mut front = self.shared.lock();
                 if let Some(message) = front.gate.admit(message, &kind) {
-                    self.append_locked(front, &Event::Message(message));
+                    self.append_locked(front, &[Event::Message(message)]);
+                    if kind == "status" {
+                        self.tell_waiting();
+                    }
                 }
             }
-            Event::File(access) => {
-                if self.known.is_own(&access.path) {
-                    return;
-                }
-                let (is_one, before) = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).is_one(&access);
-                if let Some(before) = before {
-                    self.append(&Event::File(before));
-                }
-                if is_one {
-                    return;
-                }
-                self.note_standing(&access);
-                self.append(&Event::File(access));
+            other => {
+                let mut written = Vec::new();
+                self.see(other, &mut written);
+                self.append_all(&written);
             }
-            other => self.append(&other),
         }
+    }
+
+    fn record_all(&self, events: Vec<Event>) {
+        let mut written = Vec::with_capacity(events.len());
+        for event in events {
+            match event {
+                Event::Message(_) => {
+                    self.append_all(&std::mem::take(&mut written));
+                    self.record(event);
+                }
+                other => self.see(other, &mut written),
+            }
+        }
+        self.append_all(&written);
     }
 }
 
@@ -409,7 +471,7 @@ impl Shared {
 }
 
 /// Writes to the journal; what is lost is counted and said, in the record too as soon as that works again.
-fn append(shared: &Shared, front: &mut Front, event: &Event) {
+fn append(shared: &Shared, front: &mut Front, events: &[Event]) {
     if front.lost > 0 {
         let gap = Event::Gap(Gap {
             at: now(),
@@ -417,11 +479,17 @@ fn append(shared: &Shared, front: &mut Front, event: &Event) {
             detail: "events could not be written to the journal".to_owned(),
             count: front.lost,
         });
-        if front.journal.append(&gap).is_ok() {
+        if front.journal.append(&[gap]).is_ok() {
             front.lost = 0;
         }
     }
-    if let Err(error) = front.journal.append(event) {
+    let failed = match (front.journal.append(events), events) {
+        (Ok(()), _) => return,
+        (Err(error), [_]) => vec![error],
+        // There may be room for some.
+        (Err(_), _) => events.iter().filter_map(|one| front.journal.append(std::slice::from_ref(one)).err()).collect(),
+    };
+    for error in failed {
         if front.lost == 0 {
             shared.release_reserve();
         }

@@ -342,7 +342,8 @@ fn a_preserved_file_survives_the_recorder() {
     std::fs::write(dir.join(PRESERVED).join("000001"), "old").unwrap();
     let signature = Signature { dev: 1, ino: 1, size: 3, mtime_ns: 1, ctime_ns: 1 };
     let outcome = Ok(dir.join(PRESERVED).join("000001"));
-    let preserved = Preserved { at: now(), path: b"/data/x".to_vec(), signature, outcome };
+    let (pid, tid) = (1, 1);
+    let preserved = Preserved { at: now(), path: b"/data/x".to_vec(), signature, outcome, pid, tid };
     play.recorder.record(Event::Preserved(preserved));
     let (_dir, recording) = play.finish();
     let version = &recording.versions[0];

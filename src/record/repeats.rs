@@ -1,6 +1,6 @@
 //! The same file opened again and again: written down once with a count, until the kernel's state changes.
 //!
-//! A repetition is the same open of the same process of a file that did not change meanwhile (its signature says so).
+//! A repetition is the same open of the same thread of a file that did not change meanwhile (its signature says so).
 //! Uses belong to executions, whose bounds are `status` messages: with each of them the counts are written, so none
 //! is carried from one execution into the next.
 
@@ -27,9 +27,9 @@ impl Repeats {
             return (false, None);
         }
         if let Some(seen) = self.seen.get_mut(&access.path) {
-            if (seen.pid, seen.op, seen.signature) == (access.pid, access.op, access.signature) {
+            if (seen.pid, seen.tid, seen.op, seen.signature) == (access.pid, access.tid, access.op, access.signature) {
                 seen.times = seen.times.saturating_add(access.times);
-                (seen.at, seen.tid) = (access.at, access.tid);
+                seen.at = access.at;
                 return (true, None);
             }
             let before = std::mem::replace(seen, FileAccess { times: 0, ..access.clone() });

@@ -33,7 +33,7 @@ const BELIEVABLE: Nanos = 60_000_000_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Moment {
     /// The kernel began with it.
-    Busy { execution: i64, at: Nanos },
+    Busy { execution: i64, at: Nanos, subshell: bool },
     /// The kernel is done with it; `complete` when the reply has passed too.
     Idle { execution: i64, at: Nanos },
     /// The reply passed; `complete` when `idle` has passed too.
@@ -63,6 +63,9 @@ struct Header {
     username: String,
     #[serde(default)]
     date: Option<String>,
+    /// JEP 91: the thread that executes it.
+    #[serde(default)]
+    subshell_id: Option<Value>,
 }
 
 struct Live {
@@ -159,7 +162,10 @@ impl Said {
         let Some(id) = execution else { return Ok(None) };
         self.counts(id, &header.msg_type, &content, at);
         match header.msg_type.as_str() {
-            "status" => Ok(self.status(id, text(&content, "execution_state"), at)),
+            "status" => {
+                let subshell = parent.subshell_id.is_some();
+                Ok(self.status(id, text(&content, "execution_state"), at, subshell))
+            }
             "execute_reply" => {
                 self.reply(id, &content, message.at);
                 Ok(Some(Moment::Reply))
@@ -367,11 +373,11 @@ impl Said {
         }
     }
 
-    fn status(&mut self, id: i64, state: &str, at: Nanos) -> Option<Moment> {
+    fn status(&mut self, id: i64, state: &str, at: Nanos, subshell: bool) -> Option<Moment> {
         match state {
             "busy" => {
                 self.change(id, |execution| execution.busy = execution.busy.or(Some(at)));
-                Some(Moment::Busy { execution: id, at })
+                Some(Moment::Busy { execution: id, at, subshell })
             }
             "idle" => {
                 self.change(id, |execution| execution.idle = Some(at));

@@ -1,4 +1,4 @@
-//! From file events to uses of paths, each attributed to the execution in whose time it fell.
+//! From file events to uses of paths, each attributed to an execution.
 //!
 //! An event can be in the journal before the message that says when its execution began or ended. So events wait,
 //! in order, until time has passed them by: until the `idle` of the execution they fell into, or for
@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
+    attribution::{Attribution, PATIENCE},
     keep::Job,
+    open_files::OpenFiles,
     paths::{self, Known, as_path},
     preserve::{Standing, Standings},
 };
 use crate::{
     capture::target::in_root,
     event::{Connection, Event, FileAccess, FileOp, Nanos, Preserved, ProcessStart},
-    files::{Signature, source_of_bytecode},
+    files::{self, Signature, source_of_bytecode},
     session::{
         DbError,
         db::Db,
@@ -23,18 +25,10 @@ use crate::{
     },
 };
 
-/// Messages are never later than this behind the file events of the same moment.
-const PATIENCE: Nanos = 2_000_000_000;
 /// More waiting events than this are not kept in memory: the oldest are attributed with what is known.
 const LONGEST_QUEUE: usize = 20_000;
-
-/// One execution's time; open while it runs.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    execution: i64,
-    busy: Nanos,
-    idle: Option<Nanos>,
-}
+/// What is read from a journal this long after it happened says nothing of the files as they are now.
+const RECENT: Nanos = 10_000_000_000;
 
 /// Where something was first read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,7 +63,7 @@ pub(super) struct Touched {
     next_path: i64,
     processes: HashMap<u32, (i64, u32)>,
     next_process: i64,
-    spans: Vec<Span>,
+    attribution: Attribution,
     held: VecDeque<(Position, Event)>,
     newest: Nanos,
     /// Uses since the last flush.
@@ -77,8 +71,7 @@ pub(super) struct Touched {
     connections: BTreeMap<(String, i64), ConnectionUse>,
     reads: Vec<Job>,
     writes: BTreeMap<(i64, Vec<u8>), Job>,
-    /// Events that fell into more than one execution.
-    pub(super) ambiguous: u64,
+    open: OpenFiles,
 }
 
 impl Touched {
@@ -93,14 +86,14 @@ impl Touched {
             next_path: 1,
             processes: HashMap::new(),
             next_process: 1,
-            spans: Vec::new(),
+            attribution: Attribution::default(),
             held: VecDeque::new(),
             newest: 0,
             uses: BTreeMap::new(),
             connections: BTreeMap::new(),
             reads: Vec::new(),
             writes: BTreeMap::new(),
-            ambiguous: 0,
+            open: OpenFiles::default(),
         };
         for row in db.paths()? {
             touched.next_path = touched.next_path.max(row.id + 1);
@@ -114,9 +107,10 @@ impl Touched {
             touched.paths.insert(row.path, state);
         }
         for (execution, busy, idle) in db.spans()? {
-            touched.spans.push(Span { execution, busy, idle });
+            touched.attribution.known_execution(execution, busy, idle);
         }
-        for (id, pid, ppid) in db.process_ids()? {
+        for (id, pid, ppid, execution) in db.process_ids()? {
+            touched.attribution.known_process(pid, execution);
             touched.processes.insert(pid, (id, ppid));
             touched.next_process = touched.next_process.max(id + 1);
         }
@@ -139,26 +133,69 @@ impl Touched {
         pids
     }
 
-    /// An execution began.
-    pub(super) fn busy(&mut self, execution: i64, at: Nanos) {
-        // What was read between two executions, and the uses of long finished ones, need no span any more.
-        if self.held.is_empty() {
-            self.spans.retain(|span| span.idle.is_none_or(|idle| idle.saturating_add(PATIENCE) > at));
-        }
-        self.spans.push(Span { execution, busy: at, idle: None });
+    /// An execution began; `subshell`: in a thread of its own.
+    pub(super) fn busy(&mut self, execution: i64, at: Nanos, subshell: bool) {
+        self.attribution.busy(execution, at, subshell, self.held.is_empty());
     }
 
     /// An execution ended.
     pub(super) fn idle(&mut self, execution: i64, at: Nanos) {
-        if let Some(span) = self.spans.iter_mut().find(|span| span.execution == execution) {
-            span.idle = Some(at);
+        self.attribution.idle(execution, at);
+        if crate::event::now() - at < RECENT {
+            self.look_at_open(execution, at);
         }
+    }
+
+    /// These threads wait for a word at this moment.
+    pub(super) fn waiting(&mut self, tids: Vec<u32>) {
+        self.attribution.waiting(tids);
     }
 
     /// Nothing runs any more.
     pub(super) fn end(&mut self) {
-        for span in self.spans.iter_mut().filter(|span| span.idle.is_none()) {
-            span.idle = Some(Nanos::MAX);
+        self.attribution.end();
+    }
+
+    /// How many events fell into more than one execution, since this was asked last.
+    pub(super) fn take_ambiguous(&mut self) -> u64 {
+        std::mem::take(&mut self.attribution.ambiguous)
+    }
+
+    /// Who has a file open since an earlier execution is asked whether it changed in this one.
+    fn look_at_open(&mut self, execution: i64, at: Nanos) {
+        let mut open = std::mem::take(&mut self.open);
+        for (path, pid) in open.changed(|path| as_path(&self.host(path)).to_owned()) {
+            let host = as_path(&self.host(&path)).to_owned();
+            let Some(state) = self.paths.get_mut(&path) else { continue };
+            state.written = true;
+            let (id, created_here) = (state.id, state.created_here);
+            self.writes.insert((execution, path.clone()), result(&path, host, Some(execution)));
+            let (usage, first, last, count, signature) = (Use::Update, at, at, 1, None);
+            let file =
+                FileUse { path, execution: Some(execution), pid, usage, first, last, count, signature, created_here };
+            self.uses.entry((id, execution, usage)).or_insert(file);
+        }
+        self.open = open;
+    }
+
+    /// What was hashed as the work of one execution, though it was written in the time of a later one, through a
+    /// descriptor that stayed open, is the work of that one.
+    pub(super) fn who_wrote(&mut self, db: &Db, version: &mut FileVersion) -> Result<(), DbError> {
+        let later = version.execution.and_then(|than| self.attribution.later(version.signature.mtime_ns, than));
+        let Some(execution) = later else { return Ok(()) };
+        version.execution = Some(execution);
+        let id = self.path_id(db, &version.path)?;
+        let created_here = self.paths.get(&version.path).is_some_and(|state| state.created_here);
+        let (at, path, usage) = (version.signature.mtime_ns, version.path.clone(), Use::Update);
+        let (execution, pid, first, last, count, signature) = (version.execution, 0, at, at, 1, None);
+        db.put_file_use(id, &FileUse { path, execution, pid, usage, first, last, count, signature, created_here })
+    }
+
+    /// An execution had opened the file to read and write it, and only read it.
+    pub(super) fn only_read(&mut self, path: &[u8], found: Signature) {
+        if let Some(state) = self.paths.get_mut(path) {
+            state.written = false;
+            state.asked = Some((found.size, found.mtime_ns));
         }
     }
 
@@ -175,9 +212,7 @@ impl Touched {
 
     /// Attributes what time has passed by. `now` is the time up to which everything is in the journal.
     pub(super) fn settle(&mut self, db: &Db, now: Nanos) -> Result<(), DbError> {
-        let open = self.spans.iter().any(|span| span.idle.is_none());
-        let last_idle = self.spans.iter().filter_map(|span| span.idle).max().unwrap_or(0);
-        let done = if open { 0 } else { last_idle };
+        let done = if self.attribution.is_open() { 0 } else { self.attribution.last_idle() };
         let passed = done.max(now.max(self.newest).saturating_sub(PATIENCE));
         while let Some((_, event)) = self.held.front()
             && (time_of(event) <= passed || self.held.len() > LONGEST_QUEUE)
@@ -195,7 +230,7 @@ impl Touched {
 
     /// Hash jobs of executions that are over (all of them, where nothing runs).
     pub(super) fn take_jobs(&mut self) -> Vec<Job> {
-        let open: Vec<i64> = self.spans.iter().filter(|span| span.idle.is_none()).map(|span| span.execution).collect();
+        let open = self.attribution.open();
         let over = |job: &Job| job.execution().is_none_or(|execution| !open.contains(&execution));
         let (mut jobs, later) = std::mem::take(&mut self.reads).into_iter().partition::<Vec<_>, _>(over);
         self.reads = later;
@@ -229,26 +264,24 @@ impl Touched {
         Ok(id)
     }
 
-    /// The execution in whose time this falls: none, or one, or more than one (which is none, and counted).
-    fn execution_at(&mut self, at: Nanos) -> Option<i64> {
-        let mut fitting = self.spans.iter().filter(|span| span.busy <= at && span.idle.is_none_or(|idle| at <= idle));
-        match (fitting.next(), fitting.next()) {
-            (Some(span), None) => Some(span.execution),
-            (Some(_), Some(_)) => {
-                self.ambiguous += 1;
-                None
-            }
-            _ => None,
-        }
-    }
-
     fn attribute(&mut self, db: &Db, event: Event) -> Result<(), DbError> {
-        let execution = self.execution_at(time_of(&event));
+        let mut of = |at, pid, tid| self.attribution.execution_of(at, pid, tid);
         match event {
-            Event::File(access) => self.access(db, execution, &access),
-            Event::Preserved(preserved) => self.preserved(db, execution, preserved),
-            Event::Process(process) => self.process(db, execution, process),
+            Event::File(access) => {
+                let execution = of(access.at, access.pid, access.tid);
+                self.access(db, execution, &access)
+            }
+            Event::Preserved(preserved) => {
+                let execution = of(preserved.at, preserved.pid, preserved.tid);
+                self.preserved(db, execution, preserved)
+            }
+            Event::Process(process) => self.process(db, process),
+            Event::Thread(thread) => {
+                self.attribution.thread(&thread);
+                Ok(())
+            }
             Event::Connection(connection) => {
+                let execution = of(connection.at, connection.pid, connection.tid);
                 self.connection(execution, connection);
                 Ok(())
             }
@@ -292,7 +325,13 @@ impl Touched {
             FileOp::Rename { exchange } => {
                 let Some(other) = other else { return Ok(()) };
                 // Known already, but for a recording that is read after its end. A directory has no content to be missed.
-                let is_dir = || std::fs::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir());
+                if access.signature.is_some() {
+                    // Below it is what had this name at first.
+                    let mut first = self.standings.origin(&[&path, &b"/"[..]].concat());
+                    first.pop();
+                    self.count(db, execution, access, first, Use::RenameDirectory)?;
+                }
+                let is_dir = || files::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir());
                 if self.standings.has_renamed(&path, &other) || is_dir() {
                     self.standings.rename_directory(&path, &other);
                     return Ok(());
@@ -303,8 +342,12 @@ impl Touched {
                 self.count(db, execution, access, path, first)?;
                 self.count(db, execution, access, other, second)
             }
-            // What lay in it went before, by name. A directory that the session made itself must not be taken for a file that
+            // What lay in it went before, by name. A directory that the session made itself must not be taken for one that
             // was there: a replay could not make it again.
+            FileOp::Unlink { dir: true } if access.signature.is_some() => {
+                let path = self.first_name(path);
+                self.count(db, execution, access, path, Use::RemoveDirectory)
+            }
             FileOp::Unlink { dir: true } => self.count(db, execution, access, path, Use::List),
             FileOp::Unlink { dir: false } => {
                 let path = self.first_name(path);
@@ -345,6 +388,9 @@ impl Touched {
             None => self.paths.contains_key(&path) || !self.born_here(&path),
         };
         let usage = if usage == Use::Update && !existed { Use::Write } else { usage };
+        if self.known.is_data(&path) {
+            self.open.add(&path, as_path(&self.host(&path)), access.pid);
+        }
         self.count(db, execution, access, path, usage)
     }
 
@@ -358,12 +404,12 @@ impl Touched {
     }
 
     fn host_exists(&self, path: &[u8]) -> bool {
-        std::fs::metadata(as_path(&self.host(path))).is_ok()
+        files::metadata(as_path(&self.host(path))).is_ok()
     }
 
     /// The file was made after the session began, or is gone already.
     fn born_here(&self, path: &[u8]) -> bool {
-        std::fs::metadata(as_path(&self.host(path))).map_or(true, |metadata| born_since(&metadata, self.started))
+        files::metadata(as_path(&self.host(path))).map_or(true, |metadata| born_since(&metadata, self.started))
     }
 
     fn open_to_read(
@@ -382,12 +428,16 @@ impl Touched {
         if access.signature.is_some() {
             return self.count(db, execution, access, path, Use::Read);
         }
-        match std::fs::metadata(as_path(&self.host(&path))) {
+        match files::metadata(as_path(&self.host(&path))) {
             Ok(metadata) if metadata.is_dir() => self.count(db, execution, access, path, Use::List),
             Ok(metadata) => {
                 let signature = metadata.is_file().then(|| Signature::of(&metadata));
                 let access = FileAccess { signature, ..access.clone() };
                 self.count(db, execution, &access, path, Use::Read)
+            }
+            // Nobody knows whether it is there.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                self.count(db, execution, access, path, Use::Read)
             }
             // It was there when it was opened and is gone now.
             Err(_) if self.paths.get(&path).is_some_and(|state| state.created_here) => {
@@ -407,7 +457,7 @@ impl Touched {
         path: &[u8],
     ) -> Result<(), DbError> {
         let Some(source) = source_of_bytecode(path).filter(|source| self.known.is_data(source)) else { return Ok(()) };
-        let Ok(metadata) = std::fs::metadata(as_path(&self.host(&source))) else { return Ok(()) };
+        let Ok(metadata) = files::metadata(as_path(&self.host(&source))) else { return Ok(()) };
         if !metadata.is_file() {
             return Ok(());
         }
@@ -502,7 +552,7 @@ impl Touched {
                 state.written = true;
                 self.writes.remove(&(execution.unwrap_or(0), path.to_vec()));
             }
-            Use::List | Use::Absent => {}
+            Use::List | Use::Absent | Use::RemoveDirectory | Use::RenameDirectory => {}
         }
     }
 
@@ -550,13 +600,15 @@ impl Touched {
         Ok(())
     }
 
-    fn process(&mut self, db: &Db, execution: Option<i64>, start: ProcessStart) -> Result<(), DbError> {
-        let id = match self.processes.get(&start.pid) {
+    fn process(&mut self, db: &Db, start: ProcessStart) -> Result<(), DbError> {
+        let (id, execution) = match self.processes.get(&start.pid) {
             // The same process has called execve; another parent means that the number was used again.
-            Some((id, parent)) if *parent == start.ppid => *id,
+            Some((id, parent)) if *parent == start.ppid => {
+                (*id, self.attribution.execution_of(start.at, start.pid, start.pid))
+            }
             _ => {
                 self.next_process += 1;
-                self.next_process - 1
+                (self.next_process - 1, self.attribution.process(&start))
             }
         };
         self.processes.insert(start.pid, (id, start.ppid));
@@ -573,6 +625,11 @@ impl Touched {
     }
 }
 
+/// A job for what an execution wrote.
+fn result(path: &[u8], host: std::path::PathBuf, execution: Option<i64>) -> Job {
+    Job { path: path.to_vec(), host, execution, role: Role::Written, expected: None, prefix: None, preserved: false }
+}
+
 /// The file's birth time lies in the session; where no birth time is known, it does not count as new.
 pub(super) fn born_since(metadata: &std::fs::Metadata, started: Nanos) -> bool {
     metadata
@@ -587,6 +644,7 @@ fn time_of(event: &Event) -> Nanos {
         Event::File(access) => access.at,
         Event::Preserved(preserved) => preserved.at,
         Event::Process(process) => process.at,
+        Event::Thread(thread) => thread.at,
         Event::Connection(connection) => connection.at,
         _ => 0,
     }

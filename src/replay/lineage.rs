@@ -339,7 +339,7 @@ impl Lineage {
                     node.reads.insert(file.path.clone());
                     node.writes.insert(file.path.clone());
                 }
-                Use::List | Use::Absent | Use::Remove => {}
+                Use::List | Use::Absent | Use::Remove | Use::RemoveDirectory | Use::RenameDirectory => {}
             }
         }
         lineage.link(&recording.executions);

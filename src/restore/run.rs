@@ -85,6 +85,7 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
         binds: options.binds,
         network: options.network,
         exact_roots,
+        movable: run.renamed.clone(),
         machine: false,
     })
 }

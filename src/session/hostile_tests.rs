@@ -56,9 +56,9 @@ fn written() -> (Vec<u8>, usize) {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = journal::Writer::create(dir.path()).unwrap();
     let [first, second] = events();
-    writer.append(&first).unwrap();
+    writer.append(std::slice::from_ref(&first)).unwrap();
     let between = writer.end().offset as usize;
-    writer.append(&second).unwrap();
+    writer.append(std::slice::from_ref(&second)).unwrap();
     (std::fs::read(journal::segment_path(dir.path(), 1)).unwrap(), between)
 }
 

@@ -25,6 +25,8 @@ pub const SEGMENT_BYTES: u64 = 32 << 20;
 /// A record longer than this is not one of ours.
 const LONGEST_RECORD: usize = 1 << 31;
 const HEAD: usize = 8;
+/// As many pieces as Linux takes in one call (`IOV_MAX`).
+const MOST_PARTS: usize = 1024;
 /// Read at once: records are small, and a call for each is dearer than they are.
 const CHUNK: usize = 128 << 10;
 
@@ -73,33 +75,31 @@ impl Writer {
         self.end
     }
 
-    /// Writes one event. After an error nothing of it is in the journal, and the next one may be tried.
-    pub fn append(&mut self, event: &Event) -> Result<(), FileError> {
+    /// Writes events with one call. After an error nothing of them is in the journal, and the next one may be tried.
+    pub fn append(&mut self, events: &[Event]) -> Result<(), FileError> {
         if self.end.offset >= SEGMENT_BYTES {
             let next = self.end.segment + 1;
             self.file = create_segment(&self.dir, next)?;
             self.end = Position { segment: next, offset: 0 };
         }
-        let encoded = Encoded::of(event);
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&encoded.head);
-        encoded.frames.iter().for_each(|frame| crc.update(frame));
-        let length = encoded.head.len() + encoded.frames.iter().map(Bytes::len).sum::<usize>();
-        let mut front = [0_u8; HEAD];
-        let (size, sum) = front.split_at_mut(4);
-        size.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-        sum.copy_from_slice(&crc.finalize().to_le_bytes());
-        if length >= LONGEST_RECORD {
-            let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("an event of {length} bytes"));
-            return Err(FileError { action: "write", path: segment_path(&self.dir, self.end.segment), source });
+        let encoded: Vec<Encoded> = events.iter().map(Encoded::of).collect();
+        let fronts = encoded.iter().map(Encoded::front).collect::<Result<Vec<_>, _>>();
+        let fronts = fronts.map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
+        let mut parts = Vec::with_capacity(2 * events.len());
+        for (front, encoded) in fronts.iter().zip(&encoded) {
+            parts.push(IoSlice::new(front));
+            parts.push(IoSlice::new(&encoded.head));
+            parts.extend(encoded.frames.iter().map(|frame| IoSlice::new(frame)));
         }
-        let mut parts = Vec::with_capacity(2 + encoded.frames.len());
-        parts.push(IoSlice::new(&front));
-        parts.push(IoSlice::new(&encoded.head));
-        parts.extend(encoded.frames.iter().map(|frame| IoSlice::new(frame)));
-        write_all_at(&self.file, &mut parts, self.end.offset)
-            .map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
-        self.end.offset += (HEAD + length) as u64;
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let mut offset = self.end.offset;
+        for parts in parts.chunks_mut(MOST_PARTS) {
+            let length: usize = parts.iter().map(|part| part.len()).sum();
+            write_all_at(&self.file, parts, offset)
+                .map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
+            offset += length as u64;
+        }
+        self.end.offset += length as u64;
         Ok(())
     }
 }
@@ -320,6 +320,24 @@ impl Encoded {
     }
 }
 
+impl Encoded {
+    /// Length and checksum, as they stand before a record.
+    fn front(&self) -> io::Result<[u8; HEAD]> {
+        let length = self.head.len() + self.frames.iter().map(Bytes::len).sum::<usize>();
+        if length >= LONGEST_RECORD {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("an event of {length} bytes")));
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.head);
+        self.frames.iter().for_each(|frame| crc.update(frame));
+        let mut front = [0_u8; HEAD];
+        let (size, sum) = front.split_at_mut(4);
+        size.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        sum.copy_from_slice(&crc.finalize().to_le_bytes());
+        Ok(front)
+    }
+}
+
 fn put_u32(out: &mut Vec<u8>, value: usize) {
     out.extend(u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
 }
@@ -453,6 +471,8 @@ enum Other {
     Preserved(crate::event::Preserved),
     Connection(crate::event::Connection),
     Process(crate::event::ProcessStart),
+    Thread(crate::event::ThreadStart),
+    Waiting(Vec<u32>),
     Gap(crate::event::Gap),
     Coverage(i64, String, String),
     Fact(String, serde_json::Value),
@@ -468,6 +488,8 @@ impl Other {
             Event::Preserved(preserved) => Self::Preserved(preserved),
             Event::Connection(connection) => Self::Connection(connection),
             Event::Process(process) => Self::Process(process),
+            Event::Thread(thread) => Self::Thread(thread),
+            Event::Waiting { tids } => Self::Waiting(tids),
             Event::Gap(gap) => Self::Gap(gap),
             Event::Coverage { at, coverage, mechanism } => Self::Coverage(at, coverage, mechanism),
             Event::Fact { key, value } => Self::Fact(key, value),
@@ -482,6 +504,8 @@ impl Other {
             Self::Preserved(preserved) => Event::Preserved(preserved),
             Self::Connection(connection) => Event::Connection(connection),
             Self::Process(process) => Event::Process(process),
+            Self::Thread(thread) => Event::Thread(thread),
+            Self::Waiting(tids) => Event::Waiting { tids },
             Self::Gap(gap) => Event::Gap(gap),
             Self::Coverage(at, coverage, mechanism) => Event::Coverage { at, coverage, mechanism },
             Self::Fact(key, value) => Event::Fact { key, value },
@@ -523,11 +547,12 @@ mod tests {
         let mut writer = Writer::create(dir.path()).unwrap();
         let coverage = Event::Coverage { at: 1, coverage: "full".into(), mechanism: "notify".into() };
         let events = vec![message(0), access(), coverage, message(100_000)];
-        for event in &events {
-            writer.append(event).unwrap();
-        }
+        writer.append(&events[..3]).unwrap();
+        writer.append(&events[3..]).unwrap();
+        writer.append(&vec![access(); 1000]).unwrap();
         let mut reader = Reader::new(dir.path(), Position::default());
         let read: Vec<Event> = std::iter::from_fn(|| reader.next_event().unwrap()).collect();
+        let events: Vec<Event> = events.into_iter().chain(vec![access(); 1000]).collect();
         assert_eq!(read, events);
         assert_eq!(reader.position(), writer.end());
     }
@@ -536,9 +561,9 @@ mod tests {
     fn a_torn_tail_is_the_end_and_a_live_journal_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(dir.path()).unwrap();
-        writer.append(&message(1)).unwrap();
+        writer.append(std::slice::from_ref(&message(1))).unwrap();
         let good = writer.end().offset;
-        writer.append(&message(50)).unwrap();
+        writer.append(std::slice::from_ref(&message(50))).unwrap();
         let path = segment_path(dir.path(), 1);
         let whole = files::read(&path).unwrap();
         for cut in (good as usize)..whole.len() {
@@ -555,7 +580,7 @@ mod tests {
     fn a_flipped_byte_ends_the_journal_without_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(dir.path()).unwrap();
-        writer.append(&access()).unwrap();
+        writer.append(std::slice::from_ref(&access())).unwrap();
         let path = segment_path(dir.path(), 1);
         let whole = files::read(&path).unwrap();
         for index in 0..whole.len() {
@@ -571,7 +596,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(dir.path()).unwrap();
         for _ in 0..3 {
-            writer.append(&message(SEGMENT_BYTES as usize)).unwrap();
+            writer.append(std::slice::from_ref(&message(SEGMENT_BYTES as usize))).unwrap();
         }
         assert_eq!(segments(dir.path()), [1, 2, 3]);
         let mut reader = Reader::new(dir.path(), Position::default());

@@ -309,6 +309,10 @@ pub enum Use {
     RenameFrom,
     /// The new name of a rename, link or symlink.
     RenameTo,
+    /// A directory was removed that is older than the session.
+    RemoveDirectory,
+    /// The old name of such a directory that was renamed.
+    RenameDirectory,
 }
 
 /// One (path, execution, use).

@@ -52,6 +52,7 @@ pub(crate) fn run_config() -> RunConfig {
         parent: None,
         command: vec![],
         has_jupyter: false,
+        renamed: Vec::new(),
     }
 }
 

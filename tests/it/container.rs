@@ -178,6 +178,25 @@ fn an_exact_root_is_a_directory_with_the_canonical_content() {
     }
 }
 
+/// An overlay answers `EXDEV` to the renaming of a directory of its lower layers.
+#[test]
+fn a_directory_that_the_session_renamed_may_be_renamed_again() {
+    if !Path::new("/usr/bin/python3").exists() {
+        return skipped("no Python of the system's");
+    }
+    for place in places() {
+        place.file("layer/home/ann/old/deep/in.txt", "content");
+        symlink("deep/in.txt", place.path("layer/home/ann/old/link")).unwrap();
+        let script = "cd /home/ann; python3 -c 'import os; os.rename(\"old\", \"new\")' 2>&1 | tail -n 1; \
+                      cat new/link old/link 2>/dev/null; ls -A /home/ann";
+        let mut spec = place.spec(script);
+        spec.cwd = "/home/ann".into();
+        assert!(stdout(&place.run(&spec)).contains("Errno 18"), "nothing is to be done then");
+        spec.movable = vec!["/home/ann/old".into(), "/nowhere".into()];
+        assert_eq!(stdout(&place.run(&spec)), "contentnew\n");
+    }
+}
+
 #[test]
 fn a_recorded_root_may_change_owners_and_little_else() {
     for place in places() {

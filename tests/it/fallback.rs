@@ -54,7 +54,7 @@ fn read(shown: &Value) -> Vec<(String, i64, String)> {
         let name = file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
         (name, file["execution"].as_i64().unwrap_or(0), file["digest"].as_str().unwrap_or("-").to_owned())
     };
-    shown["datasets"].as_array().unwrap().iter().map(row).collect()
+    ["datasets", "other_inputs"].iter().flat_map(|list| shown[*list].as_array().unwrap()).map(row).collect()
 }
 
 fn has(found: &[(String, i64, String)], name: &str, execution: i64) -> bool {
@@ -125,6 +125,49 @@ fn python_says_what_it_opens_where_nothing_else_may_watch() {
     let doctor = env.command(&python).arg(script()).arg("notify,ptrace").arg(program()).arg("doctor").output().unwrap();
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(said.contains("FAIL  recording of file access") && said.contains("what Python code opens"), "{said}");
+}
+
+#[test]
+fn a_python_that_takes_no_orders_from_its_environment_is_seen_all_the_same_but_by_no_hook() {
+    let Some(python) = python() else { return };
+    let python = &python;
+    let run = |flag: &str, ways: &str| {
+        let env = TestEnv::new();
+        let (wrapped, spec) = (env.path().join("wrapped"), env.path().join("data/jupyter/kernels/isolated"));
+        let interpreter = python.to_str().unwrap();
+        let write = |dir: &Path, argv: &[&str]| {
+            std::fs::create_dir_all(dir).unwrap();
+            let json = serde_json::json!({"argv": argv, "display_name": "isolated", "language": "python"});
+            std::fs::write(dir.join("kernel.json"), json.to_string()).unwrap();
+        };
+        write(&wrapped, &[interpreter, flag, "-m", "ipykernel_launcher", "-f", "{connection_file}"]);
+        let (script, program) = (script(), program().to_str().unwrap());
+        let forbid = [interpreter, script.to_str().unwrap(), ways];
+        let kernel = [
+            program,
+            "kernel",
+            "-f",
+            "{connection_file}",
+            "--wrap",
+            "isolated",
+            "--wrap-dir",
+            wrapped.to_str().unwrap(),
+        ];
+        write(&spec, &forbid.iter().filter(|_| !ways.is_empty()).chain(&kernel).copied().collect::<Vec<_>>());
+        std::fs::write(env.work().join("a.csv"), INPUTS[0].1).unwrap();
+        env.record_with(python, "nb.ipynb", "isolated", &["import sys; print(sys.flags)", "open('a.csv').read()"]);
+        assert!(printed(&env).contains("ignore_environment=1"), "{}", printed(&env));
+        let shown = shown(&env);
+        (shown["session"]["coverage"].as_str().unwrap().to_owned(), has(&read(&shown), "a.csv", 2))
+    };
+    std::thread::scope(|scope| {
+        let seen = ["-I", "-E"].map(|flag| scope.spawn(move || run(flag, "")));
+        // The hook has not spoken: it must not be said that Python is watched.
+        assert_eq!(run("-I", "notify,ptrace").0, "none");
+        for seen in seen {
+            assert_eq!(seen.join().unwrap(), ("full".to_owned(), true));
+        }
+    });
 }
 
 /// Outputs of every kind, of this process and others, through pipes and terminals; nothing in them may vary.

@@ -23,7 +23,7 @@ use nbpack::{
     store::Store,
 };
 
-use crate::support::{TestEnv, python, skipped};
+use crate::support::{self, TestEnv, python, skipped};
 
 /// A recording of a Python kernel that did nothing yet.
 pub(crate) fn recording(python: &Path, cwd: &Path, home: &Path) -> Recording {
@@ -354,6 +354,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     let real = write(&env.path().join("mnt/disk/far.csv"), "far");
     symlink(fs::canonicalize(env.path()).unwrap().join("mnt/disk"), work.join("link")).unwrap();
     let dotenv = write(&work.join(".env"), "A=1");
+    fs::create_dir(work.join("renamed-before")).unwrap();
     let store = Store::open(&env.path().join("data")).unwrap();
     let mut recording = recording(&python, &work, &home);
     recording.info.started = nbpack::event::now();
@@ -363,6 +364,8 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     for listed in ["in", "", "sub", "never"] {
         used(&mut recording, &work.join(listed), Use::List);
     }
+    used(&mut recording, &work.join("emptied/deep"), Use::RemoveDirectory);
+    used(&mut recording, &work.join("renamed-before"), Use::RenameDirectory);
     let before = version(&mut recording, &store, &overwritten, b"before", true, Role::Read);
     version(&mut recording, &store, &changed, b"old", false, Role::Read);
     let made = write(&work.join("results/made.csv"), "made");
@@ -390,6 +393,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     assert!(left_out(&inventory, &work.join("never")).is_none());
     assert!(matches!(entry(&inventory, &work.join("results")).unwrap().kind, EntryKind::Directory));
     assert!(entry(&inventory, &work.join("results/old.csv")).is_none());
+    assert!(matches!(entry(&inventory, &work.join("emptied/deep")).unwrap().kind, EntryKind::Directory));
     assert_eq!(left_out(&inventory, &made), Some("result"));
     assert_eq!(left_out(&inventory, &key), Some("private-key"));
     assert_eq!(left_out(&inventory, &history), Some("private-history"));
@@ -403,7 +407,29 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     let with_results = take(&recording, &store, &Options { with_results: true, ..options });
     assert_eq!(entry(&with_results, &made).unwrap().class, Class::Result);
     let config = inventory::run_config(&recording, &inventory);
+    assert_eq!(config.renamed, [work.join("renamed-before")]);
     assert_eq!((config.cwd, config.uid, config.has_jupyter), (work, 1000, true));
+}
+
+#[test]
+fn what_lies_on_a_file_system_that_does_not_answer_is_left_out_and_named() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    let Some(served) = support::Served::mount(&env) else { return };
+    let work = fs::canonicalize(env.work()).unwrap();
+    let (far, near) = (served.front().join("data"), work.join("near.csv"));
+    fs::write(&near, "near").unwrap();
+    let mut recording = recording(&python, &work, env.path());
+    for path in [&far, &near] {
+        used(&mut recording, path, Use::Read);
+    }
+    let store = Store::open(&env.path().join("data")).unwrap();
+    served.stop();
+    let inventory = take(&recording, &store, &Options::default());
+    assert_eq!(entry(&inventory, &near).unwrap().class, Class::Dataset);
+    assert_eq!(left_out(&inventory, &far), Some("changed"));
+    let said = inventory.warnings.join("\n");
+    assert!(said.contains("front/data") && said.contains("does not answer"), "{said}");
 }
 
 fn execution(code: &str) -> Execution {

@@ -10,6 +10,7 @@ mod bad_input;
 mod bundle;
 mod capture;
 mod capture_faults;
+mod capture_kinds;
 mod container;
 mod docs;
 mod fallback;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nbpack::session::model::Use;
 use serde_json::Value;
 
 use crate::support::{TestEnv, program, python};
@@ -122,9 +123,14 @@ fn files(list: &Value) -> Vec<(String, Option<i64>, String)> {
 fn inputs_are_recorded_as_first_read_and_belong_to_their_cells() {
     let Some(python) = python() else { return };
     let inputs = [("a.csv", "a,b\n1,2\n"), ("child.txt", "child"), ("over.txt", "old"), ("local_module.py", "K = 7\n")];
-    let recorded = Recorded::run(
+    let recorded = Recorded::prepared(&python, &inputs);
+    let home = recorded.env.path().join("home");
+    for (dir, name, content) in [("fontconfig", "f.cache", "fonts"), ("huggingface", "model.bin", "weights")] {
+        std::fs::create_dir_all(home.join(".cache").join(dir)).unwrap();
+        std::fs::write(home.join(".cache").join(dir).join(name), content).unwrap();
+    }
+    recorded.again(
         &python,
-        &inputs,
         "--end",
         &[
             "print(open('a.csv').read())",
@@ -132,6 +138,7 @@ fn inputs_are_recorded_as_first_read_and_belong_to_their_cells() {
             "import local_module; local_module.K",
             "s = open('over.txt').read(); f = open('over.txt', 'w'); f.write('new'); f.close()",
             "open('made.txt', 'w').write('made'); open('made.txt').read()",
+            "import pathlib; [open(path).read() for path in pathlib.Path.home().glob('.cache/*/*')]",
         ],
     );
     let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
@@ -143,12 +150,20 @@ fn inputs_are_recorded_as_first_read_and_belong_to_their_cells() {
     assert_eq!(
         files(&shown["datasets"]),
         expect(&[
+            ("model.bin", 6, "weights"),
             ("a.csv", 1, "a,b\n1,2\n"),
             ("child.txt", 2, "child"),
-            ("local_module.py", 3, "K = 7\n"),
             ("over.txt", 4, "old"),
         ])
     );
+    // What a program keeps for itself is no data of the user's, and neither is code.
+    let others = files(&shown["other_inputs"]);
+    for other in expect(&[("f.cache", 6, "fonts"), ("local_module.py", 3, "K = 7\n")]) {
+        assert!(others.contains(&other), "{shown:#}");
+    }
+    let datasets = recorded.show(&["--datasets"]);
+    assert!(datasets.contains("model.bin") && !datasets.contains("f.cache"), "{datasets}");
+    assert!(datasets.contains("1 configuration") && datasets.contains("1 local-module"), "{datasets}");
     assert_eq!(files(&shown["results"]), expect(&[("made.txt", 5, "made"), ("over.txt", 4, "new")]));
     assert!(shown["datasets"].as_array().unwrap().iter().all(|file| file["kept"] == true), "{shown:#}");
     let why = recorded.show(&["--why", "a.csv"]);
@@ -163,11 +178,11 @@ fn a_module_that_an_earlier_session_compiled_is_recorded_as_source() {
     recorded.again(&python, "--end", &["import local_module; local_module.K"]);
     let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
     let digest = nbpack::digest::Digest::of(b"K = 7\n").short();
-    assert_eq!(files(&shown["datasets"]), [("local_module.py".to_owned(), Some(1), digest)], "{shown:#}");
+    assert_eq!(files(&shown["other_inputs"]), [("local_module.py".to_owned(), Some(1), digest)], "{shown:#}");
 }
 
 #[test]
-fn what_no_cell_does_belongs_to_no_cell() {
+fn what_a_cell_started_belongs_to_it_when_it_is_over() {
     let Some(python) = python() else { return };
     let inputs = [("in_cell.txt", "a"), ("later.txt", "b"), ("daemon.txt", "c")];
     let started = "import subprocess, threading, time
@@ -181,8 +196,85 @@ print(open('in_cell.txt').read())";
     let mut found: Vec<(String, Option<i64>)> =
         files(&shown["datasets"]).into_iter().map(|(name, execution, _)| (name, execution)).collect();
     found.sort();
-    let expected = [("daemon.txt", None), ("in_cell.txt", Some(1)), ("later.txt", None)];
+    let expected = [("daemon.txt", Some(1)), ("in_cell.txt", Some(1)), ("later.txt", Some(1))];
     assert_eq!(found, expected.map(|(name, execution)| (name.to_owned(), execution)), "{shown:#}");
+}
+
+/// The executions to which the uses of a file in the working directory belong.
+fn executions_of(recorded: &Recorded, name: &str) -> Vec<(Option<i64>, Use)> {
+    let path = recorded.env.work().join(name);
+    let files = recorded.recording().files.into_iter();
+    let of_it = files.filter(|file| file.path == std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    of_it.map(|file| (file.execution, file.usage)).collect()
+}
+
+#[test]
+fn a_thread_works_for_the_cell_that_started_it_and_a_pool_for_the_one_that_runs() {
+    let Some(python) = python() else { return };
+    let names = ["ticker", "pool_1", "procs_1", "own_2", "to_thread_2", "pool_3", "procs_3", "to_thread_3", "late"];
+    let inputs = names.map(|name| (name, "x"));
+    let cells = [
+        "import asyncio, concurrent.futures, multiprocessing, threading, time
+def look(name): open(name).close()
+pool = concurrent.futures.ThreadPoolExecutor(1); pool.submit(look, 'pool_1').result()
+procs = multiprocessing.get_context('fork').Pool(1); procs.apply(look, ('procs_1',))
+stop = threading.Event()
+def tick():
+    while not stop.wait(0.02): look('ticker')
+threading.Thread(target=tick).start()
+threading.Timer(1.5, look, ('late',)).start()",
+        "time.sleep(0.3); look('own_2'); await asyncio.to_thread(look, 'to_thread_2')",
+        "time.sleep(0.1); pool.submit(look, 'pool_3').result(); procs.apply(look, ('procs_3',)); await asyncio.to_thread(look, 'to_thread_3')",
+        "time.sleep(1.5); stop.set(); procs.terminate()",
+    ];
+    let recorded = Recorded::run(&python, &inputs, "--end", &cells);
+    let expected = [
+        ("ticker", 1),
+        ("late", 1),
+        ("pool_1", 1),
+        ("procs_1", 1),
+        ("own_2", 2),
+        ("to_thread_2", 2),
+        ("pool_3", 3),
+        ("procs_3", 3),
+        ("to_thread_3", 3),
+    ];
+    let found = expected.map(|(name, _)| (name, executions_of(&recorded, name)));
+    assert_eq!(found, expected.map(|(name, execution)| (name, vec![(Some(execution), Use::Read)])));
+}
+
+#[test]
+fn a_database_that_is_only_read_is_not_written_and_one_that_stays_open_belongs_to_who_writes() {
+    let Some(python) = python() else { return };
+    let cells = [
+        "import sqlite3, time; kept = sqlite3.connect('kept.db'); print(kept.execute('select * from t').fetchall())",
+        "time.sleep(1.5); kept.execute('insert into t values (2)'); kept.commit()",
+        "other = sqlite3.connect('other.db'); print(other.execute('select * from t').fetchall()); other.close()",
+        "open('touched', 'r+').close(); open('changed', 'r+').write('new'); time.sleep(0.3)",
+    ];
+    let recorded = Recorded::prepared(&python, &[("touched", "old"), ("changed", "old")]);
+    let make = "import sqlite3, sys
+for name in ('kept.db', 'other.db'):
+    c = sqlite3.connect(name); c.execute('create table t (a)'); c.execute('insert into t values (1)'); c.commit()";
+    let made = std::process::Command::new(&python).args(["-c", make]).current_dir(recorded.env.work()).status();
+    assert!(made.unwrap().success());
+    recorded.again(&python, "--end", &cells);
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    let short = |list: &Value| -> Vec<(String, Option<i64>)> {
+        files(list).into_iter().map(|(name, execution, _)| (name, execution)).collect()
+    };
+    let expect = |list: &[(&str, i64)]| -> Vec<(String, Option<i64>)> {
+        list.iter().map(|(name, at)| ((*name).to_owned(), Some(*at))).collect()
+    };
+    assert_eq!(
+        short(&shown["datasets"]),
+        expect(&[("changed", 4), ("kept.db", 1), ("other.db", 3), ("touched", 4)]),
+        "{shown:#}"
+    );
+    assert_eq!(short(&shown["results"]), expect(&[("changed", 4), ("kept.db", 2)]), "{shown:#}");
+    assert!(executions_of(&recorded, "kept.db").contains(&(Some(2), Use::Update)));
+    assert_eq!(executions_of(&recorded, "other.db"), [(Some(3), Use::Read)]);
+    assert_eq!(executions_of(&recorded, "touched"), [(Some(4), Use::Read)]);
 }
 
 #[test]
@@ -215,8 +307,16 @@ fn directories_that_come_and_go_are_no_files_that_were_there() {
         "os.makedirs('full/in'); open('full/in/f', 'w').close(); shutil.rmtree('full')",
         "os.mkdir('partial'); open('partial/f', 'w').write('made'); os.rename('partial', 'whole'); print(open('whole/f').read())",
         "os.rename('whole', 'again'); shutil.rmtree('again')",
+        "os.rmdir('was_empty'); os.rename('was_there', 'there'); os.rename('there', 'elsewhere')",
     ];
-    let recorded = Recorded::run(&python, &[], "--end", &cells);
+    let recorded = Recorded::prepared(&python, &[]);
+    for name in ["was_empty", "was_there"] {
+        std::fs::create_dir(recorded.env.work().join(name)).unwrap();
+    }
+    recorded.again(&python, "--end", &cells);
+    // What was there must be there again for a replay.
+    assert_eq!(executions_of(&recorded, "was_empty"), [(Some(5), Use::RemoveDirectory)]);
+    assert_eq!(executions_of(&recorded, "was_there"), [(Some(5), Use::RenameDirectory); 1]);
     let found = recorded.recording().files;
     for name in ["empty", "full", "full/in", "partial", "whole", "again"] {
         let path = recorded.env.work().join(name);

@@ -49,6 +49,7 @@ fn run_config() -> RunConfig {
         parent: None,
         command: Vec::new(),
         has_jupyter: false,
+        renamed: Vec::new(),
     }
 }
 

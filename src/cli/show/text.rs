@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Subject, lineage_json, shown, versions};
+use super::{Inputs, Subject, lineage_json, shown, versions};
 use crate::{
     cli::sessions::rfc3339,
     session::model::{CommMessage, Execution, FileVersion, Output, Recording, Role, Status},
+    store::Store,
 };
 
 /// More addresses of other machines are counted only; `--json` has them all.
@@ -16,7 +17,7 @@ const MOST_ADDRESSES: usize = 5;
 const OUTPUT_LINES: usize = 12;
 
 /// One screen.
-pub(super) fn summary(subject: &Subject) -> String {
+pub(super) fn summary(subject: &Subject, store: &Store) -> String {
     let recording = &subject.recording;
     let info = &recording.info;
     let mut text = String::new();
@@ -41,7 +42,7 @@ pub(super) fn summary(subject: &Subject) -> String {
     };
     line("time", format!("{} to {end}", rfc3339(info.started)));
     line("executions", executions(recording));
-    line("datasets", total(&versions(recording, Role::Read)));
+    line("datasets", total(&Inputs::of(recording, store).datasets));
     line("results", total(&versions(recording, Role::Written)));
     line("processes", recording.processes.len().to_string());
     line("network", network(recording));
@@ -203,17 +204,29 @@ fn indent(out: &mut String, text: &str, limit: usize) {
 }
 
 /// Inputs and results with their digests.
-pub(super) fn datasets(recording: &Recording) -> String {
+pub(super) fn datasets(recording: &Recording, store: &Store) -> String {
     let mut text = String::new();
-    for (title, role) in [("read", Role::Read), ("written", Role::Written)] {
-        for version in versions(recording, role) {
+    let Inputs { datasets, others } = Inputs::of(recording, store);
+    for (title, list) in [("read", datasets), ("written", versions(recording, Role::Written))] {
+        for version in list {
             let digest = version.digest.map_or_else(|| "(not hashed)".to_owned(), |digest| digest.to_string());
             let at = version.execution.map_or_else(|| "outside".to_owned(), |execution| format!("#{execution}"));
             let note = version.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
             text.push_str(&format!("{title:<8} {at:<8} {digest}  {}{note}\n", shown(&version.path)));
         }
     }
-    if text.is_empty() { "no data was read or written\n".to_owned() } else { text }
+    if text.is_empty() {
+        text.push_str("no data was read or written\n");
+    }
+    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, class) in others {
+        *classes.entry(serde_json::json!(class).as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    if !classes.is_empty() {
+        let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        text.push_str(&format!("also read: {} (`--json` lists them as other_inputs)\n", classes.join(", ")));
+    }
+    text
 }
 
 /// Name, version, where from.

@@ -5,11 +5,14 @@ pub(crate) mod docker;
 pub(crate) mod forward;
 pub(crate) mod place;
 pub(crate) mod registry;
+mod served;
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+pub(crate) use served::Served;
 
 /// The built program.
 pub(crate) fn program() -> &'static Path {

@@ -102,6 +102,7 @@ impl Place {
             binds: vec![Bind { host: "/usr".into(), target: "/usr".into(), read_only: true }],
             network: false,
             exact_roots: vec![],
+            movable: vec![],
             machine: false,
         }
     }
