@@ -1,7 +1,10 @@
 //! SHA-256 digests as OCI writes them, and readers and writers that hash what passes through.
 
 pub mod lanes;
-#[expect(unsafe_code, reason = "the processor's own instructions for two streams at once")]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the processor's own instructions for two streams at once")
+)]
 mod sys;
 
 use std::{

@@ -60,7 +60,7 @@ impl Lane {
             space.copy_from_slice(taken);
         }
         self.length += taken.len() as u64;
-        if self.length % 64 == 0 && !taken.is_empty() {
+        if self.length.is_multiple_of(64) && !taken.is_empty() {
             sha2::block_api::compress256(&mut self.state, &[self.rest]);
         }
         left

@@ -19,6 +19,7 @@ pub(super) fn compress_both(_: &mut [u32; 8], _: &[[u8; 64]], _: &mut [u32; 8], 
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::many_single_char_names, reason = "the letters of FIPS 180-4")]
 mod x86 {
     use std::arch::x86_64::{
         __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_set_epi32, _mm_set_epi64x,
