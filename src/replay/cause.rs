@@ -131,7 +131,8 @@ pub fn explain(
         }
         causes.dedup();
         causes.truncate(MOST);
-        if let Some(of) = ancestors.intersection(&differing).next() {
+        let by_value = lineage.ancestors_by_value(judged.recorded);
+        if let Some(of) = by_value.intersection(&differing).next() {
             let through = path_from(&lineage, judged.recorded, *of);
             causes.push(Cause::Downstream { of: numbers.get(of).copied().unwrap_or_default(), through });
         }

@@ -17,6 +17,8 @@ use crate::session::model::{Execution, Recording, Use};
 pub struct Node {
     /// Names it binds or changes.
     pub defines: BTreeSet<String>,
+    /// Of those, the ones that only an import binds: who uses them depends on this execution, but on no value of it.
+    pub imports: BTreeSet<String>,
     /// Names it uses.
     pub uses: BTreeSet<String>,
     /// Files it reads.
@@ -63,6 +65,8 @@ static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w
 /// What a statement at the cell's own level binds anew, whatever it was before: `a, b = …`.
 static TARGETS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^([A-Za-z_]\w*(?: *, *[A-Za-z_]\w*)*) *=[^=]").ok());
+/// What a loop binds before its body: `for i, (a, b) in …:`.
+static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(?:async +)?for +(\(?[\w, ]+\)?) +in\b").ok());
 static COMPREHENSION: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\s(?:async +)?for\s+(\(?[\w, ]+\)?)\s+in\b").ok());
 
@@ -183,12 +187,13 @@ fn without_keywords(code: &str) -> String {
 
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    names_with(code, &mut BTreeSet::new())
+    let (defines, uses, _) = names_with(code, &mut BTreeSet::new());
+    (defines, uses)
 }
 
-/// The same for code that runs after other code has `imported` names; it adds its own. What is called in an imported
-/// module (`stats.ttest_ind(x, y)`) changes no object of the notebook's.
-fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>) {
+/// The same for code that runs after other code has `imported` names; it adds its own, and gives them as a third. What is
+/// called in an imported module (`stats.ttest_ind(x, y)`) changes no object of the notebook's.
+fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
     // Several statements on one line are several lines.
     let code = without_keywords(&without_strings(code)).replace(';', "\n");
     let mut defines = BTreeSet::new();
@@ -214,16 +219,38 @@ fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>,
     let changed = MUTATES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code));
     let changed = changed.filter_map(|found| found.get(1)).map(|name| name.as_str().to_owned());
     defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
-    defines.extend(own);
+    let own: BTreeSet<String> =
+        own.into_iter().filter(|name| !defines.contains(name) && !KEYWORDS.contains(&name.as_str())).collect();
+    defines.extend(own.iter().cloned());
     defines.retain(|name| !KEYWORDS.contains(&name.as_str()) && !name.is_empty());
     let local = comprehended(&code);
-    let (mut uses, mut bound) = (BTreeSet::new(), BTreeSet::new());
+    let mut uses = BTreeSet::new();
+    // Name → how deep it was bound: what a block binds is bound for the rest of that block only, for it may not have run.
+    let mut bound: BTreeMap<String, usize> = BTreeMap::new();
     for statement in statements(&code) {
-        let targets = TARGETS.as_ref().and_then(|regex| regex.captures(statement)?.get(1));
-        let names = targets.map_or("", |targets| targets.as_str());
+        let line = statement.trim_start();
+        if line.trim().is_empty() {
+            continue;
+        }
+        let depth = statement.len() - line.len();
+        bound.retain(|_, at| *at <= depth);
+        if line.starts_with("import ") || line.starts_with("from ") {
+            for name in own.iter().filter(|name| line.contains(name.as_str())) {
+                bound.entry(name.clone()).or_insert(depth);
+            }
+            continue;
+        }
+        let group = |regex: &LazyLock<Option<Regex>>| regex.as_ref().and_then(|regex| regex.captures(line)?.get(1));
+        let targets = group(&TARGETS).map_or("", |targets| targets.as_str());
+        let of_loop = group(&LOOP).map_or("", |targets| targets.as_str());
         // The right side is read before the left one is bound.
-        uses.extend(used(statement.get(names.len()..).unwrap_or_default(), &local, &bound));
-        bound.extend(names.split(',').map(|name| name.trim().to_owned()));
+        let rest = line.get(targets.len()..).unwrap_or_default();
+        let over = rest.split_once(" in ").filter(|_| !of_loop.is_empty());
+        uses.extend(used(over.map_or(rest, |(_, over)| over), &local, &bound));
+        let names = targets.split(',').chain(of_loop.trim_matches(['(', ')']).split(','));
+        for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+            bound.entry(name.to_owned()).or_insert(depth);
+        }
     }
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(&code));
     if gives_seed(&code) {
@@ -231,7 +258,7 @@ fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>,
     } else if matches(&DRAWS) {
         uses.insert(RANDOM_STATE.to_owned());
     }
-    (defines, uses)
+    (defines, uses, own)
 }
 
 /// The logical lines: a line with open brackets goes on in the next one.
@@ -272,13 +299,13 @@ fn bracket_depth(code: &str) -> usize {
 }
 
 /// The names that a part of a statement takes from before: neither bound above nor, in brackets, by a comprehension.
-fn used(part: &str, local: &BTreeSet<String>, bound: &BTreeSet<String>) -> BTreeSet<String> {
+fn used(part: &str, local: &BTreeSet<String>, bound: &BTreeMap<String, usize>) -> BTreeSet<String> {
     let found = NAME.as_ref().into_iter().flat_map(|regex| regex.find_iter(part));
     let taken = found.filter(|found| {
         let before = part.get(..found.start()).unwrap_or_default();
         !before.ends_with('.')
             && !KEYWORDS.contains(&found.as_str())
-            && !bound.contains(found.as_str())
+            && !bound.contains_key(found.as_str())
             && (!local.contains(found.as_str()) || bracket_depth(before) == 0)
     });
     taken.map(|found| found.as_str().to_owned()).collect()
@@ -327,8 +354,8 @@ impl Lineage {
         let mut lineage = Self::default();
         let mut imported = BTreeSet::new();
         for execution in &recording.executions {
-            let (defines, uses) = names_with(&execution.code, &mut imported);
-            lineage.nodes.insert(execution.id, Node { defines, uses, ..Node::default() });
+            let (defines, uses, imports) = names_with(&execution.code, &mut imported);
+            lineage.nodes.insert(execution.id, Node { defines, imports, uses, ..Node::default() });
         }
         for file in recording.files.iter().filter(|file| !is_kernels_own(&file.path)) {
             let Some(node) = file.execution.and_then(|id| lineage.nodes.get_mut(&id)) else { continue };
@@ -371,10 +398,22 @@ impl Lineage {
 
     /// All executions that this one depends on, directly or not, in order.
     pub fn ancestors(&self, id: i64) -> BTreeSet<i64> {
+        self.behind(id, |_| true)
+    }
+
+    /// Those among them from which a value or a file came, and not only an imported name.
+    pub fn ancestors_by_value(&self, id: i64) -> BTreeSet<i64> {
+        self.behind(id, |link| {
+            let imports = self.nodes.get(&link.from).map(|node| &node.imports);
+            !link.through.iter().all(|name| imports.is_some_and(|imports| imports.contains(name)))
+        })
+    }
+
+    fn behind(&self, id: i64, counts: impl Fn(&Link) -> bool) -> BTreeSet<i64> {
         let mut found = BTreeSet::new();
         let mut open = vec![id];
         while let Some(id) = open.pop() {
-            for link in self.links.get(&id).into_iter().flatten() {
+            for link in self.links.get(&id).into_iter().flatten().filter(|link| counts(link)) {
                 if link.from != id && found.insert(link.from) {
                     open.push(link.from);
                 }
@@ -390,6 +429,21 @@ mod tests {
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_loop_binds_is_bound_in_it_and_an_import_gives_no_value() {
+        let code =
+            "from random import uniform\nfor i in range(n):\n    m, s = uniform(i, k), 1\n    print(i, m, s)\nprint(m)";
+        assert_eq!(names(code).1, set(&["k", "m", "n"]));
+        assert_eq!(names("for i in i:\n    pass").1, set(&["i"]), "what it runs over is read first");
+        let mut recorded = crate::replay::truth::recording(0, Vec::new());
+        for (id, code) in [(1, "from scipy.stats import norm\nx = norm.rvs()"), (2, "norm.rvs()"), (3, "x + 1")] {
+            recorded.executions.push(crate::replay::truth::execution(id, 0, code, Vec::new()));
+        }
+        let lineage = Lineage::of(&recorded);
+        assert_eq!((lineage.ancestors(2).len(), lineage.ancestors_by_value(2).len()), (1, 0));
+        assert_eq!(lineage.ancestors_by_value(3), [1].into());
     }
 
     #[test]
@@ -417,7 +471,7 @@ mod tests {
     fn numbers_that_are_drawn_come_from_the_cell_that_gave_the_seed() {
         let mut imported = BTreeSet::new();
         names_with("from scipy import stats\nimport state", &mut imported);
-        let (defines, _) = names_with("t = stats.ttest_ind(x, y); items.sort(); state = load()", &mut imported);
+        let (defines, ..) = names_with("t = stats.ttest_ind(x, y); items.sort(); state = load()", &mut imported);
         assert_eq!(
             defines,
             ["items", "state", "t"].map(str::to_owned).into(),
