@@ -103,7 +103,7 @@ fn doctor(place: &Place, refuse: &str, rights: Rights, wrapper: &[&str]) -> Stri
     assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
     let said = text(&output.stdout);
     let start = said.find("FAIL  container: ").unwrap_or_else(|| panic!("{said}"));
-    said[start..].lines().take(2).collect::<Vec<_>>().join("\n")
+    said.get(start..).unwrap_or_default().lines().take(2).collect::<Vec<_>>().join("\n")
 }
 
 /// A program that is started where Linux refuses something by a filter.
