@@ -97,7 +97,11 @@ pub(super) fn say(reference: &Reference, pushed: &Pushed, json: bool, context: &
         bytes(pushed.bytes),
         pushed.mounted,
         pushed.there,
-        if pushed.signatures > 0 { format!(", {} signatures with it", pushed.signatures) } else { String::new() },
+        match pushed.signatures {
+            0 => String::new(),
+            1 => ", 1 signature with it".to_owned(),
+            several => format!(", {several} signatures with it"),
+        },
         pushed.manifest.short()
     )?;
     Ok(())
