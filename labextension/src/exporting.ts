@@ -111,7 +111,7 @@ class Plan extends Widget implements Dialog.IBodyWidget<IDecision> {
           h(
             'table',
             { class: 'nbp-Table' },
-            h('thead', {}, h('tr', {}, ...['Layer', 'Size', 'Files', ''].map(text => h('th', { scope: 'col' }, text)))),
+            h('thead', {}, h('tr', {}, ...['Layer', 'Size', 'Files', 'Here'].map(text => h('th', { scope: 'col' }, text)))),
             h(
               'tbody',
               {},
@@ -122,7 +122,7 @@ class Plan extends Widget implements Dialog.IBodyWidget<IDecision> {
                   h('th', { scope: 'row' }, layer.title),
                   h('td', {}, bytes(layer.bytes)),
                   h('td', {}, String(layer.entries)),
-                  h('td', {}, layer.reused ? 'have' : 'new')
+                  h('td', {}, layer.reused ? 'yes' : 'new')
                 )
               )
             )
