@@ -439,6 +439,7 @@ pub(super) fn refuse_run(run: &RunConfig) -> Option<String> {
     }
     let mut places = vec![run.cwd.as_path(), run.home.as_path()];
     places.extend(run.notebook.as_deref());
+    places.extend(run.renamed.iter().map(std::path::PathBuf::as_path));
     for root in &run.roots {
         places.extend([root.prefix.as_path(), root.canonical.as_path()]);
         if !root.canonical.starts_with("/opt/nbpack/env") {

@@ -17,8 +17,9 @@ use crate::{
 
 /// Copy a bundle from a registry into a file; only what the store does not have moves
 ///
-/// The file is the one that was pushed, byte for byte, with the signatures that stand beside the image by now. `nbpack restore`, `replay`, `verify` and the others take the
-/// registry's name themselves and need no file. An interrupted pull goes on where it stopped.
+/// The file is the one that was pushed, byte for byte, with the signatures that stand beside the image by now. `nbpack
+/// restore`, `replay`, `verify` and the others take the registry's name themselves and need no file. An interrupted pull
+/// goes on where it stopped.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   nbpack pull registry.example/ann/analysis:v1

@@ -12,6 +12,8 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
+use super::setup::by_text;
+
 /// A directory with more bytes in it stays as it is …
 const MOST_BYTES: u64 = 256 << 20;
 /// … and one with more entries.
@@ -19,8 +21,13 @@ const MOST_ENTRIES: u64 = 20_000;
 
 /// Makes the directory, where there is one, of the upper layer alone. Its path is one of the image.
 pub(super) fn make_movable(dir: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
+    let Ok(parent) = by_text(parent) else { return Ok(()) };
+    let (dir, parent) = (&parent.join(name), &*parent);
     let Ok(metadata) = fs::symlink_metadata(dir) else { return Ok(()) };
-    let Some(parent) = dir.parent().filter(|_| metadata.is_dir()) else { return Ok(()) };
+    if !metadata.is_dir() {
+        return Ok(());
+    }
     let (mut bytes, mut entries) = (0, 0);
     measure(dir, &mut bytes, &mut entries)?;
     if bytes > MOST_BYTES || entries > MOST_ENTRIES {

@@ -83,7 +83,10 @@ pub(super) fn enter_namespaces(
     let resolver = if spec.network { fs::read("/etc/resolv.conf").ok() } else { None };
     let mut binds = Vec::new();
     for bind in &spec.binds {
-        binds.push((bind, detached(&bind.host)?));
+        let tree = detached(&bind.host)?;
+        // Before anything of the image is looked at: what is not to be written must not be reached by another way either.
+        protect(bind, &tree)?;
+        binds.push((bind, tree));
     }
     let devices: Vec<_> =
         DEVICES.iter().filter_map(|name| Some((*name, clone_tree(&Path::new("/dev").join(name)).ok()?))).collect();
@@ -95,12 +98,17 @@ pub(super) fn enter_namespaces(
         .map_err(at(Step::Root, "open the old root"))?;
     chdir(&root).map_err(at(Step::Root, "enter the new root"))?;
     pivot_root(".", ".").map_err(at(Step::Root, "change the root"))?;
-    // From here on `/…` is a path of the image; the old root is only reachable through `outside`.
+    // From here on `/…` is a path of the image; the old root is only reachable through `outside`. It goes before a path that
+    // the bundle names is followed, for a link of the image may lead through `/proc/self/fd`. Linux wants it to be there
+    // until `/proc` is mounted.
     mount_proc(processes, spec.machine)?;
     mount_dev(&devices, spec.machine)?;
     for (path, tree) in &machine {
         show_read_only(tree, path)?;
     }
+    fchdir(&outside).map_err(at(Step::Root, "return to the old root"))?;
+    unmount(".", UnmountFlags::DETACH).map_err(at(Step::Root, "detach the old root"))?;
+    drop(outside);
     chdir("/").map_err(at(Step::Root, "enter the new root"))?;
     for (prefix, canonical) in &spec.exact_roots {
         make_exact(prefix, canonical)?;
@@ -115,9 +123,6 @@ pub(super) fn enter_namespaces(
     for (bind, tree) in binds {
         attach_bind(bind, &tree)?;
     }
-    fchdir(&outside).map_err(at(Step::Root, "return to the old root"))?;
-    unmount(".", UnmountFlags::DETACH).map_err(at(Step::Root, "detach the old root"))?;
-    chdir("/").map_err(at(Step::Root, "enter the new root"))?;
     make_usual_files(resolver.as_deref())?;
     rustix::system::sethostname(spec.hostname.as_bytes()).map_err(at(Step::System, "set the host name"))?;
     if !spec.network {
@@ -291,10 +296,20 @@ fn attach_bind(bind: &super::spec::Bind, tree: &OwnedFd) -> Result<(), Failed> {
             fs::write(target, b"").map_err(Failed::at(Step::Bind, format!("make `{}` inside", target.display())))?;
         }
     }
+    attach(tree, target, Step::Bind)
+}
+
+/// Takes from a detached tree what its user does not give.
+fn protect(bind: &super::spec::Bind, tree: &OwnedFd) -> Result<(), Failed> {
     let read_only = if bind.read_only { MOUNT_ATTR_RDONLY } else { 0 };
     sys::set_mount_attributes(tree.as_fd(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | read_only)
-        .map_err(Failed::at(Step::Bind, format!("protect `{}` (needs Linux 5.12)", bind.host.display())))?;
-    attach(tree, target, Step::Bind)
+        .map_err(Failed::at(Step::Bind, format!("protect `{}` (needs Linux 5.12)", bind.host.display())))
+}
+
+/// A path of the image without links: each was followed by its text. Linux would follow those of `/proc` (`proc(5)`,
+/// `/proc/PID/fd`) to the file that is open, whatever its text says, and so out of the root.
+pub(super) fn by_text(path: &Path) -> std::io::Result<std::path::PathBuf> {
+    fs::canonicalize(path)
 }
 
 /// Replaces the link `prefix` by a directory that shows `canonical`: `realpath` then says what it said.
@@ -308,7 +323,10 @@ fn make_exact(prefix: &Path, canonical: &Path) -> Result<(), Failed> {
         return Ok(());
     }
     let what = || format!("make `{}` a directory", prefix.display());
-    let tree = detached(canonical)?;
+    let failed = || Failed::at(Step::Files, what());
+    let parent = by_text(prefix.parent().unwrap_or(Path::new("/"))).map_err(failed())?;
+    let prefix = &parent.join(prefix.file_name().unwrap_or_default());
+    let tree = detached(&by_text(canonical).map_err(failed())?)?;
     fs::remove_file(prefix).map_err(Failed::at(Step::Files, what()))?;
     make_dir(prefix, 0o755)?;
     attach(&tree, prefix, Step::Bind)

@@ -190,7 +190,7 @@ fn value(
     let mut answer = client.send(&request, &[], progress)?;
     match answer.status().as_u16() {
         // Registries without the referrers API have several ways to say so.
-        400 | 404 | 405 | 501 => Ok(None),
+        400 | 403..=428 | 501 => Ok(None),
         200 => {
             let bytes = read(&mut answer, 4 << 20)
                 .map_err(|source| RegistryError::Unreachable { host: client.host.clone(), source: Box::new(source) })?;

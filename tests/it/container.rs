@@ -3,8 +3,11 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
-    os::unix::{fs::symlink, process::ExitStatusExt as _},
-    path::Path,
+    os::unix::{
+        fs::{MetadataExt as _, symlink},
+        process::ExitStatusExt as _,
+    },
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -175,6 +178,28 @@ fn an_exact_root_is_a_directory_with_the_canonical_content() {
         ];
         let expected = "/home/ann/venv/bin/tool\n/home/ann/venv/envs/x/inner\nnew\n";
         assert_eq!(stdout(&place.run(&spec)), expected);
+    }
+}
+
+/// A link of an image may name what this process has open; followed by Linux it would lead out of the root.
+#[test]
+fn no_path_of_a_bundle_leads_out_through_what_is_open() {
+    for place in places() {
+        let host = place.file("host/dir/secret.txt", "mine").parent().unwrap().to_owned();
+        let before = std::fs::metadata(&host).unwrap().ino();
+        let mut spec = place.spec("cat /home/ann/link*/dir/secret.txt /opt/env/*/secret.txt 2>/dev/null; echo done");
+        place.directory("layer/opt/env");
+        for fd in 0..40 {
+            let outside = format!("/proc/self/fd/{fd}{}", host.display());
+            symlink(&outside, place.path(&format!("layer/opt/env/{fd}"))).unwrap();
+            symlink(format!("/opt/env/{fd}"), place.path(&format!("layer/home/ann/env{fd}"))).unwrap();
+            let above = format!("/proc/self/fd/{fd}{}", host.parent().unwrap().display());
+            symlink(above, place.path(&format!("layer/home/ann/link{fd}"))).unwrap();
+            spec.exact_roots.push((format!("/home/ann/env{fd}").into(), format!("/opt/env/{fd}").into()));
+            spec.movable.extend([PathBuf::from(outside), format!("/home/ann/link{fd}/dir").into()]);
+        }
+        assert_eq!(stdout(&place.run(&spec)), "done\n");
+        assert_eq!(std::fs::metadata(&host).unwrap().ino(), before, "it was made anew");
     }
 }
 
