@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Stream {
     size: u64,
     path: std::path::PathBuf,
     expected: Expected,
+    /// Its names when it was opened.
+    links: u64,
 }
 
 enum HashOrNot {
@@ -60,7 +63,7 @@ pub(super) fn open(planned: &Planned, store: &Store) -> Result<Option<Data>, Wri
         Some(Content::Plain(Source::Blob(digest))) => {
             let path = store.blob_path(digest);
             let file = HashOrNot::Hashing(HashingReader::new(files::open(&path)?));
-            Data::Stream(Stream { file, size, path, expected: Expected::Digest(*digest) })
+            Data::Stream(Stream { file, size, path, expected: Expected::Digest(*digest), links: 0 })
         }
         Some(Content::Bytecode { path, signature, filename, image_mtime, source }) => {
             let mut stream = Stream::host(path, *signature)?;
@@ -80,16 +83,25 @@ pub(super) fn open(planned: &Planned, store: &Store) -> Result<Option<Data>, Wri
 }
 
 impl Stream {
-    fn host(path: &Path, signature: Signature) -> Result<Self, WriteError> {
+    /// Opens a file of this machine that is still the one that was planned.
+    ///
+    /// A name more or less changes a file's ctime and nothing else of it: an installer links its cache into another
+    /// environment while we pack this one. So the ctime is only compared from here on, and then only while the file
+    /// has as many names as it had.
+    fn host(path: &Path, planned: Signature) -> Result<Self, WriteError> {
         let file = files::open(path)?;
-        let stream = Self {
-            size: signature.size,
+        let metadata = file.metadata().map_err(FileError::new("read", path))?;
+        let now = Signature::of(&metadata);
+        if now != (Signature { ctime_ns: now.ctime_ns, ..planned }) {
+            return Err(WriteError::Changed { path: path.to_owned() });
+        }
+        Ok(Self {
+            size: now.size,
             path: path.to_owned(),
-            expected: Expected::Signature(signature),
+            expected: Expected::Signature(now),
             file: HashOrNot::Plain(file),
-        };
-        stream.compare()?;
-        Ok(stream)
+            links: metadata.nlink(),
+        })
     }
 
     /// Bytes that [`Stream::fill`] gives in all.
@@ -131,7 +143,11 @@ impl Stream {
         let (Expected::Signature(expected), HashOrNot::Plain(file)) = (self.expected, &self.file) else {
             return Ok(());
         };
-        let now = Signature::of(&file.metadata().map_err(FileError::new("read", &self.path))?);
+        let metadata = file.metadata().map_err(FileError::new("read", &self.path))?;
+        let mut now = Signature::of(&metadata);
+        if metadata.nlink() != self.links {
+            now.ctime_ns = expected.ctime_ns;
+        }
         if now == expected { Ok(()) } else { Err(WriteError::Changed { path: self.path.clone() }) }
     }
 }

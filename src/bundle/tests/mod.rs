@@ -384,15 +384,7 @@ fn a_file_that_changes_while_it_is_packed_is_named_and_nothing_is_written() {
     let place = Place::new();
     let path = place.path("data.csv");
     std::fs::write(&path, "1,2,3").unwrap();
-    let signature = Signature::of(&std::fs::metadata(&path).unwrap());
-    let kind = EntryKind::File {
-        source: Source::Host { path: path.clone(), signature },
-        size: signature.size,
-        executable: false,
-        mtime: None,
-    };
-    let mut inventory = small();
-    inventory.entries.insert(b"data/data.csv".to_vec(), entry(kind, Class::Dataset, None));
+    let inventory = with_dataset(&path);
     let plan = plan_of(&inventory);
     std::fs::write(&path, "1,2,3,4").unwrap();
     let error = place.write(&plan, "out", with_threads(2)).unwrap_err();
@@ -400,6 +392,30 @@ fn a_file_that_changes_while_it_is_packed_is_named_and_nothing_is_written() {
     assert!(!place.path("out").exists());
     let left: Vec<_> = std::fs::read_dir(place.store.tmp()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+    // Another name for it is no other content, but changes its ctime.
+    std::fs::write(&path, "1,2,3").unwrap();
+    let inventory = with_dataset(&path);
+    let plan = plan_of(&inventory);
+    let before = Signature::of(&std::fs::metadata(&path).unwrap());
+    while Signature::of(&std::fs::metadata(&path).unwrap()).ctime_ns == before.ctime_ns {
+        std::fs::remove_file(place.path("linked.csv")).unwrap_or_default();
+        std::fs::hard_link(&path, place.path("linked.csv")).unwrap();
+    }
+    place.write(&plan, "out", with_threads(2)).unwrap();
+}
+
+/// A bundle's inventory with one file of this machine.
+fn with_dataset(path: &std::path::Path) -> Inventory {
+    let signature = Signature::of(&std::fs::metadata(path).unwrap());
+    let kind = EntryKind::File {
+        source: Source::Host { path: path.to_owned(), signature },
+        size: signature.size,
+        executable: false,
+        mtime: None,
+    };
+    let mut inventory = small();
+    inventory.entries.insert(b"data/data.csv".to_vec(), entry(kind, Class::Dataset, None));
+    inventory
 }
 
 #[test]
