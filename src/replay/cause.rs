@@ -148,7 +148,9 @@ pub fn explain(
         if causes.is_empty() {
             causes = conditions(recorded, judged, (&behind, &text), &libraries, &variables, own);
             if order.contains(&judged.number) {
-                causes.push(Cause::Order);
+                // A generator that had a seed gives the same numbers in the same order.
+                let first = is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }));
+                causes.insert(if first { 0 } else { causes.len() }, Cause::Order);
             }
             let late = variables.iter().filter(|cause| !causes.contains(cause)).cloned().collect::<Vec<_>>();
             if causes.is_empty() {

@@ -5,8 +5,9 @@ use crate::event::Nanos;
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 /// Time zones are multiples of this (Nepal and the Chatham Islands use 45 minutes).
 const ZONE_STEP: f64 = 900.0;
-/// The largest distance of a zone from UTC.
-const ZONE_MAX: f64 = 14.0 * 3600.0;
+/// The largest distance of a zone from UTC, in such steps.
+const ZONES: i32 = 14 * 4;
+const DAY: f64 = 86_400.0;
 /// Clocks of two programs, and the time between reading and printing.
 const SLACK: f64 = 2.0;
 
@@ -38,29 +39,43 @@ impl Window {
         })
     }
 
-    /// A date, a time of day or both, in any zone.
-    pub(super) fn holds(&self, text: &str) -> bool {
-        match read(text).filter(|_| self.is_known()) {
-            Some(Reading { day: Some(day), second: None, .. }) => {
-                let seconds = day as f64 * 86_400.0;
-                seconds >= self.start - 86_400.0 - ZONE_MAX && seconds <= self.end + ZONE_MAX
+    /// Whether two texts can be times that two sessions read from a clock, in whichever zone. Without a date it must be
+    /// one and the same zone: 00:15 and 09:15 are both now somewhere, at most times of the day.
+    pub(super) fn both_hold(recorded: (&Self, &str), replayed: (&Self, &str)) -> bool {
+        let (then, now) = (read(recorded.1), read(replayed.1));
+        let (Some(then), Some(now)) = (then, now) else { return false };
+        recorded.0.is_known()
+            && replayed.0.is_known()
+            && if then.day.is_some() && now.day.is_some() {
+                zones().any(|zone| recorded.0.holds(then, zone)) && zones().any(|zone| replayed.0.holds(now, zone))
+            } else {
+                zones().any(|zone| recorded.0.holds(then, zone) && replayed.0.holds(now, zone))
             }
-            Some(Reading { day: Some(day), second: Some(second), step }) => {
-                let seconds = day as f64 * 86_400.0 + second;
-                seconds >= self.start - ZONE_MAX - SLACK - step
-                    && seconds <= self.end + ZONE_MAX + SLACK
-                    && self.holds_modulo(seconds, step)
-            }
-            Some(Reading { day: None, second: Some(second), step }) => self.holds_modulo(second, step),
-            _ => false,
-        }
     }
 
-    /// The zone is not known, so only the position within a quarter of an hour can be checked.
-    fn holds_modulo(&self, seconds: f64, step: f64) -> bool {
-        let after_start = (seconds - self.start + SLACK + step).rem_euclid(ZONE_STEP);
-        after_start <= self.end - self.start + 2.0 * SLACK + step
+    /// Whether a date, a time of day or both lie in it, said by a clock that is `zone` seconds before UTC's.
+    fn holds(&self, reading: Reading, zone: f64) -> bool {
+        let (first, last) = (self.start - SLACK + zone, self.end + SLACK + zone);
+        match reading {
+            Reading { day: Some(day), second: None, .. } => {
+                let midnight = day as f64 * DAY;
+                midnight <= last && midnight + DAY > first
+            }
+            Reading { day: Some(day), second: Some(second), step } => {
+                let seconds = day as f64 * DAY + second;
+                seconds <= last && seconds + step >= first
+            }
+            Reading { day: None, second: Some(second), step } => {
+                (second + step - first).rem_euclid(DAY) <= last - first + step
+            }
+            Reading { day: None, second: None, .. } => false,
+        }
     }
+}
+
+/// The distances of all zones from UTC, in seconds.
+fn zones() -> impl Iterator<Item = f64> {
+    (-ZONES..=ZONES).map(|zone| f64::from(zone) * ZONE_STEP)
 }
 
 /// What a text says: days since the epoch, seconds since midnight, and how coarse the latter is.
@@ -161,6 +176,22 @@ mod tests {
         Window { start, end: start + 300.0 }
     }
 
+    /// Whether it can be a time of [`window`], in any zone.
+    fn held(text: &str) -> bool {
+        Window::both_hold((&window(), text), (&window(), text))
+    }
+
+    #[test]
+    fn times_without_a_date_are_clocks_in_one_zone() {
+        let then = window();
+        let now = Window { start: then.start + 3600.0, end: then.end + 3600.0 };
+        let both = |a, b| Window::both_hold((&then, a), (&now, b));
+        assert!(both("18:13:01", "19:14:02") && both("20:13", "21:14") && both("22.11.2026 23:13", "22.11.2026 19:14"));
+        assert!(!both("18:13:01", "20:14:02") && !both("00:15", "09:15"), "no zone makes both of them now");
+        assert!(!both("22.11.1999 18:13", "22.11.1999 19:14"));
+        assert!(both("2026-11-22", "2026-11-22") && !both("2026-11-22", "2026-11-25"));
+    }
+
     #[test]
     fn times_of_the_session_are_clocks_in_any_zone() {
         for text in [
@@ -179,7 +210,7 @@ mod tests {
             "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=22, tm_hour=18, tm_min=14, tm_sec=0, tm_wday=6, tm_yday=326, tm_isdst=0)",
             "November 22, 2026",
         ] {
-            assert!(window().holds(text), "{text}");
+            assert!(held(text), "{text}");
         }
         assert!(window().holds_epoch(window().start + 12.5));
         assert!(window().holds_epoch((window().start + 12.5) * 1e3));
@@ -188,7 +219,8 @@ mod tests {
     #[test]
     fn without_times_nothing_is_a_clock() {
         let unknown = Window { start: 0.0, end: 0.0 };
-        assert!(!unknown.holds_epoch(1.5) && !unknown.holds("00:00:01") && !unknown.holds("1970-01-01"));
+        let held = |text| Window::both_hold((&unknown, text), (&unknown, text));
+        assert!(!unknown.holds_epoch(1.5) && !held("00:00:01") && !held("1970-01-01"));
     }
 
     #[test]
@@ -203,7 +235,7 @@ mod tests {
             "time.struct_time(tm_year=2026, tm_mon=11, tm_mday=20, tm_hour=18, tm_min=14, tm_sec=0, tm_wday=6, tm_yday=326, tm_isdst=0)",
             "99:99:99",
         ] {
-            assert!(!window().holds(text), "{text}");
+            assert!(!held(text), "{text}");
         }
         assert!(!window().holds_epoch(window().start - 60.0));
     }

@@ -60,6 +60,13 @@ static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A method called as a statement may change its object: `items.append(x)`, `frame.sort_values(inplace=True)`.
 static MUTATES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^[ \t]*([A-Za-z_]\w*)(?:\.\w+|\[[^\]\n]*\])+ *\(").ok());
+/// Methods that change their object wherever they are called: `rows = db.executemany(…)`, `model = net.fit(x, y)`.
+static CHANGES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\b([A-Za-z_]\w*)\.(?:execute(?:many|script)?|partial_fit|fit|fit_transform|append|extend|insert|pop|popleft|popitem|setdefault|write|writelines|register)(?: *\()",
+    )
+    .ok()
+});
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
 
 /// What a statement at the cell's own level binds anew, whatever it was before: `a, b = …`.
@@ -216,7 +223,8 @@ fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>,
     // What is bound anew is no module any more.
     imported.retain(|name| !defines.contains(name));
     imported.extend(own.iter().cloned());
-    let changed = MUTATES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code));
+    let changed = [&MUTATES, &CHANGES].into_iter().filter_map(|regex| regex.as_ref());
+    let changed = changed.flat_map(|regex| regex.captures_iter(&code));
     let changed = changed.filter_map(|found| found.get(1)).map(|name| name.as_str().to_owned());
     defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
     let own: BTreeSet<String> =

@@ -19,13 +19,20 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("pid", "process ids: `pid 1234`, or a number that was a process of the session"),
     ("working_directory", "the notebook's directory and home, where the two sessions have others"),
     ("temporary_path", "names that `tempfile` (with any prefix) and R's `tempdir` make"),
-    ("uuid", "random uuids (versions 1, 4, 6, 7), with and without dashes; named ones (3, 5) are data"),
+    (
+        "uuid",
+        "random uuids (versions 1, 4, 6, 7), with and without dashes, and IPython's `display_id`; named ones (3, 5) are data",
+    ),
     ("widget_id", "model ids of widgets"),
     ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
     ("clock", "dates, times of day and epoch numbers that lie within the session on both sides"),
     (
         "duration",
         "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, fields that a library fills with them (`mean_fit_time`)",
+    ),
+    (
+        "memory",
+        "memory that a process has, where the code asks for it and the line speaks of it; at most twice as much",
     ),
     ("progress_bar", "the bar of tqdm and its like; percentage and counts are compared"),
     ("carriage_return", "what carriage returns and backspaces have overwritten on the screen"),
@@ -55,6 +62,7 @@ pub(super) enum Shape {
     PlacedAddress,
     Address,
     Hex,
+    DisplayId,
     Loops,
     Rate,
     Clock,
@@ -84,6 +92,8 @@ const SHAPES: &[(Shape, &str)] = &[
         r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
     ),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
+    // IPython draws it from the operating system.
+    (Shape::DisplayId, r"\bdisplay_id=[0-9a-f]{32}\b"),
     (Shape::Hex, r"-?[0-9a-f]{32}\b"),
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
@@ -101,7 +111,8 @@ const SHAPES: &[(Shape, &str)] = &[
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\ [\ \d]\d\ \d{2}:\d{2}\b
         | \b\d{1,2}[\ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ -]\d{4}\b(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\ \d{1,2},\ \d{4}\b
-        | \b\d{1,2}/\d{1,2}/\d{4}\b | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}:\d{2})?
+        | \b\d{1,2}[./]\d{1,2}[./]\d{4}\b(?:,?\ \d{1,2}:\d{2}(?::\d{2})?(?:\ ?[AaPp][Mm]\b)?)?
+        | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}(?::\d{2})?)?
         | \b\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:\ ?[AaPp][Mm]\b)?
         | \b\d{2}:\d{2}\b
         | \b20\d{6}[-_T]\d{6}\b",
@@ -147,7 +158,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
+        r"(?i)\b(?:wall|cpu times?|real|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });
@@ -161,8 +172,19 @@ static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:time|perf_counter|monotonic|process_time|default_timer|now|time_ns)\(\) *-|Sys\.time\(\) *-|difftime|\btime \w").ok()
 });
-static PID_READER: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\bps\b|\bfork\(").ok());
+static PID_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\$!|\bBASHPID\b|\bps\b|\bfork\(").ok()
+});
+
+static MEMORY_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\bmemory_(?:full_)?info\b|\bru_maxrss\b|\bVmRSS\b|\bvirtual_memory\b|\bget_traced_memory\b|%memit|\bfree -",
+    )
+    .ok()
+});
+static MEMORY_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\d ?[kMGT]i?B?\b|\b(?:bytes|memory|mem|resident|rss|peak)\b|^\s*\d+(?:\.\d+)?\s*$").ok()
+});
 
 static LISTS_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bps\b|\bpsutil\b|\bpgrep\b").ok());
 
@@ -246,6 +268,12 @@ impl Pair<'_> {
         PID_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
     }
 
+    /// Whether the code asks how much memory a process has, and a line speaks of it.
+    fn reads_memory(&self, line: &str) -> bool {
+        let found = |regex: &Option<Regex>, text| regex.as_ref().is_some_and(|regex| regex.is_match(text));
+        found(&MEMORY_READER, self.code) && found(&MEMORY_WORD, line)
+    }
+
     /// Whether the code takes the difference of two readings of a clock.
     fn measures(&self) -> bool {
         MEASURE.as_ref().is_some_and(|regex| regex.is_match(self.code))
@@ -267,6 +295,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
     let name = match a.shape {
         Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text)).then_some("uuid"),
         Shape::Hex => (random_hex(a.text) && random_hex(b.text)).then_some("uuid"),
+        Shape::DisplayId => Some("uuid"),
         Shape::KernelFile => Some("kernel_pid"),
         Shape::TemporaryPath => Some("temporary_path"),
         Shape::InTemporary => random_part(a.text, b.text).then_some("temporary_path"),
@@ -274,7 +303,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
         Shape::Loops | Shape::Rate => Some("duration"),
         Shape::Clock => {
-            let both = pair.recorded.window.holds(a.text) && pair.replayed.window.holds(b.text);
+            let both = Window::both_hold((&pair.recorded.window, a.text), (&pair.replayed.window, b.text));
             both.then_some("clock").or_else(|| short_duration(pair, line, a.text, b.text))
         }
         Shape::Duration => measured(pair, line, a.text, b.text).then_some("duration"),
@@ -306,7 +335,9 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
     let (Some(x), Some(y)) = (number(a), number(b)) else { return false };
     let whole = |text: &str| !text.contains(['.', 'e', 'E', 'n', 'N']);
     let mut name = None;
-    if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
+    if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
+        name = Some("memory");
+    } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
         name = Some("clock");
     } else if whole(a) && whole(b) {
         if heap_number(x) && heap_number(y) {
@@ -369,7 +400,30 @@ fn random_part(a: &str, b: &str) -> bool {
         // Two words are no draws: of the 37 characters eleven are no letters.
         let mixed = [x, y].into_iter().any(|part| part.iter().any(|c| !c.is_ascii_lowercase()));
         drawn(x) && drawn(y) && differing >= 5 && mixed
-    })
+    }) || made_by_mktemp(a, b)
+}
+
+/// Whether two names are one but for what `mktemp(1)` writes over a template's six or more X at its end: letters and digits,
+/// of which it draws from 62.
+fn made_by_mktemp(a: &[u8], b: &[u8]) -> bool {
+    let (Some(x), Some(y)) = (last_part(a), last_part(b)) else { return false };
+    let differing = x.iter().zip(y).filter(|(x, y)| x != y).count();
+    let drawn = |part: &[u8]| {
+        let kinds = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
+        (6..=12).contains(&part.len())
+            && part.iter().all(u8::is_ascii_alphanumeric)
+            && kinds.iter().filter(|kind| part.iter().any(kind)).count() >= 2
+    };
+    x.len() == y.len()
+        && a.get(..a.len() - x.len()) == b.get(..b.len() - y.len())
+        && differing >= 4
+        && drawn(x)
+        && drawn(y)
+}
+
+/// What stands after the last `.`, `-`, `_` or `/`.
+fn last_part(name: &[u8]) -> Option<&[u8]> {
+    name.rsplit(|c| matches!(c, b'.' | b'-' | b'_' | b'/')).next()
 }
 
 /// A pid of a session that is large enough not to be mistaken for a count.

@@ -107,12 +107,14 @@ fn simplify(pair: &Pair, recorded: &str, replayed: &str, tally: &mut Tally) -> O
             return None;
         }
     }
-    if let Some((alike_a, alike_b, count)) = timings::with_common_arrays(pair, &a, &b) {
-        (0..count).for_each(|_| tally.count("duration"));
-        if alike_a == alike_b {
-            return None;
+    for find in [timings::with_common_arrays, timings::with_common_columns] {
+        if let Some((alike_a, alike_b, count)) = find(pair, &a, &b) {
+            (0..count).for_each(|_| tally.count("duration"));
+            if alike_a == alike_b {
+                return None;
+            }
+            (a, b) = (alike_a, alike_b);
         }
-        (a, b) = (alike_a, alike_b);
     }
     Some((without_slow_run_notes(&a), without_slow_run_notes(&b)))
 }

@@ -58,6 +58,75 @@ pub(super) fn with_common_arrays(pair: &Pair, a: &str, b: &str) -> Option<(Strin
     (count > 0).then(|| (replaced(a, &x), replaced(b, &y), count))
 }
 
+/// Both texts with the columns of such fields alike, and how many values differed; `None` when none did.
+///
+/// pandas writes a table with each column's values under the end of its name, and a row of one as `name  value`.
+pub(super) fn with_common_columns(pair: &Pair, a: &str, b: &str) -> Option<(String, String, usize)> {
+    if !pair.rules.on("duration") || a.matches('\n').count() != b.matches('\n').count() {
+        return None;
+    }
+    let (mut x, mut y, mut count) = (Vec::new(), Vec::new(), 0);
+    let (mut then, mut now) = (Vec::new(), Vec::new());
+    for (line_a, line_b) in a.split('\n').zip(b.split('\n')) {
+        let (words_a, words_b) = (words(line_a), words(line_b));
+        let named = |words: &[Word]| words.iter().filter(|word| is_field(word.text)).map(|word| word.end).collect();
+        let heads: Vec<usize> = named(&words_a);
+        let (mut line_a, mut line_b) = (line_a.to_owned(), line_b.to_owned());
+        if let ([label, a], [_, b]) = (words_a.as_slice(), words_b.as_slice())
+            && is_field(label.text)
+            && number(a.text).is_some()
+        {
+            count += usize::from(alike(pair, (&mut line_a, a.end), (&mut line_b, b.end)));
+        } else if !heads.is_empty() {
+            (then, now) = (heads, named(&words_b));
+        } else if words_a.is_empty() {
+            then.clear();
+        } else if then.len() == now.len() {
+            // From the right: what is replaced moves what stands behind it.
+            for (a, b) in then.iter().zip(&now).rev() {
+                count += usize::from(alike(pair, (&mut line_a, *a), (&mut line_b, *b)));
+            }
+        }
+        x.push(line_a);
+        y.push(line_b);
+    }
+    (count > 0).then(|| (x.join("\n"), y.join("\n"), count))
+}
+
+/// A word of a line, and the character after it.
+struct Word<'a> {
+    text: &'a str,
+    end: usize,
+}
+
+fn words(line: &str) -> Vec<Word<'_>> {
+    let mut found = Vec::new();
+    let mut rest = 0;
+    for text in line.split_whitespace() {
+        let at = line.get(rest..).and_then(|after| after.find(text)).map_or(rest, |at| rest + at);
+        rest = at + text.len();
+        found.push(Word { text, end: line.get(..rest).map_or(0, |before| before.chars().count()) });
+    }
+    found
+}
+
+/// Writes the same word in the place of two durations that end at a column each; whether it did and they differed.
+fn alike(pair: &Pair, (a, end_a): (&mut String, usize), (b, end_b): (&mut String, usize)) -> bool {
+    let range = |line: &str, end: usize| {
+        let word = words(line).into_iter().find(|word| word.end == end)?;
+        let to = line.char_indices().nth(end).map_or(line.len(), |(at, _)| at);
+        Some((to - word.text.len(), to))
+    };
+    let (Some(x), Some(y)) = (range(a, end_a), range(b, end_b)) else { return false };
+    let (Some(then), Some(now)) = (a.get(x.0..x.1), b.get(y.0..y.1)) else { return false };
+    if then == now || !are_durations(pair, then, now) {
+        return false;
+    }
+    a.replace_range(x.0..x.1, "duration");
+    b.replace_range(y.0..y.1, "duration");
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,14 +64,10 @@ fn write(recording: &Recording, db: &Db, blobs: &mut BTreeMap<Digest, Vec<u8>>) 
     for (index, comm) in recording.comms.iter().enumerate() {
         put_comm(db, index as i64 + 1, comm, blobs)?;
     }
-    let ordinals = ordinals(recording);
-    let ordinal = |pid: u32| ordinals.get(&pid).copied().unwrap_or(0);
     for (index, process) in recording.processes.iter().enumerate() {
-        let neutral =
-            super::model::Process { pid: ordinal(process.pid), ppid: ordinal(process.ppid), ..process.clone() };
-        db.put_process(index as i64 + 1, &neutral)?;
+        db.put_process(index as i64 + 1, process)?;
     }
-    put_files(recording, db, &ordinal)?;
+    put_files(recording, db)?;
     for connection in &recording.connections {
         db.put_connection(connection)?;
     }
@@ -93,7 +89,7 @@ fn put_comm(db: &Db, id: i64, comm: &CommMessage, blobs: &mut BTreeMap<Digest, V
     db.put_comm(id, comm, &large)
 }
 
-fn put_files(recording: &Recording, db: &Db, ordinal: &dyn Fn(u32) -> u32) -> Result<(), DbError> {
+fn put_files(recording: &Recording, db: &Db) -> Result<(), DbError> {
     let mut numbers: BTreeMap<&[u8], i64> = BTreeMap::new();
     let used = recording.files.iter().map(|file| file.path.as_slice());
     for path in used.chain(recording.versions.iter().map(|version| version.path.as_slice())) {
@@ -105,8 +101,7 @@ fn put_files(recording: &Recording, db: &Db, ordinal: &dyn Fn(u32) -> u32) -> Re
     }
     let number = |path: &[u8]| numbers.get(path).copied().unwrap_or_default();
     for file in &recording.files {
-        let neutral =
-            super::model::FileUse { pid: ordinal(file.pid), signature: file.signature.map(neutral), ..file.clone() };
+        let neutral = super::model::FileUse { signature: file.signature.map(neutral), ..file.clone() };
         db.put_file_use(number(&file.path), &neutral)?;
     }
     for version in &recording.versions {
@@ -119,16 +114,6 @@ fn put_files(recording: &Recording, db: &Db, ordinal: &dyn Fn(u32) -> u32) -> Re
 /// Size and modification time mean something elsewhere; the rest does not.
 fn neutral(signature: Signature) -> Signature {
     Signature { dev: 0, ino: 0, ctime_ns: 0, ..signature }
-}
-
-/// Processes in the order of their start, from 1.
-fn ordinals(recording: &Recording) -> BTreeMap<u32, u32> {
-    let mut ordinals = BTreeMap::new();
-    for process in &recording.processes {
-        let next = ordinals.len() as u32 + 1;
-        ordinals.entry(process.pid).or_insert(next);
-    }
-    ordinals
 }
 
 fn keep(blobs: &mut BTreeMap<Digest, Vec<u8>>, bytes: Vec<u8>) -> Digest {

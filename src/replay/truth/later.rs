@@ -6,7 +6,60 @@ use super::{Case, different, err, out, png, same, shown, value};
 
 pub(super) fn later() -> Vec<Case> {
     let vega = |x: f64| json!({"$schema": "v5", "data": {"name": "data-1"}, "datasets": {"data-1": [{"x": x}]}});
+    let grid = |time: &str, score: &str| {
+        format!(
+            "   param_C  mean_fit_time  mean_test_score  \\\n0      0.1       {time}         {score}   \n\n   rank_test_score  \n0                1  "
+        )
+    };
     vec![
+        same(
+            "a column of measured times",
+            "cv[columns]",
+            value(&grid("0.005954", "0.403213")),
+            value(&grid("0.008968", "0.403213")),
+        ),
+        different(
+            "a score beside it",
+            "cv[columns]",
+            value(&grid("0.005954", "0.403213")),
+            value(&grid("0.008968", "0.403214")),
+        ),
+        same(
+            "a row of a series",
+            "cv.loc[0]",
+            value("param_C          0.1\nmean_fit_time  0.0059"),
+            value("param_C          0.1\nmean_fit_time  0.0081"),
+        ),
+        same(
+            "a display's handle",
+            "handle",
+            value("<DisplayHandle display_id=6bf20001a3da7ca6a2278bd5a9cb9360>"),
+            value("<DisplayHandle display_id=05262be2032942e21738b36398df02f9>"),
+        ),
+        same(
+            "bash's time",
+            "time f",
+            err("\nreal\t0m0.070s\nuser\t0m0.004s\n"),
+            err("\nreal\t0m0.068s\nuser\t0m0.003s\n"),
+        ),
+        same("a job", "sleep 5 & echo $!", out("[1] 17128\n17128\n"), out("[1] 32\n32\n")),
+        different("two job numbers", "sleep 5 & echo", out("[1] 17128\n"), out("[2] 32\n")),
+        same("mktemp", "mktemp /tmp/stage.XXXXXX", out("/tmp/stage.cR6wRH\n"), out("/tmp/stage.doBCBM\n")),
+        different("two names in /tmp", "ls /tmp", out("/tmp/stage.Second\n"), out("/tmp/stage.Sector\n")),
+        same(
+            "resident memory",
+            "print(psutil.Process().memory_info().rss / 2**20)",
+            out("resident 68.1 MiB\n"),
+            out("resident 71.3 MiB\n"),
+        ),
+        different("other sizes", "print(frame.memory_usage().sum())", out("68.1 MiB\n"), out("71.3 MiB\n")),
+        same(
+            "a logger's process",
+            "log.info('x')",
+            out("2026-11-22 18:12:55,325 [48213] INFO x\n"),
+            out("2026-11-29 09:30:11,236 [2] INFO x\n"),
+        ),
+        different("a constant time in another zone", "print(t)", out("25.12.1999 00:00\n"), out("25.12.1999 09:00\n")),
         same(
             "a generator",
             "g",

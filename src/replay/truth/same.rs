@@ -62,6 +62,12 @@ pub(super) fn known_same() -> Vec<Case> {
             err("/tmp/ipykernel_17/3051.py:1: UserWarning: w\n"),
         ),
         same("a pid by word", "print(f'pid {os.getpid()}')", out("pid 48213\n"), out("pid 2\n")),
+        same(
+            "a process object",
+            "p = Process(target=f, name='job'); p.start(); p.join(); p",
+            value("<ForkProcess name='job' pid=48302 parent=48213 stopped exitcode=0>"),
+            value("<ForkProcess name='job' pid=25 parent=2 stopped exitcode=0>"),
+        ),
         same("getpid()", "os.getpid()", value("48213"), value("2")),
         same(
             "uuid4()",
