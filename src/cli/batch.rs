@@ -88,6 +88,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 network: given.network,
                 env: given.env,
                 cwd: given.cwd,
+                inexact: given.inexact,
                 ..SpecOptions::default()
             };
             let place = Place::Container { restored: &found, given: options };

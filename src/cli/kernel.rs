@@ -211,6 +211,7 @@ fn restored_setup(
         network: given.network,
         env: given.env.clone(),
         cwd: given.cwd.clone(),
+        inexact: given.inexact,
         ..SpecOptions::default()
     };
     let inside = restore::kernel_setup(&restored, &store, options)?;

@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// Set a variable that the recording has otherwise; without `=`, to the value it has here.
     #[arg(long = "env", short = 'e', value_name = "NAME[=VALUE]", requires = "bundle")]
     env: Vec<String>,
+    /// Where nothing else is allowed here: run it below another path, NOT isolated.
+    #[arg(long, requires = "bundle")]
+    inexact: bool,
     /// Replay twice: what differs between the two replays is not held against the first.
     #[arg(long)]
     twice: bool,
@@ -65,7 +68,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let rules = subject::rules(context)?;
-    let given = GivenArgs::of(args.volumes, args.env).resolve(context)?;
+    let given = GivenArgs::of(args.volumes, args.env, args.inexact).resolve(context)?;
     let timeout = args.timeout.map(Duration::from_secs);
     let replaced: Vec<PathBuf> = given.binds.iter().map(|bind| bind.target.clone()).collect();
     let (recorded, first, second) = match &args.bundle {
@@ -74,7 +77,8 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             say_machine(&restored, context);
             let recorded = subject::of_restored(&context.store()?, &restored)?;
             // The recorded conditions: what is given is laid over them, and nothing else changes.
-            let given = SpecOptions { binds: given.binds, env: given.env, ..SpecOptions::default() };
+            let given =
+                SpecOptions { binds: given.binds, env: given.env, inexact: given.inexact, ..SpecOptions::default() };
             let place = Place::Container { restored: &restored, given };
             let again = || once(&place, &recorded, timeout, &context.store()?, context);
             let first = again()?;

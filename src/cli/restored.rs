@@ -27,6 +27,7 @@ pub(super) struct Given {
     pub(super) binds: Vec<Bind>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: Option<PathBuf>,
+    pub(super) inexact: bool,
 }
 
 impl Given {
@@ -45,6 +46,7 @@ impl Given {
             cwd: self.cwd,
             environment_first: true,
             keep_upper: false,
+            inexact: self.inexact,
         }
     }
 }

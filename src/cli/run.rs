@@ -54,12 +54,15 @@ pub(super) struct GivenArgs {
     /// Work in this directory inside
     #[arg(long, short = 'w', value_name = "DIR")]
     workdir: Option<PathBuf>,
+    /// Where nothing else is allowed here: run it below another path, NOT isolated
+    #[arg(long)]
+    inexact: bool,
 }
 
 impl GivenArgs {
     /// Volumes and variables, and nothing else.
-    pub(super) fn of(volumes: Vec<String>, env: Vec<String>) -> Self {
-        Self { volumes, env, ..Self::default() }
+    pub(super) fn of(volumes: Vec<String>, env: Vec<String>, inexact: bool) -> Self {
+        Self { volumes, env, inexact, ..Self::default() }
     }
 
     /// As words for a registered kernel, with paths of this machine made absolute.
@@ -68,6 +71,9 @@ impl GivenArgs {
         let mut words = Vec::new();
         if given.network {
             words.push("--network".to_owned());
+        }
+        if given.inexact {
+            words.push("--inexact".to_owned());
         }
         for bind in given.binds {
             let text = |path: &Path| {
@@ -84,7 +90,8 @@ impl GivenArgs {
 
     /// Checked, with paths of this machine made absolute.
     pub(super) fn resolve(&self, context: &Context) -> anyhow::Result<Given> {
-        let mut given = Given { network: self.network, cwd: self.workdir.clone(), ..Given::default() };
+        let (cwd, inexact) = (self.workdir.clone(), self.inexact);
+        let mut given = Given { network: self.network, cwd, inexact, ..Given::default() };
         if let Some(dir) = self.workdir.as_deref().filter(|dir| !dir.is_absolute()) {
             return Err(Failure::unable(format!("`{}` is no absolute path inside", dir.display())).into());
         }

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Failed, RunError, Step, lock_shared, probe,
     process::{self, Signals},
-    read_spec, remove_tree, setup,
+    read_spec, relocated, remove_tree, setup,
     spec::Spec,
     sys,
     ways::Way,
@@ -335,12 +335,13 @@ impl Inner<'_> {
                 }
                 setup::enter_chroot(self.spec, &mut note)?;
             }
+            Way::Relocated => relocated::prepare(self.spec)?,
             Way::Proot(_) | Way::Bubblewrap(_) => {}
         }
         rustix::process::umask(umask);
         let scoped = match self.way {
             // A set-user-id program would not get its rights.
-            Way::Proot(_) | Way::Bubblewrap(_) => true,
+            Way::Proot(_) | Way::Bubblewrap(_) | Way::Relocated => true,
             Way::Chroot => setup::drop_rights(true, false)?,
             Way::Namespaces { .. } => setup::drop_rights(self.spec.uid == 0, self.spec.machine)?,
         };
@@ -385,6 +386,12 @@ impl Inner<'_> {
 
     fn exec(&self) -> Result<std::convert::Infallible, Failed> {
         let spec = self.spec;
+        if *self.way == Way::Relocated {
+            let started = relocated::command(spec)?;
+            let mut command = Command::new(&started.program);
+            command.args(started.arguments).env_clear().envs(started.env).current_dir(started.cwd);
+            return Err(Self::become_program(command));
+        }
         let wrapper = self.way.wrapper(spec);
         let direct = wrapper.is_none();
         let (program, arguments): (OsString, Vec<OsString>) = match wrapper {
@@ -403,10 +410,17 @@ impl Inner<'_> {
             command.arg0(name);
         }
         command.args(arguments).env_clear().envs(&spec.env);
+        Err(Self::become_program(command))
+    }
+
+    /// Returns only when that did not work.
+    fn become_program(mut command: Command) -> Failed {
         // Blocked signals would stay blocked in the command.
-        sys::block_only(&[]).map_err(Failed::at(Step::Exec, "unblock signals"))?;
+        if let Err(error) = sys::block_only(&[]) {
+            return Failed::at(Step::Exec, "unblock signals")(error);
+        }
         let error = command.exec();
-        Err(Failed::at(Step::Exec, format!("run `{}`", Path::new(&program).display()))(error))
+        Failed::at(Step::Exec, format!("run `{}`", Path::new(command.get_program()).display()))(error)
     }
 
     /// Reaps everything, passes signals on, and gives the command's wait status.

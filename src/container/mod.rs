@@ -16,6 +16,7 @@ mod movable;
 pub mod probe;
 mod process;
 pub mod publish;
+mod relocated;
 mod seccomp;
 mod setup;
 pub mod spec;

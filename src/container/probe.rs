@@ -34,9 +34,8 @@ pub(super) fn find_bubblewrap() -> Option<PathBuf> {
 
 /// What a person can do about a step that failed.
 pub fn remedy(failed: &Failed) -> String {
-    let userns =
-        "ask an administrator to run `nbpack doctor --admin` here, choose `--engine docker`, or install `proot`";
-    let in_container = "start the container with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, or install `proot` in it";
+    let userns = "ask an administrator to run `nbpack doctor --admin` here, choose `--engine docker`, install `proot`, or try `--inexact`";
+    let in_container = "start the container with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, install `proot` in it, or try `--inexact`";
     match (failed.step, failed.errno) {
         (Step::Namespaces, libc::ENOSPC) => match setting("user/max_user_namespaces").as_deref() {
             Some("0") => format!("user namespaces are turned off (user.max_user_namespaces is 0): {userns}"),
@@ -172,6 +171,7 @@ fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
         network: false,
         exact_roots: Vec::new(),
         movable: Vec::new(),
+        inexact: false,
         machine: false,
     };
     let prepared = match prepare(&spec, program) {

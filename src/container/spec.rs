@@ -37,6 +37,9 @@ pub struct Spec {
     /// Directories that may be renamed inside, as far as they are small: an overlay refuses that for others.
     #[serde(default)]
     pub movable: Vec<PathBuf>,
+    /// A person lets it run below another path and without isolation where there is no other way.
+    #[serde(default)]
+    pub inexact: bool,
     /// A stand-in for another machine: the one layer is the root itself, writable, and what runs there may make
     /// namespaces of its own. Only for roots that we made ourselves; never for an image.
     #[serde(default)]
@@ -66,6 +69,7 @@ impl Spec {
             network: false,
             exact_roots: Vec::new(),
             movable: Vec::new(),
+            inexact: false,
             machine: true,
         }
     }

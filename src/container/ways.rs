@@ -24,6 +24,8 @@ pub(super) enum Way {
     Chroot,
     /// `proot`, which translates paths by `ptrace(2)`.
     Proot(PathBuf),
+    /// In a copy, below this machine's root.
+    Relocated,
 }
 
 impl Way {
@@ -49,7 +51,9 @@ impl Way {
                 }
                 bubblewrap(spec).map(Self::Bubblewrap).or_else(|| Self::without_namespaces(spec))
             }
-            (Self::Chroot, Step::Root) => probe::find_proot().map(Self::Proot),
+            (Self::Chroot, Step::Root) => Self::without_root(spec),
+            // It could not start here, for want of `ptrace(2)` for example.
+            (Self::Proot(_), Step::Exec) => spec.inexact.then_some(Self::Relocated),
             _ => None,
         }
     }
@@ -59,7 +63,11 @@ impl Way {
         if setup::may_chroot() && spec.binds.iter().all(Bind::is_own) {
             return Some(Self::Chroot);
         }
-        probe::find_proot().map(Self::Proot)
+        Self::without_root(spec)
+    }
+
+    fn without_root(spec: &Spec) -> Option<Self> {
+        probe::find_proot().map(Self::Proot).or_else(|| spec.inexact.then_some(Self::Relocated))
     }
 
     /// It runs in a merged copy of the layers.
@@ -70,7 +78,7 @@ impl Way {
     /// Programs between us and the command that keep signals to themselves.
     pub(super) fn between(&self) -> usize {
         match self {
-            Self::Namespaces { .. } | Self::Chroot => 0,
+            Self::Namespaces { .. } | Self::Chroot | Self::Relocated => 0,
             Self::Proot(_) => 1,
             Self::Bubblewrap(_) => 2,
         }
@@ -86,7 +94,7 @@ impl Way {
                 let net = if network { 0 } else { libc::CLONE_NEWNET };
                 always | users | processes | net
             }
-            Self::Bubblewrap(_) | Self::Chroot | Self::Proot(_) => 0,
+            Self::Bubblewrap(_) | Self::Chroot | Self::Proot(_) | Self::Relocated => 0,
         }
     }
 
@@ -95,7 +103,7 @@ impl Way {
         let (processes, sockets) = match self {
             Self::Namespaces { own_processes, .. } => (!own_processes, spec.network),
             Self::Chroot => (true, true),
-            Self::Bubblewrap(_) | Self::Proot(_) => (false, false),
+            Self::Bubblewrap(_) | Self::Proot(_) | Self::Relocated => (false, false),
         };
         match (processes, sockets) {
             (false, false) => None,
@@ -134,6 +142,9 @@ impl Way {
             Self::Proot(_) => {
                 "with proot: same files and paths, but NOT isolated from your home, network and processes."
             }
+            Self::Relocated => {
+                "inexactly: below another path, with this machine's files where the code names one by its path, and NOT isolated from your home, network and processes."
+            }
         };
         format!("Running {what}")
     }
@@ -143,7 +154,7 @@ impl Way {
         match self {
             Self::Bubblewrap(program) => Some((program.into(), bubblewrap_arguments(spec))),
             Self::Proot(program) => Some((program.into(), proot_arguments(spec))),
-            Self::Namespaces { .. } | Self::Chroot => None,
+            Self::Namespaces { .. } | Self::Chroot | Self::Relocated => None,
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct SpecOptions {
     pub environment_first: bool,
     /// Keep what the run wrote, in its run directory.
     pub keep_upper: bool,
+    /// Where there is no other way: below another path, and without isolation.
+    pub inexact: bool,
 }
 
 /// What to run, in the root of `restored`, as the recorded user with the recorded environment.
@@ -86,6 +88,7 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
         network: options.network,
         exact_roots,
         movable: run.renamed.clone(),
+        inexact: options.inexact,
         machine: false,
     })
 }
@@ -123,11 +126,13 @@ pub struct KernelSetup {
     binds: Vec<Bind>,
     over: Vec<PathBuf>,
     network: bool,
+    inexact: bool,
 }
 
 /// How to run the kernel of `restored`.
 pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) -> Result<KernelSetup, RestoreError> {
-    let (binds, over, network) = (options.binds.clone(), options.over.clone(), options.network);
+    let (binds, over) = (options.binds.clone(), options.over.clone());
+    let (network, inexact) = (options.network, options.inexact);
     let spec = spec(restored, store, restored.run.argv.clone(), options)?;
     Ok(KernelSetup {
         argv: spec.argv.into_iter().map(OsString::from).collect(),
@@ -139,6 +144,7 @@ pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) ->
         binds,
         over,
         network,
+        inexact,
     })
 }
 
@@ -151,8 +157,8 @@ impl KernelSetup {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let mut binds = self.binds.clone();
         binds.push(Bind { host: inner_dir.to_owned(), target: PathBuf::from(INNER_DIR), read_only: false });
-        let (over, network) = (self.over.clone(), self.network);
-        let options = SpecOptions { binds, over, network, cwd: Some(launch.cwd), ..SpecOptions::default() };
+        let (over, network, inexact) = (self.over.clone(), self.network, self.inexact);
+        let options = SpecOptions { binds, over, network, inexact, cwd: Some(launch.cwd), ..SpecOptions::default() };
         let argv = launch.argv.into_iter().map(text).collect();
         let mut spec = spec(&self.restored, &self.store, argv, options).map_err(|error| match error {
             RestoreError::File(error) => RunError::File(error),

@@ -195,6 +195,33 @@ fn with_proot_the_paths_are_exact_and_an_interrupt_arrives() {
     }
 }
 
+#[test]
+fn only_who_asks_for_it_gets_a_run_below_another_path_and_is_told_what_it_is_not() {
+    for place in places() {
+        place.file("layer/home/ann/work/own", "kept\n");
+        std::os::unix::fs::symlink("/home/ann/work/own", place.path("layer/home/ann/work/link")).unwrap();
+        // As what was listed and never read stands in a bundle.
+        let listed = place.file("layer/home/ann/work/listed", "");
+        std::fs::set_permissions(listed, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        let given = place.directory("work/given");
+        let mut spec = place.spec("pwd; cat link given/file; ls; echo made >given/made; exit 4");
+        spec.binds.push(Bind { host: given.clone(), target: "/home/ann/work/given".into(), read_only: false });
+        place.file("work/given/file", "mine\n");
+        let output = without_namespaces(&place, &spec, Rights::None, &HELPERS).output().unwrap();
+        assert_refused(&place, &output, &["try `--inexact`"]);
+        spec.inexact = true;
+        let output = without_namespaces(&place, &spec, Rights::None, &HELPERS).output().unwrap();
+        let said = text(&output.stderr);
+        let out = text(&output.stdout);
+        let (cwd, rest) = out.split_once('\n').unwrap();
+        assert!(cwd.ends_with("/copy/home/ann/work"), "{cwd}: {said}");
+        assert_eq!(rest, "kept\nmine\ngiven\nlink\nlisted\nown\n", "{said}");
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("Running inexactly") && said.contains("NOT isolated"), "{said}");
+        assert_eq!(std::fs::read_to_string(given.join("made")).unwrap(), "made\n");
+    }
+}
+
 /// Ubuntu's AppArmor rule lets a user namespace be made and refuses what is done in it.
 #[test]
 fn where_namespaces_have_no_rights_the_step_and_the_rule_are_named_and_proot_runs_it() {

@@ -103,6 +103,7 @@ impl Place {
             network: false,
             exact_roots: vec![],
             movable: vec![],
+            inexact: false,
             machine: false,
         }
     }
