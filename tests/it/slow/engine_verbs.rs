@@ -183,6 +183,9 @@ impl Desk {
         let volume = format!("{}:/given", self.env.work().join("given").display());
         let said = self.said("restore", &["b.nbpack", "--user", "--name", "mine", "--force", "-v", &volume]);
         assert!(said.contains(&format!(", {})", self.engine)), "the engine is in the kernel's name: {said}");
+        assert!(said.contains(&format!("{} holds its own copy (", self.engine)), "it takes the disk twice: {said}");
+        let used = self.command(&self.nbpack()).args(["du"]).output().unwrap();
+        assert!(text(&used).contains(&format!("mine in {}\n", self.engine)), "{}", text(&used));
         let mut drive = self.command(&self.python);
         drive.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine_kernel.py"));
         drive.args(["nbpack-mine", "import os; print(open('a.csv').read(), os.listdir('/sys/class/net'))"]);
@@ -198,6 +201,12 @@ impl Desk {
         );
         assert!(saw["interrupted"].as_f64().unwrap() < 5.0, "{saw}");
         self.assert_nothing_runs();
+        // What could not be seen is said in the record.
+        let sessions = self.command(&self.nbpack()).args(["sessions", "--json"]).output().unwrap();
+        let sessions: serde_json::Value = serde_json::from_slice(&sessions.stdout).unwrap();
+        let id = sessions[0]["id"].as_str().unwrap();
+        let shown = self.command(&self.nbpack()).args(["show", id]).output().unwrap();
+        assert!(text(&shown).contains("the kernel runs in a container engine"), "{}", text(&shown));
         // By its name too, and when it is removed the engine has nothing of it.
         assert_eq!(self.said("run", &["mine", "--", "python", "-c", "print(2)"]), "2\n");
         let removed = self.command(&self.nbpack()).args(["rm", "mine"]).output().unwrap();
@@ -286,6 +295,7 @@ fn podman_as_root_runs_what_it_is_given() {
         return;
     }
     desk.runs_commands();
+    desk.runs_a_job();
     desk.serves_an_app();
     desk.restores_a_kernel();
 }

@@ -124,6 +124,49 @@ fn a_current_docker_loads_and_runs_the_bundle() {
     let Some(bundle) = bundle(&env, &[]) else { return };
     let Some(docker) = Docker::start(&env, Some(&root)) else { return };
     load_and_run(&docker, &bundle);
+    restores_inside(&env, &docker);
+}
+
+/// nbpack itself in a container of Docker's, with what its default profile refuses and less.
+fn restores_inside(env: &TestEnv, docker: &Docker) {
+    // A distribution without Python: this program and the bundle are all there is.
+    let Some(root) = support::small_root("sid") else { return };
+    let script = "tar -C \"$1\" -c . | docker -H \"unix://$2\" import - debian-sid";
+    ok(Command::new("bash").args(["-o", "pipefail", "-c", script, "-"]).arg(&root).arg(&docker.socket));
+    std::fs::copy(support::program(), env.work().join("nbpack")).unwrap();
+    let volume = format!("{}:/in:ro", env.work().display());
+    let inside = |options: &[&str], words: &[&str]| {
+        let mut args = vec!["run", "--rm", "--network", "none", "-v", &volume, "-w", "/tmp", "-e", "HOME=/tmp"];
+        args.extend(options);
+        args.push("debian-sid");
+        args.extend(words);
+        docker.docker(&args)
+    };
+    let script = "/in/nbpack restore /in/b.nbpack --no-kernel --notebook /tmp/n.ipynb && /in/nbpack replay /in/b.nbpack; \
+        code=$?; /in/nbpack run /in/b.nbpack -- python -c 'import os, pandas; print(6 * 7, os.getuid())' || code=9; exit $code";
+    // As root: what Docker forbids and a chroot does not.
+    let output = inside(&[], &["sh", "-c", script]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("42 0\n") && said.contains("in a chroot") && said.contains("a system call filter"), "{said}");
+    // As a user: refused, with the step and what helps; `doctor` finds the same.
+    for words in [&["/in/nbpack", "run", "/in/b.nbpack", "--", "true"][..], &["/in/nbpack", "doctor"]] {
+        let output = inside(&["-u", "1000:1000"], words);
+        let said = text(&output);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("cannot make namespaces: Operation not permitted"), "{said}");
+        assert!(said.contains("seccomp=unconfined") && said.contains("install `proot`"), "{said}");
+    }
+    // Without the filter, with parts of /proc hidden; then with nothing in the way.
+    let run =
+        ["/in/nbpack", "run", "/in/b.nbpack", "--", "python", "-c", "import os, pandas; print(6 * 7, os.getpid())"];
+    let output = inside(&["-u", "1000:1000", "--security-opt", "seccomp=unconfined"], &run);
+    let said = text(&output);
+    assert!(said.contains("42 ") && said.contains("cannot mount /proc") && said.contains("kept in memory"), "{said}");
+    let open = ["-u", "1000:1000", "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"];
+    let output = inside(&open, &run);
+    let said = text(&output);
+    assert!(said.contains("42 2\n") && !said.contains("cannot"), "as on a machine of its own: {said}");
 }
 
 #[test]
