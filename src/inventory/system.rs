@@ -446,6 +446,35 @@ const DIRECTORIES: &[&str] = &[
     "/opt",
 ];
 
+/// Ids below are given by the distribution and the same on all its machines (Debian policy 9.2.2); those above tell what is
+/// installed here and who works here.
+const FIRST_DYNAMIC_ID: u32 = 100;
+
+/// The lines of `/etc/passwd` or `/etc/group` (`fields` each) about the distribution's own accounts but root's
+/// and the session's, without members.
+fn of_the_distribution(path: &str, fields: usize, but: u32) -> String {
+    let text = files::read_bounded(std::path::Path::new(path), 1 << 20).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut found = String::new();
+    for line in text.lines() {
+        let mut parts: Vec<&str> = line.split(':').collect();
+        let id = parts.get(2).and_then(|id| id.parse::<u32>().ok());
+        let own = id.is_some_and(|id| (1..FIRST_DYNAMIC_ID).contains(&id) && id != but);
+        if parts.len() != fields || !own || line.contains(char::is_control) {
+            continue;
+        }
+        if let Some(secret) = parts.get_mut(1) {
+            *secret = "x";
+        }
+        if let Some(members) = parts.last_mut().filter(|_| fields == 4) {
+            *members = "";
+        }
+        found.push_str(&parts.join(":"));
+        found.push('\n');
+    }
+    found
+}
+
 /// Adds what is made for the image: user table, host table, empty directories, the program.
 pub(crate) fn add_generated(builder: &mut Builder<'_>) {
     let info = &builder.recording.info;
@@ -453,6 +482,8 @@ pub(crate) fn add_generated(builder: &mut Builder<'_>) {
     let (user, home) = (clean(&info.user), clean(&info.home.to_string_lossy()));
     let mut passwd = String::from("root:x:0:0:root:/root:/bin/bash\n");
     let mut group = String::from("root:x:0:\n");
+    passwd.push_str(&of_the_distribution("/etc/passwd", 7, info.uid));
+    group.push_str(&of_the_distribution("/etc/group", 4, info.gid));
     if info.uid != 0 {
         passwd.push_str(&format!("{user}:x:{}:{}::{home}:/bin/bash\n", info.uid, info.gid));
     }
@@ -463,7 +494,9 @@ pub(crate) fn add_generated(builder: &mut Builder<'_>) {
         passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
         group.push_str("nogroup:x:65534:\n");
     }
-    group.push_str("tty:x:5:\n");
+    if !group.contains("\ntty:") {
+        group.push_str("tty:x:5:\n");
+    }
     let host = clean(&info.host);
     let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{host}\n");
     let services = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n";
