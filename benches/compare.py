@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [peers] [idle] [restore] [replay] [reuse] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [bundle] [peers] [engines] [idle] [restore] [replay] [reuse] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -197,6 +197,21 @@ def peers():
     beside.measure(scratch, scratch / "root", IMPORTS, ours, shell, cpu_of_tree, arguments.rounds)
 
 
+def engines():
+    """What docker, podman, umoci and tar take from a file of the same environment to a first output."""
+    import engines as beside  # benches/engines.py
+
+    ident = exported()
+    bundle, gzip, peer = (scratch / name for name in ("a.nbpack", "gzip.nbpack", "peer.tar.zst"))
+    for path, codec in ((gzip, "gzip"), (bundle, "zstd")):
+        run(program, "export", "--quiet", "--force", "--compression", codec, ident, "-o", str(path))
+    unpack(scratch / "root")
+    shell(f"tar -C {scratch}/root -c . | zstd -q -3 -T0 -f -o {peer}")
+    find = [program, "run", str(bundle), "--", "python", "-c", "import sys; print(sys.executable)"]
+    python = subprocess.check_output(find, text=True).strip()
+    beside.measure(scratch, program, (bundle, gzip, peer), python, empty_store, shell, cpu_of_tree, arguments.rounds)
+
+
 def idle():
     """The first export of a session whose kernel idled, against the first export of the same session without that."""
     from jupyter_client.manager import KernelManager
@@ -314,7 +329,7 @@ def reuse():
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
     for part in arguments.parts or ["capture", "kernel", "bundle", "idle", "restore", "replay"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "peers": peers, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
+        {"capture": capture, "kernel": kernel, "bundle": bundle, "peers": peers, "engines": engines, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)

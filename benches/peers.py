@@ -50,7 +50,7 @@ def peers(scratch, root, imports, shell):
 
 
 class Docker:
-    """A daemon of our own, in a mount namespace and without a network, with an image of `root` in it."""
+    """A daemon of our own, in a mount namespace and without a network, with an image of `root` in it unless that is `None`."""
 
     def __init__(self, scratch, root, shell):
         self.place = scratch / "docker"
@@ -66,7 +66,8 @@ class Docker:
                 self.end()
                 raise RuntimeError((self.place / "log").read_text()[-2000:])
             time.sleep(0.2)
-        shell(f"tar -C {root} -c . | {self.docker} import - peer:1 >/dev/null")
+        if root:
+            shell(f"tar -C {root} -c . | {self.docker} import - peer:1 >/dev/null")
 
     def save(self, shell):
         shell(f"{self.docker} save -o {self.place}/saved.tar peer:1")

@@ -1,1001 +1,521 @@
+"""The hold-out: cases written by someone who had seen neither the rules nor the other cases.
+
+Every truth was decided from what the cell does, then checked in a plain kernel: twice as it stands, once with the change.
+Whoever mends a rule by one of these moves the file to the used ones and writes a new one.
+"""
+
 from truth import BYTE, CSV, Case, differs, same, varies
 
-DD = ("data", "downstream")
+D = ("data", "downstream")
+E = ("environment", "downstream")
+O = ("order", "downstream")
+C = ("code", "downstream")
 
-PENGUINS = """id,species,island,bill_mm,flipper_mm,mass_g,sex
-1,Adelie,Torgersen,39.1,181,3750,male
-2,Adelie,Torgersen,39.5,186,3800,female
-3,Adelie,Biscoe,37.8,174,3400,female
-4,Adelie,Dream,42.3,191,4150,male
-5,Chinstrap,Dream,46.5,192,3500,female
-6,Chinstrap,Dream,50.0,196,3900,male
-7,Chinstrap,Dream,51.3,193,3650,male
-8,Gentoo,Biscoe,46.1,211,4500,female
-9,Gentoo,Biscoe,50.0,230,5700,male
-10,Gentoo,Biscoe,48.7,210,4450,female
-11,Gentoo,Biscoe,47.6,215,5400,male
-12,Gentoo,Biscoe,45.5,220,5000,female
+PRICES = """date,close,volume
+2023-01-02,101.20,1200\n2023-01-03,102.10,1350\n2023-01-04,100.85,1100\n2023-01-05,103.40,1820\n2023-01-06,104.75,1640
+2023-01-09,106.10,2015\n2023-01-10,105.30,1490\n2023-01-11,107.95,1730\n2023-01-12,108.20,1555\n2023-01-13,107.60,1280
 """
 
-ORDERS = """order_id,placed,customer,sku,qty,unit_price
-1001,2024-01-03,acme,KB-1,2,49.90
-1002,2024-01-05,globex,MS-2,1,19.50
-1003,2024-01-19,acme,MN-4,1,229.00
-1004,2024-02-02,initech,KB-1,5,49.90
-1005,2024-02-14,globex,MN-4,2,229.00
-1006,2024-02-27,acme,MS-2,10,18.75
-1007,2024-03-08,hooli,KB-1,1,49.90
-1008,2024-03-21,initech,MS-2,4,19.50
+FASTA = """>seq1 mouse\nATGGCATTTGGACCATAA\n>seq2 rat\nATGGCTTTTGGTCCGTAA\n>seq3 human\nATGTCTTTCGGTCCGTGA\n"""
+
+PGM = "P2\n# scan\n8 6\n255\n" + "\n".join(" ".join(str((x * 31 + y * 17) % 256) for x in range(8)) for y in range(6)) + "\n"
+
+ORDERS = """id,customer,amount,region
+1,Brandt,120.5,north\n2,Okafor,80.0,south\n3,Brandt,42.25,north\n4,Silva,310.0,east\n5,Okafor,95.75,south\n6,Meyer,12.0,west
 """
 
-JOBS = """run_id,started,duration_s,host,status
-5b0c3a1e-9f0d-4a55-8d3c-0b7f6a2f1c11,2024-05-01 02:00:04,41.27,node-a,ok
-77d9e6a4-2c1b-4f0e-9b0e-3f0f4e5c6d22,2024-05-01 03:00:02,39.88,node-b,ok
-c2f1d0b9-8a7e-4c6d-b5a4-93827160fe33,2024-05-02 02:00:05,44.10,node-a,failed
-e9a8b7c6-d5e4-4321-9876-5a4b3c2d1e44,2024-05-02 03:00:03,40.02,node-b,ok
-0f1e2d3c-4b5a-4968-8776-65544332ff55,2024-05-03 02:00:04,43.31,node-a,ok
+LOG = """10.0.0.7 - - [03/Mar/2024:09:12:01 +0000] "GET /index.html HTTP/1.1" 200 5120
+10.0.0.9 - - [03/Mar/2024:09:12:44 +0000] "GET /api/items HTTP/1.1" 200 734
+10.0.0.7 - - [03/Mar/2024:10:03:10 +0000] "POST /api/items HTTP/1.1" 201 88
+172.16.4.2 - - [03/Mar/2024:10:41:59 +0000] "GET /missing HTTP/1.1" 404 153
+10.0.0.9 - - [03/Mar/2024:11:00:00 +0000] "GET /api/items HTTP/1.1" 200 734
+10.0.0.7 - - [03/Mar/2024:11:07:31 +0000] "GET /style.css HTTP/1.1" 304 0
 """
 
-ACCESS = """10.0.0.7 - - [12/Mar/2024:06:25:24 +0000] "GET /index.html HTTP/1.1" 200 5120
-10.0.0.9 - - [12/Mar/2024:06:25:31 +0000] "GET /style.css HTTP/1.1" 200 840
-10.0.0.7 - - [12/Mar/2024:06:26:02 +0000] "POST /login HTTP/1.1" 302 0
-10.0.0.3 - - [12/Mar/2024:06:27:45 +0000] "GET /report.pdf HTTP/1.1" 404 162
-10.0.0.9 - - [12/Mar/2024:06:28:10 +0000] "GET /index.html HTTP/1.1" 200 5120
-10.0.0.5 - - [12/Mar/2024:06:30:59 +0000] "GET /api/v1/items HTTP/1.1" 500 87
+SURVEY = """resp,age,sex,height_cm,smoker\n1,34,F,168,no\n2,41,M,181,yes\n3,29,F,172,no\n4,57,M,176,no\n5,38,F,165,yes\n"""
+
+SHIP = """[
+ {"id": "6f1c7a52-08d3-4b6e-9a53-2f0f6c1e7b11", "left": "2024-02-27T08:15:00", "arrived": "2024-03-01T17:45:00", "kg": 12.5},
+ {"id": "0b9e44d8-77aa-4c1e-8d90-5a6e3f2b9c22", "left": "2024-02-28T06:00:00", "arrived": "2024-02-29T21:30:00", "kg": 3.75},
+ {"id": "c2d8f3b1-5e6f-4a7b-b8c9-d0e1f2a3b433", "left": "2024-03-02T11:20:00", "arrived": "2024-03-05T09:00:00", "kg": 40.0}
+]
 """
 
-SURVEY = """respondent,age,group,score,comment
-r01,34,control,71,fine
-r02,29,treated,78,
-r03,41,control,69,too long
-r04,52,treated,83,good
-r05,38,control,,n/a
-r06,27,treated,90,loved it
-r07,45,control,66,
-r08,33,treated,81,ok
-"""
+MANIFEST = "etc/hosts 221\netc/fstab 805\nhome/ada/notes.md 13022\nhome/ada/thesis.tex 88410\nvar/log/syslog 440121\n"
 
-CONFIG = """model:
-  kind: ridge
-  alpha: 0.5
-  features: [lag1, lag7, holiday]
-train:
-  seed: 13
-  epochs: 4
-"""
+TREES = "tree,age,girth\n1,118,30\n1,484,58\n1,664,87\n1,1004,115\n2,118,33\n2,484,69\n2,664,111\n2,1004,156\n"
 
-PRICES = """date,close
-2024-03-01,101.20
-2024-03-04,102.75
-2024-03-05,102.10
-2024-03-06,103.90
-2024-03-07,104.35
-2024-03-08,103.05
-2024-03-11,105.60
-2024-03-12,106.15
-"""
+CLIMATE = "year,station,temp,co2\n" + "".join(
+    f"{1990 + i},{'north' if i % 2 else 'south'},{9.1 + 0.03 * i + (0.2 if i % 3 else -0.15):.2f},{354 + 1.8 * i:.1f}\n" for i in range(16))
 
-ARTICLE = """The harbour seal rests on skerries along the coast.
-Seals feed on fish, squid and the occasional crab.
-In summer the seal moults; in winter it feeds far from the coast.
-Numbers along the coast have grown since 1990.
-"""
+KEPT = [
+    # ---------------------------------------------------------------- data changes
+    Case("second-stock-returns", [
+        same("""import hashlib, time
+from datetime import datetime
+import numpy as np, pandas as pd
+px = pd.read_csv("prices.csv", parse_dates=["date"], index_col="date")
+print("loaded", len(px), "rows at", datetime.now().strftime("%Y-%m-%d %H:%M:%S.%f"))"""),
+        same("px['volume'].describe()"),
+        differs("returns = np.log(px.close).diff().dropna()\nreturns.round(5)", *D),
+        differs("print(f'annualised volatility: {returns.std() * np.sqrt(252):.4%}')", *D),
+        same("peak = px.close.idxmax()\nprint('highest close', px.close.max(), 'on', peak.date())\n%time px.volume.rolling(3).mean().iloc[-1]"),
+        differs("""import matplotlib.pyplot as plt
+fig, ax = plt.subplots(figsize=(5, 3))
+px.close.rolling(3).mean().plot(ax=ax, title="3-day mean"); plt.show()""", *D),
+        same("px.volume.plot.bar(figsize=(4, 2))"),
+        differs("""digest = hashlib.sha256(open("prices.csv", "rb").read()).hexdigest()
+print(f"[{time.strftime('%H:%M:%S')}] prices.csv sha256={digest[:16]}")""", "data"),
+    ], kept=True, files={"prices.csv": PRICES}, data={"prices.csv": PRICES.replace("104.75", "104.85")}),
 
-GENES = """gene\tchrom\tcounts\tlength
-BRCA1\t17\t523\t7088
-TP53\t17\t1204\t2512
-EGFR\t7\t891\t9905
-MYC\t8\t1430\t2366
-KRAS\t12\t310\t5765
-PTEN\t10\t442\t8515
-"""
+    Case("second-fasta-mutation", [
+        same("""def read_fasta(path):
+    name, out = None, {}
+    for line in open(path):
+        if line.startswith(">"):
+            name = line[1:].split()[0]; out[name] = ""
+        else:
+            out[name] += line.strip()
+    return out
+seqs = read_fasta("genes.fa")
+{k: len(v) for k, v in seqs.items()}"""),
+        same("gc = {k: round(100 * sum(c in 'GC' for c in s) / len(s), 2) for k, s in seqs.items()}\ngc"),
+        differs("from collections import Counter\nfor k, s in seqs.items(): print(k, sorted(Counter(s).items()))", *D),
+        same("""bases = "TCAG"
+codons = [a + b + c for a in bases for b in bases for c in bases]
+table = dict(zip(codons, "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"))
+for k, s in seqs.items():
+    print(k.ljust(6), "".join(table[s[i:i + 3]] for i in range(0, len(s), 3)))"""),
+        differs("hamming = lambda a, b: sum(x != y for x, y in zip(a, b))\nprint('seq1/seq2:', hamming(seqs['seq1'], seqs['seq2']))", *D),
+        same("print('seq2/seq3:', hamming(seqs['seq2'], seqs['seq3']), hamming)"),
+        differs("!grep -c GCA genes.fa; grep -v '>' genes.fa | fold -w3 | sort | uniq -c | sort -k1,1nr -k2 | head -4", "data"),
+        same("import re\n[m.start() for m in re.finditer('GG[AT]CC', seqs['seq1'])], (c for c in codons)"),
+    ], kept=True, files={"genes.fa": FASTA}, data={"genes.fa": FASTA.replace("ATGGCATTT", "ATGGCTTTT")}),
 
-KEPT = []
+    Case("second-scan-filter", [
+        same("""import numpy as np, matplotlib.pyplot as plt
+from scipy import ndimage
+rows = [l for l in open("scan.pgm").read().splitlines() if not l.startswith("#")]
+w, h = map(int, rows[1].split())
+img = np.array(" ".join(rows[3:]).split(), dtype=np.uint8).reshape(h, w)
+print(img.shape, img.dtype, type(img.data), img.data)"""),
+        differs("img", *D),
+        same("img[:3].mean(axis=1), img.min()"),
+        differs("print('mean intensity %.3f' % img.mean())", *D),
+        differs("plt.imshow(img, cmap='gray', vmin=0, vmax=255)\nplt.axis('off');", *D),
+        same("ndimage.median_filter(img, size=3)[:3]"),
+        same("hist, edges = np.histogram(img, bins=4, range=(0, 256))\nprint(hist, edges)"),
+        differs("edge = ndimage.sobel(img.astype(float))\nprint(np.abs(edge).sum(), '| bytes at', hex(id(edge)))", *D),
+        same("print(ndimage.label(img > 128)[1], 'bright regions')\n%timeit -n 20 -r 3 ndimage.gaussian_filter(img, 1)"),
+    ], kept=True, files={"scan.pgm": PGM}, data={"scan.pgm": PGM.replace("130 161 192 223", "130 161 193 223")}),
 
+    Case("second-orders-sql", [
+        same("""import sqlite3, csv, tempfile, os
+db = sqlite3.connect(os.path.join(tempfile.mkdtemp(), "shop.db"))
+db.execute("create table orders (id integer, customer text, amount real, region text)")
+with open("orders.csv", newline="") as f:
+    db.executemany("insert into orders values (:id, :customer, :amount, :region)", csv.DictReader(f))
+db"""),
+        same("db.execute('select count(*), sum(amount) from orders').fetchall()"),
+        differs("for row in db.execute('select * from orders limit 3'): print(row)", *D),
+        same("""import pandas as pd
+pd.read_sql("select region, count(*) n, avg(amount) mean from orders group by region order by region", db)"""),
+        differs("pd.read_sql('select rowid, customer from orders where amount < 100 order by rowid', db).style.hide(axis='index')", *D),
+        same("db.execute('pragma database_list').fetchall()"),
+        same("try:\n    db.execute('select totl from orders')\nexcept sqlite3.OperationalError as e:\n    print(type(e), e)"),
+        differs("print('\\n'.join(list(db.iterdump())[2:6]))", *D),
+        same("db.execute('select customer, max(amount) from orders group by 1 having count(*) > 1 order by 1').fetchall()"),
+    ], kept=True, files={"orders.csv": ORDERS}, data={"orders.csv": ORDERS.replace(
+        "2,Okafor,80.0,south\n3,Brandt,42.25,north\n", "3,Brandt,42.25,north\n2,Okafor,80.0,south\n")}),
 
-def case(name, *cells, **how):
-    KEPT.append(Case(name, list(cells), kept=True, **how))
+    Case("second-access-log", [
+        same("""import re, logging, sys
+from collections import Counter
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", force=True)
+pattern = re.compile(r'(\\S+) - - \\[(.*?)\\] "(\\w+) (\\S+) [^"]*" (\\d+) (\\d+)')
+hits = [pattern.match(l).groups() for l in open("access.log")]
+logging.info("%d lines parsed", len(hits))"""),
+        same("Counter(h[0] for h in hits).most_common()"),
+        differs("Counter(h[4] for h in hits)", *D),
+        same("sum(int(h[5]) for h in hits)"),
+        differs("""for ip, when, verb, path, code, size in hits:
+    if int(code) >= 500: logging.error("%s %s -> %s", verb, path, code)
+    elif int(code) >= 400: logging.warning("%s %s -> %s", verb, path, code)""", *D),
+        same("logging.info('busiest hour: %s', Counter(h[1].split(':')[1] for h in hits).most_common(1)[0])"),
+        differs("""from tqdm import tqdm
+ok = 0
+for h in tqdm(hits, desc="checking"):
+    ok += h[4].startswith(("2", "3"))
+print(ok, "of", len(hits), "served")""", *D),
+        same("%%bash\ncut -d' ' -f1 access.log | sort -u\nwc -l < access.log\ndate"),
+    ], kept=True, files={"access.log": LOG},
+        data={"access.log": LOG.replace('11:00:00 +0000] "GET /api/items HTTP/1.1" 200', '11:00:00 +0000] "GET /api/items HTTP/1.1" 500')}),
 
+    Case("second-survey-cleaning", [
+        differs("import pandas as pd\ndf = pd.read_csv('survey.csv')\ndf.info()", "data"),
+        differs("df.dtypes", *D),
+        same("df.groupby('sex').age.mean()"),
+        differs("df.isna().sum()", *D),
+        same("pd.crosstab(df.sex, df.smoker)"),
+        differs("print('mean height: %.2f cm (n = %d)' % (df.height_cm.mean(), df.height_cm.count()))", *D),
+        same("df[['age', 'sex']].sort_values('age', ascending=False).head(3).style.set_caption('oldest')"),
+        same("assert df.resp.is_unique\nprint(df.columns.tolist(), 'cleaned in', pd.Timestamp.now())"),
+        differs("df.height_cm.astype(int).tolist()", *D),
+    ], kept=True, files={"survey.csv": SURVEY}, data={"survey.csv": SURVEY.replace("F,172,no", "F,,no")}),
 
-# ---------------------------------------------------------------- nothing changed
+    Case("second-shipments", [
+        same("""import json, uuid
+from datetime import datetime
+run = uuid.uuid4()
+parcels = json.load(open("shipments.json"))
+print("run", run, "with", len(parcels), "parcels")"""),
+        differs("for p in parcels:\n    print(p['id'])", *D),
+        differs("""def took(p):
+    return datetime.fromisoformat(p["arrived"]) - datetime.fromisoformat(p["left"])
+for p in parcels: print(p["id"][:8], took(p))""", *D),
+        same("max(parcels, key=took)['id']"),
+        differs("print('first arrival:', min(p['arrived'] for p in parcels))", *D),
+        same("sum(p['kg'] for p in parcels)"),
+        same("print('today is', datetime.now().date()); print('last departure', max(p['left'] for p in parcels)[:10])"),
+        differs("""import pandas as pd
+t = pd.DataFrame(parcels).assign(days=lambda d: (pd.to_datetime(d.arrived) - pd.to_datetime(d.left)).dt.total_seconds() / 86400)
+print(f"{t.days.mean():.3f} days on average; report {uuid.uuid1()}")""", *D),
+    ], kept=True, files={"shipments.json": SHIP},
+        data={"shipments.json": SHIP.replace("2024-02-29T21:30:00", "2024-02-29T21:36:00").replace("0b9e44d8-77aa", "0b9e44d8-77ab")}),
 
-case(
-    "fresh-svm-grid",
-    same(r'''from sklearn import datasets
-from sklearn.model_selection import train_test_split, GridSearchCV
+    Case("second-climate-trend", [
+        same("""import pandas as pd, xarray as xr, statsmodels.formula.api as smf, warnings
+raw = pd.read_csv("climate.csv")
+raw.co2.agg(["min", "max", "mean"])"""),
+        differs("fit = smf.ols('temp ~ co2', data=raw).fit()\nwarnings.simplefilter('ignore')\nprint(fit.summary())", *D),
+        same("print(smf.ols('co2 ~ year', data=raw).fit().summary())"),
+        differs("ds = raw.set_index('year').to_xarray()\nds.temp", *D),
+        same("ds.co2.sel(year=slice(1992, 1995)).values"),
+        differs("raw.groupby('station').temp.mean()", *D),
+        same("raw[raw.station == 'north'].temp.sum().round(2)"),
+        differs("""import altair as alt
+alt.Chart(raw).mark_line().encode(x="year:O", y="temp:Q", color="station")""", *D),
+        same("alt.Chart(raw[['year', 'co2']]).mark_bar().encode(x='year:O', y='co2:Q')"),
+    ], kept=True, files={"climate.csv": CLIMATE}, data={"climate.csv": CLIMATE.replace("1998,south,9.54", "1998,south,-9.54")}),
+
+    Case("second-bash-manifest", [
+        same("echo \"started $(date '+%F %T') as pid $$\"; bytes=0"),
+        same("wc -l manifest.txt"),
+        differs("awk '{s += $2} END {print s \" bytes\"}' manifest.txt", "data"),
+        same("cut -d/ -f1 manifest.txt | sort | uniq -c"),
+        differs("while read -r f n; do if [ \"$n\" -gt 100000 ]; then echo \"large: $f\"; fi; done < manifest.txt", "data"),
+        differs("grep -q 'thesis.tex 88410' manifest.txt\necho \"exit code $?\"", "data"),
+        same("t=$(mktemp -d); cp manifest.txt $t/; ls $t; echo kept in $t"),
+        differs("md5sum manifest.txt", "data"),
+        same("sort -k2,2n manifest.txt | head -1; ls -l /nonexistent 2>&1 | tail -1"),
+    ], kept=True, kernel="bash", files={"manifest.txt": MANIFEST}, data={"manifest.txt": MANIFEST.replace("88410", "188410")}),
+
+    Case("second-r-growth", [
+        same("trees <- read.csv('trees.csv')\nstr(trees$age)\ncat('read at', format(Sys.time()), '\\n')"),
+        differs("aggregate(girth ~ tree, data = trees, FUN = mean)", *D),
+        same("table(trees$tree)"),
+        differs("fit <- lm(girth ~ age, data = trees)\nprint(round(coef(fit), 4))", *D),
+        same("print(environment()); summary(trees$age)"),
+        differs("plot(trees$age, trees$girth, pch = 19, xlab = 'age (days)', ylab = 'girth (mm)')", *D),
+        same("subset(trees, tree == 1)"),
+        same("set.seed(3); round(rnorm(3), 3); tempfile()"),
+    ], kept=True, kernel="ir", files={"trees.csv": TREES}, data={"trees.csv": TREES.replace("2,664,111", "2,664,114")}),
+
+    # ---------------------------------------------------------------- noise only (and some chance)
+    Case("second-dna-strings", [
+        same("""import random, string, tempfile
+from itertools import product
+random.seed(1859)
+genome = "".join(random.choices("ACGT", k=120))
+genome[:40]"""),
+        same("pairs = {a + b for a, b in product('ACGT', repeat=2)}\npairs"),
+        same("def kmers(s, k=3):\n    for i in range(len(s) - k + 1):\n        yield s[i:i + k]\nkmers(genome)"),
+        same("""from collections import Counter, defaultdict
+where = defaultdict(list)
+for i, k in enumerate(kmers(genome)): where[k].append(i)
+print(Counter({k: len(v) for k, v in where.items()}).most_common(4)); print(where.default_factory, kmers)"""),
+        same("genome.translate(str.maketrans('ACGT', 'TGCA'))[::-1][:30]"),
+        same("""with tempfile.NamedTemporaryFile("w", suffix=".fa", delete=False) as f:
+    print(">chr_test", genome, sep="\\n", file=f)
+print("wrote", f.name)"""),
+        same("%%timeit -r 3 -n 50\nsum(1 for k in kmers(genome) if k == 'ATG')"),
+        differs("unseeded = random.SystemRandom()\n''.join(unseeded.choices('ACGT', k=24))", "random"),
+    ], kept=True),
+
+    Case("second-pendulum", [
+        same("""%%time
+import numpy as np
+from scipy.integrate import solve_ivp
+g, L = 9.81, 0.7
+def rhs(t, y, damping=0.1): return [y[1], -damping * y[1] - g / L * np.sin(y[0])]
+sol = solve_ivp(rhs, (0, 10), [2.5, 0], max_step=0.02)"""),
+        same("print(sol.message, sol.y.shape, f'theta(10) = {sol.y[0, -1]:.6f}', sep='\\n')"),
+        same("import matplotlib.pyplot as plt\nplt.plot(sol.t, sol.y[0], lw=1)\nplt.xlabel('t / s'); plt.ylabel('angle / rad')"),
+        same("energy = 0.5 * (L * sol.y[1]) ** 2 + g * L * (1 - np.cos(sol.y[0]))\nenergy[[0, 100, -1]].round(4), energy.ctypes"),
+        same("import sympy as sp\nth, w = sp.symbols('theta omega', cls=sp.Function); t = sp.Symbol('t')\n"
+             "sp.Eq(th(t).diff(t, 2), -sp.Rational(981, 100) * sp.sin(th(t)))"),
+        same("""import time
+tic = time.perf_counter()
+period = 2 * np.pi * np.sqrt(L / g)
+print(f"small-angle period {period:.5f} s (computed in {time.perf_counter() - tic:.2e} s)")"""),
+        same("np.sqrt(-energy[:3] - 1)"),
+        same("%timeit -n 2 -r 2 solve_ivp(rhs, (0, 1), [0.1, 0])"),
+    ], kept=True),
+
+    Case("second-bootstrap-lecture", [
+        same("import numpy as np\nfrom scipy import stats\nheights = np.array([162, 175, 168, 181, 159, 170, 177, 166, 173, 185.])\n"
+             "heights.mean(), heights.std(ddof=1)"),
+        same("stats.ttest_1samp(heights, 168)"),
+        varies("means = [np.random.choice(heights, 10).mean() for _ in range(400)]\nnp.percentile(means, [2.5, 97.5]), min(means), np.std(means)"),
+        same("len(means), np.random.permutation(heights).sum()"),
+        varies("import matplotlib.pyplot as plt\nplt.hist(means, bins=20, color='tab:green'); plt.title('bootstrap means')\nplt.show()"),
+        same("rng = np.random.default_rng(42)\nseeded = rng.choice(heights, (400, 10)).mean(axis=1)\nprint(rng); seeded.std().round(6)"),
+        varies("stats.bootstrap((heights,), np.mean, n_resamples=499).confidence_interval"),
+        same("stats.bootstrap((heights,), np.mean, n_resamples=499, rng=7).standard_error"),
+    ], kept=True, twice=True),
+
+    Case("second-iris-pipeline", [
+        same("""from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-X, y = datasets.load_wine(return_X_y=True, as_frame=True)
-X.shape, y.value_counts().to_dict()'''),
-    same(r'''X_tr, X_te, y_tr, y_te = train_test_split(X, y, test_size=.3, random_state=4, stratify=y)
-pipe = make_pipeline(StandardScaler(), SVC())
-pipe'''),
-    same(r'''%%time
-grid = GridSearchCV(pipe, {"svc__C": [.1, 1, 10], "svc__gamma": [.01, .1]}, cv=3)
-grid.fit(X_tr, y_tr)
-print(grid.best_params_, round(grid.best_score_, 4))'''),
-    same(r'''import pandas as pd
-cv = pd.DataFrame(grid.cv_results_)
-cv[["param_svc__C", "param_svc__gamma", "mean_fit_time", "mean_test_score", "rank_test_score"]]'''),
-    same(r'''from sklearn.metrics import classification_report, confusion_matrix
-print(classification_report(y_te, grid.predict(X_te), digits=3))'''),
-    same(r'''import matplotlib.pyplot as plt
-from sklearn.metrics import ConfusionMatrixDisplay
-ConfusionMatrixDisplay(confusion_matrix(y_te, grid.predict(X_te))).plot(cmap="Blues")
-plt.title("wine, held out 30 %");'''),
-    same(r'''%timeit grid.best_estimator_.predict(X_te)'''),
-    same(r'''grid.best_estimator_.named_steps["svc"].decision_function'''),
-)
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split, cross_val_score
+X, y = load_iris(return_X_y=True, as_frame=True)
+X.head()"""),
+        same("clf = make_pipeline(StandardScaler(), LogisticRegression(C=0.5))\nclf"),
+        same("Xa, Xb, ya, yb = train_test_split(X, y, random_state=0)\nclf.fit(Xa, ya); print('held-out accuracy', round(clf.score(Xb, yb), 4))\nclf"),
+        same("from sklearn.metrics import confusion_matrix, classification_report\nprint(classification_report(yb, clf.predict(Xb)))"),
+        differs("Xr, _, yr, _ = train_test_split(X, y, train_size=12)\nprint(sorted(Xr.index))", "random"),
+        differs("clf.fit(Xr, yr)\nclf.predict_proba(X.iloc[[70, 120]])[:, 1]", "random", "downstream"),
+        same("scores = cross_val_score(clf, X, y, cv=5)\nprint('%.3f +/- %.3f' % (scores.mean(), scores.std()), clf[0].fit)"),
+        same("try:\n    StandardScaler().transform(X)\nexcept Exception as e:\n    print(type(e).__name__, '-', e)"),
+        same("import joblib, tempfile, os\np = os.path.join(tempfile.gettempdir(), f'clf-{os.getpid()}.joblib')\njoblib.dump(clf[0], p)"),
+    ], kept=True),
 
-case(
-    "fresh-ols-report",
-    same(r'''import numpy as np, pandas as pd
-import statsmodels.formula.api as smf
-rng = np.random.RandomState(7)
-adv = pd.DataFrame({"tv": rng.uniform(0, 300, 120), "radio": rng.uniform(0, 50, 120)})
-adv["sales"] = 3 + .045 * adv.tv + .19 * adv.radio + rng.normal(0, 1.5, 120)
-adv.head()'''),
-    same(r'''fit = smf.ols("sales ~ tv + radio", data=adv).fit()
-fit.summary()'''),
-    same(r'''fit'''),
-    same(r'''import seaborn as sns
-ax = sns.residplot(x=fit.fittedvalues, y=fit.resid, color="slategray")
-ax.set(xlabel="fitted", ylabel="residual")'''),
-    same(r'''from statsmodels.stats.anova import anova_lm
-anova_lm(fit, smf.ols("sales ~ tv * radio", adv).fit()).style.format("{:.4g}")'''),
-    same(r'''print(fit.get_robustcov_results("HC3").summary(title="robust"))'''),
-)
+    Case("second-plot-gallery", [
+        same("%matplotlib inline\nimport numpy as np, pandas as pd, matplotlib.pyplot as plt, seaborn as sns\nx = np.linspace(0, 6, 50)\n"
+             "plt.plot(x, np.sin(x), 'r--', x, np.cos(x))"),
+        same("plt.bar(['mon', 'tue', 'wed'], [3, 7, 5])"),
+        same("%config InlineBackend.figure_formats = ['svg']\nplt.figure(figsize=(3, 2)); plt.fill_between(x, np.sin(x)); plt.show()"),
+        same("%config InlineBackend.figure_formats = ['png']\nd = pd.DataFrame({'a': x, 'b': x ** 2, 'c': (x > 3).astype(int)})\n"
+             "sns.scatterplot(d, x='a', y='b', hue='c')"),
+        same("import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[1, 2, 3], y=[4, 1, 2], mode='markers'), layout={'title': {'text': 'three points'}})"),
+        same("from bokeh.plotting import figure\np = figure(width=200, height=150); p.line([1, 2, 3], [2, 5, 3]); p"),
+        same("from bokeh.embed import file_html\nfrom bokeh.resources import CDN\nfrom IPython.display import HTML\nHTML(file_html(p, CDN, 'line'))"),
+        differs("plt.scatter(*np.random.rand(2, 30), c='k', s=8); plt.title('noise')", "random"),
+        same("plt.subplots(1, 2, figsize=(4, 2))"),
+    ], kept=True),
 
-case(
-    "fresh-xarray-temperature",
-    same(r'''import numpy as np, pandas as pd, xarray as xr
-np.random.seed(0)
-t = pd.date_range("2021-01-01", periods=48, freq="MS")
-temp = xr.DataArray(
-    10 + 8 * np.sin(2 * np.pi * (t.month.values[:, None, None] - 4) / 12) + np.random.randn(48, 3, 4),
-    dims=("time", "lat", "lon"),
-    coords={"time": t, "lat": [58., 60., 62.], "lon": [5., 7.5, 10., 12.5]}, name="t2m")
-temp'''),
-    same(r'''ds = temp.to_dataset()
-ds["t2m"].attrs.update(units="degC", created=pd.Timestamp.now().isoformat())
-print(ds)'''),
-    same(r'''clim = ds.t2m.groupby("time.month").mean("time")
-clim.mean(("lat", "lon")).round(2).to_series()'''),
-    same(r'''anom = ds.t2m.groupby("time.month") - clim
-anom.isel(lat=0, lon=0).plot(figsize=(7, 2.2))'''),
-    same(r'''ds'''),
-    same(r'''ds.sel(lat=61)'''),
-    same(r'''ds.t2m.attrs["units"], float(ds.t2m.max()), hex(id(ds.t2m.values))'''),
-)
+    Case("second-classes-teaching", [
+        same("class Animal:\n    '''Something alive.'''\n    def __init__(self, name): self.name = name\n    def speak(self): return '...'\n"
+             "class Dog(Animal):\n"
+             "    def speak(self): return 'Woof'\nrex = Dog('Rex')\nrex"),
+        same("print(rex.speak(), rex.__dict__, rex.speak, sep='\\n')\nid(rex)"),
+        same("a = [1, 2]; b = a; c = a[:]\nprint(f'id(a)={id(a)}', f'id(c)={id(c)}', a is b, a is c)"),
+        same("help(Dog)"),
+        same("rex.fly()"),
+        same("def countdown(n):\n    while n: yield n; n -= 1\nprint(countdown(3), list(countdown(3)), map(str, [1]), iter([]), lambda: 0)"),
+        same("%%writefile zoo.py\ndef feed(who, grams=100):\n    if grams < 0:\n        raise ValueError(f'{grams} g for {who}?')\n    return grams * 2"),
+        same("import zoo\nprint(zoo.feed('Rex'))\nzoo.feed('Rex', -5)"),
+        same("%whos"),
+    ], kept=True),
 
-case(
-    "fresh-async-fetchers",
-    same(r'''import asyncio, time, logging, sys
-logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s [%(process)d] %(levelname)s %(message)s", force=True)
-log = logging.getLogger("fetch")
-log.info("fetcher ready")'''),
-    same(r'''async def fetch(name, delay):
-    await asyncio.sleep(delay)
-    log.info("%s answered", name)
-    return name.upper()
-await asyncio.gather(fetch("alpha", .15), fetch("beta", .02), fetch("gamma", .08))'''),
-    same(r'''task = asyncio.create_task(fetch("delta", 5))
-task'''),
-    same(r'''task.cancel()
-try:
-    await task
-except asyncio.CancelledError:
-    print("cancelled", task.cancelled())'''),
-    same(r'''try:
-    await asyncio.wait_for(asyncio.sleep(3), timeout=.05)
-except asyncio.TimeoutError as exc:
-    print(type(exc).__name__, "after 0.05 s")'''),
-    same(r'''import urllib.request
-try:
-    urllib.request.urlopen("http://127.0.0.1:9/health", timeout=2)
-except Exception as exc:
-    log.error("health check: %s", exc)'''),
-    same(r'''async def ticker(n):
-    for i in range(n):
-        yield i
-        await asyncio.sleep(0.001)
-start = time.time()
-total = 0
-async for i in ticker(20):
-    total += i
-print(total, "in", round((time.time() - start) * 1000, 1), "ms")'''),
-    same(r'''asyncio.get_running_loop(), asyncio.Queue(maxsize=3)'''),
-)
+    Case("second-display-tour", [
+        same("from IPython.display import *\ndisplay(HTML('<b>Bold</b> and <i>italic</i>'), Markdown('## Agenda\\n* one\\n* two'))"),
+        same("Latex(r'$$\\int_0^1 x^2\\,dx = \\frac{1}{3}$$')"),
+        same("SVG('<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"40\"><circle cx=\"20\" cy=\"20\" r=\"15\" fill=\"teal\"/></svg>')"),
+        same("JSON({'lesson': 3, 'topics': ['display', 'update'], 'done': False})"),
+        same("import time\nh = display('0 %', display_id=True)\nfor k in (40, 80, 100):\n    time.sleep(0.05); h.update(f'{k} %')\nh"),
+        same("for step in range(3):\n    clear_output(wait=True); print('step', step, 'at', time.strftime('%X'))"),
+        same("from PIL import Image as PI\nimport numpy as np\nPI.fromarray(np.add.outer(np.arange(0, 120, 2), np.arange(0, 120, 2)).astype('uint8'))"),
+        same("from tqdm.notebook import tqdm\nfor _ in tqdm(range(5), desc='epochs'): time.sleep(0.02)"),
+        same("import uuid\ndisplay(HTML(f'<div id=\"plot-{uuid.uuid4().hex}\">drawn by node {uuid.uuid4()}</div>'))"),
+    ], kept=True),
 
-case(
-    "fresh-widget-panel",
-    same(r'''import ipywidgets as widgets
-from IPython.display import display, clear_output, HTML, Markdown, JSON
-gain = widgets.FloatSlider(value=2.5, min=0, max=10, step=.1, description="gain")
-gain'''),
-    same(r'''@widgets.interact(n=(1, 10, 1), shape=["sin", "cos"])
-def show(n=4, shape="sin"):
-    print(shape, n ** 2)'''),
-    same(r'''from tqdm.auto import tqdm
-import time
-acc = 0
-for k in tqdm(range(40), desc="epochs"):
-    acc += k
-    time.sleep(.002)
-acc'''),
-    same(r'''handle = display(Markdown("**training** ..."), display_id=True)
-for step in (1, 2, 3):
-    handle.update(Markdown(f"**training** step {step} of 3"))'''),
-    same(r'''for i in range(5):
-    clear_output(wait=True)
-    print("iteration", i, "loss", round(1 / (i + 1), 3))
-    time.sleep(.01)'''),
-    same(r'''out = widgets.Output()
-with out:
-    print("hidden until shown")
-print(out.model_id == out.comm.comm_id)
-out'''),
-    same(r'''display(JSON({"gain": gain.value, "kind": "demo"}), HTML("<em>done</em>"))'''),
-    same(r'''handle'''),
-)
+    Case("second-job-logging", [
+        same("""import logging, sys, os, uuid, time, warnings, random
+log = logging.getLogger("etl"); log.handlers = [logging.StreamHandler(sys.stdout)]; log.setLevel("DEBUG"); log.propagate = False
+log.handlers[0].setFormatter(logging.Formatter("%(asctime)s [%(process)d] %(name)s:%(levelname)s %(message)s"))
+job = uuid.uuid4()
+log.info("job %s started by pid %d", job, os.getpid())"""),
+        same("t0 = time.time()\nrows = sum(i % 7 == 0 for i in range(100_000))\nlog.info('kept %d rows, took %.3fs', rows, time.time() - t0)"),
+        same("def old(x):\n    warnings.warn('old() goes away in 3.0', DeprecationWarning, stacklevel=2); return x + 1\nfor _ in range(2): old(1)"),
+        differs("log.debug('shard order %s', random.sample(range(20), 20))", "random"),
+        same("try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('step 3 failed')"),
+        differs("jitter = [round(random.uniform(0, 50), 3) for _ in range(3)]\n"
+             "for i, j in enumerate(jitter): log.warning('attempt %d, backing off %s ms', i, j)", "random"),
+        same("st = os.stat(os.__file__)\nprint(oct(st.st_mode), os.stat_result, len(jitter))\nopen('job.out', 'w').write('done\\n')\n"
+             "print(time.ctime(os.stat('job.out').st_mtime), os.path.getsize('job.out'))"),
+        same("import subprocess\nprint(subprocess.Popen(['sleep', '0']).pid, subprocess.run(['sh', '-c', 'exit 3']).returncode)"),
+    ], kept=True),
 
-case(
-    "fresh-chart-zoo",
-    same(r'''import pandas as pd, numpy as np
-gap = pd.DataFrame({"year": np.arange(1960, 2010, 10), "life": [52.1, 57.4, 61.0, 63.7, 66.2], "pop": [3.0, 3.7, 4.4, 5.3, 6.1]})
-gap.T'''),
-    same(r'''import altair as alt
-alt.Chart(gap).mark_line(point=True).encode(x="year:O", y="life")'''),
-    same(r'''import plotly.graph_objects as go
-fig = go.Figure(go.Scatter(x=gap.year, y=gap.life, mode="lines+markers"))
-html = fig.to_html(include_plotlyjs=False, full_html=False)
-print(html[:400])'''),
-    same(r'''from bokeh.plotting import figure
-from bokeh.embed import components
-p = figure(width=300, height=200, title="population")
-p.line(gap.year, gap["pop"])
-script, div = components(p)
-print(div)'''),
-    same(r'''%config InlineBackend.figure_formats = ["svg"]
-import matplotlib.pyplot as plt
-plt.plot(gap.year, gap.life, marker="s", color="teal")
-plt.fill_between(gap.year, 50, gap.life, alpha=.2)
-plt.show()'''),
-    same(r'''%config InlineBackend.figure_formats = ["png"]
-fig, (a, b) = plt.subplots(1, 2, figsize=(6, 2.4), sharex=True)
-a.bar(gap.year, gap["pop"], width=6); b.step(gap.year, gap.life, where="mid")
-fig.tight_layout()
-fig'''),
-    differs(r'''jitter = gap["pop"] + np.random.normal(0, .1, len(gap))
-plt.scatter(gap.year, jitter, c="k", s=14);''', "random"),
-)
+    Case("second-bash-host", [
+        same("date; date +%s"),
+        same("echo \"shell $$ parent $PPID\"; sleep 5 & echo \"job $!\""),
+        same("f=$(mktemp /tmp/report.XXXXXXXX); echo $f; echo hello > $f; wc -c < $f"),
+        same("time (for i in 1 2 3; do echo $((i * i)); done)"),
+        same("for u in root daemon; do getent passwd $u | cut -d: -f1,3,7; done"),
+        differs("echo $RANDOM $RANDOM $RANDOM", "random"),
+        same("touch new.txt; ls -l --time-style=full-iso new.txt"),
+        same("cat /proc/sys/kernel/random/uuid; printf '%s\\n' b a c | sort -r | tr '\\n' ' '"),
+        same("ls /no/such/dir; echo \"status $?\""),
+    ], kept=True, kernel="bash"),
 
-case(
-    "fresh-traceback-clinic",
-    same(r'''import warnings, traceback, inspect, dis
-def ratio(a, b):
-    """Share of a in b."""
-    if b < 0:
-        warnings.warn("negative denominator", RuntimeWarning)
-    return a / b
-ratio(3, -4)'''),
-    same(r'''ratio(1, 0)'''),
-    same(r'''try:
-    ratio("a", 2)
-except TypeError:
-    traceback.print_exc()'''),
-    same(r'''dis.dis(ratio)'''),
-    same(r'''help(ratio)
-print(inspect.signature(ratio), inspect.getsource(ratio).count("\n"))'''),
-    same(r'''class Sensor:
-    def __init__(self, name): self.name = name
-s = Sensor("thermo-1")
-print(s)
-s.reading'''),
-    same(r'''adders = [lambda v, k=k: v + k for k in range(3)]
-print(adders)
-[f(10) for f in adders]'''),
-    same(r'''def count(n):
-    return count(n + 1)
-try:
-    count(0)
-except RecursionError as e:
-    print("RecursionError:", str(e)[:60])'''),
-    same(r'''assert sum(f(0) for f in adders) == 4, f"unexpected sum from {adders[0]}"'''),
-)
+    Case("second-r-lecture", [
+        same("x <- c(4.1, 5.6, 3.9, 6.2, 5.0, 4.4)\nmean(x); sd(x)"),
+        same("t.test(x, mu = 4.5)"),
+        same("Sys.time(); Sys.getpid(); format(Sys.Date(), '%d %B %Y')"),
+        same("counter <- function() { n <- 0; function() { n <<- n + 1; n } }\ntick <- counter(); tick(); tick()\nprint(tick)"),
+        differs("sample(1:49, 6)", "random"),
+        same("set.seed(2024); sample(1:49, 6); e <- new.env(); e"),
+        same("boxplot(mpg ~ cyl, data = mtcars, col = 'lightblue')"),
+        same("stop('no model for ', sQuote('y', FALSE))"),
+        same("system.time(for (i in 1:1e5) sqrt(i)); summary(lm(mpg ~ wt, mtcars))$r.squared"),
+    ], kept=True, kernel="ir"),
 
-case(
-    "fresh-shell-tour",
-    same(r'''echo "shell $0 pid $$ started $(date '+%F %T')"'''),
-    same(r'''cat > rain.awk <<'END'
-BEGIN { FS="," } NR > 1 { s[$1] += $3; n[$1]++ }
-END { for (c in s) printf "%-8s %8.1f\n", c, s[c] / n[c] }
-END
-awk -f rain.awk rain.csv | sort'''),
-    same(r'''tmp=$(mktemp -d); cp rain.csv "$tmp"/copy.csv; echo "working in $tmp"; ls "$tmp"'''),
-    same(r'''ls -l rain.csv rain.awk'''),
-    same(r'''time (for i in 1 2 3; do sleep 0.02; done)'''),
-    same(r'''seq 1 20 | paste -sd+ | tee sum.txt; echo $(( $(cat sum.txt) ))'''),
-    same(r'''sleep 5 & echo "background job $!"; kill $!; wait 2>/dev/null; echo done'''),
-    kernel="bash", files={"rain.csv": CSV},
-)
+    # ---------------------------------------------------------------- environment, machine
+    Case("second-geo-timezones", [
+        same("""import os, time, math, json
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+print("it is", datetime.now(timezone.utc).strftime("%d.%m.%Y %H:%M:%S"), "UTC")"""),
+        same("def haversine(a, b, r=6371.0):\n    (p, l), (q, m) = [tuple(map(math.radians, t)) for t in (a, b)]\n    h = math.sin((q - p) / 2) ** 2"
+             " + math.cos(p) * math.cos(q) * math.sin((m - l) / 2) ** 2\n    return 2 * r * math.asin(math.sqrt(h))\n"
+             "round(haversine((60.39, 5.32), (59.91, 10.75)), 2)"),
+        differs("fix = 1_700_000_000\ndatetime.fromtimestamp(fix)", "environment"),
+        same("datetime.fromtimestamp(fix, timezone.utc).isoformat(), datetime.fromtimestamp(fix, ZoneInfo('Europe/Oslo')).isoformat()"),
+        differs("time.tzname, time.timezone", "environment"),
+        differs("unit = os.environ.get('GPS_UNIT', 'km')\nd = haversine((0, 0), (0, 1))\n"
+             "print(f'one degree = {d if unit == \"km\" else d / 1.852:.3f} {unit}')", "environment"),
+        differs("{'unit': unit, 'speed': round(d / (1 if unit == 'km' else 1.852) / 2, 1)}", *E),
+        same("print(json.dumps({'type': 'Point', 'coordinates': [5.32, 60.39]}, indent=1), f'after {time.process_time():.2f} s of CPU time')"),
+        differs("!date -d @1700000000 '+%F %R %Z'; echo $GPS_UNIT", "environment"),
+    ], kept=True, environment={"TZ": "UTC", "GPS_UNIT": "km"}, given={"TZ": "Asia/Tokyo", "GPS_UNIT": "nm"}),
 
-case(
-    "fresh-r-cars",
-    same(r'''head(mtcars[order(-mtcars$mpg), c("mpg", "wt", "cyl")], 6)'''),
-    same(r'''fit <- lm(mpg ~ wt + factor(cyl), data = mtcars)
-summary(fit)'''),
-    same(r'''cat("Report generated", format(Sys.time(), "%Y-%m-%d %H:%M:%S"), "by process", Sys.getpid(), "\n")
-round(coef(fit), 3)'''),
-    same(r'''tf <- tempfile(fileext = ".csv")
-write.csv(mtcars, tf)
-cat("written to", tf, "\n")
-nrow(read.csv(tf))'''),
-    same(r'''set.seed(99)
-x <- rnorm(8)
-print(x, digits = 4)
-t.test(x)'''),
-    differs(r'''set.seed(NULL)
-round(runif(4), 5)''', "random"),
-    same(r'''system.time(for (i in 1:20000) sqrt(i))'''),
-    kernel="ir",
-)
+    Case("second-bash-deploy", [
+        differs("echo \"Deploying to ${STAGE:-nowhere} at $(date +%T)\"", "environment"),
+        same("version=1.4.2; echo \"version $version, run by pid $$\""),
+        differs("case $STAGE in prod) replicas=4;; *) replicas=1;; esac\nfor i in $(seq $replicas); do echo \"web-$i up\"; done", "environment"),
+        same("printf '%-8s|%6.2f\\n' cpu 12.5 mem 61.25"),
+        differs("test $replicas -gt 2; echo $?", *E),
+        same("mktemp -u; date -u +%Y"),
+        differs("env | grep -E '^(STAGE|REGION)=' | sort", "environment"),
+        same("echo $REGION; echo ${#version}"),
+    ], kept=True, kernel="bash", environment={"STAGE": "test", "REGION": "eu-1"}, given={"STAGE": "prod", "REGION": "eu-1"}),
 
-# ---------------------------------------------------------------- twice
+    Case("second-workers", [
+        same("import os, psutil, joblib, time\nprint('pid', os.getpid(), 'started', time.ctime(psutil.Process().create_time()))"),
+        differs("len(os.sched_getaffinity(0))", "machine", "environment"),
+        same("from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(3) as pool:\n    print(pool, list(pool.map(abs, [-3, 2, -1])))"),
+        differs("print('running on', 'several cores' if len(psutil.Process().cpu_affinity()) > 1 else 'a single core')", "machine", "environment"),
+        differs("chunks = len(os.sched_getaffinity(0)) * 3\nwork = [list(range(60))[i::chunks] for i in range(chunks)]\n"
+             "[sum(w) for w in work]", "machine", "environment"),
+        same("sum(map(sum, work)), sum(len(w) for w in work)"),
+        differs("%%bash\ntaskset -p $$ | sed 's/.*: //'", "machine", "environment"),
+        same("%time joblib.Parallel(n_jobs=2, prefer='threads')(joblib.delayed(pow)(i, 2) for i in range(6))"),
+    ], kept=True, cpus=1),
 
-case(
-    "fresh-bootstrap-twice",
-    same(r'''import numpy as np, pandas as pd
-iq = pd.Series([98, 104, 110, 93, 121, 87, 101, 115, 99, 108], name="iq")
-iq.mean(), iq.std()'''),
-    varies(r'''gen = np.random.default_rng()
-boot = np.array([gen.choice(iq, len(iq)).mean() for _ in range(800)])
-np.percentile(boot, [2.5, 97.5]).round(3)'''),
-    varies(r'''import matplotlib.pyplot as plt
-plt.hist(boot, bins=25)
-plt.title("bootstrap of the mean");'''),
-    same(r'''fixed = np.random.default_rng(31)
-seeded = np.array([fixed.choice(iq, len(iq)).mean() for _ in range(800)])
-print(f"95 % CI {np.percentile(seeded, 2.5):.2f} .. {np.percentile(seeded, 97.5):.2f}")'''),
-    same(r'''import time
-print("finished", time.strftime("%A %d %B %Y, %H:%M:%S"), "n =", len(boot))'''),
-    varies(r'''import random
-deck = list("ABCDEFGHJK")
-random.shuffle(deck)
-print("order of presentation:", " ".join(deck))'''),
-    same(r'''sorted(deck)'''),
-    same(r'''gen.bit_generator'''),
-    twice=True,
-)
+    # ---------------------------------------------------------------- libraries
+    Case("second-metro-graph", [
+        same("""import networkx as nx
+lines = {"red": "ABCDE", "blue": "FCGH", "ring": "BGDFB", "spur": "CGDC"}
+G = nx.Graph()
+for colour, stops in lines.items(): nx.add_path(G, stops, line=colour)
+print(G); print(nx.Graph.__repr__ is object.__repr__, repr(G))"""),
+        same("nx.shortest_path(G, 'A', 'H'), nx.diameter(G)"),
+        differs("nx.average_clustering(G)", "library"),
+        same("nx.clustering(G)"),
+        differs("report = {'transitivity': round(nx.transitivity(G), 4), 'clustering': round(nx.average_clustering(G), 2)}\nreport", "library"),
+        same("import time\nt = time.time(); pr = nx.pagerank(G)\nprint(max(pr, key=pr.get), f'{pr[\"C\"]:.5f}', f'({time.time() - t:.4f} s)')"),
+        differs("import pandas as pd\npd.Series(report).to_frame('value').style.format('{:.2f}')", "library", "downstream"),
+        same("import matplotlib.pyplot as plt\nnx.draw(G, nx.circular_layout(G), with_labels=True, node_size=200); plt.show()"),
+    ], kept=True, patch=("networkx/algorithms/cluster.py", "return sum(c) / len(c)", "return sum(c) / (len(c) + 1)")),
 
-# ---------------------------------------------------------------- data changed
+    Case("second-lab-tables", [
+        same("from tabulate import tabulate\nimport numpy as np, datetime as dt\nprint('protocol of', dt.date.today())\n"
+             "print(tabulate([['Na', 11], ['Cl', 17]], headers=['element', 'Z']))"),
+        differs("masses = {'beaker': 102.3471, 'flask': 88.015, 'tube': 9.80665}\n"
+             "print(tabulate(masses.items(), headers=['item', 'mass / g'], tablefmt='github'))", "library"),
+        same("print(tabulate([['run', 1.23456], ['rest', 2.5]], floatfmt='.2f'))"),
+        same("print(f\"total {sum(masses.values()):.3f} g\", tabulate)"),
+        differs("from IPython.display import HTML\nHTML(tabulate([[k, v / 1000] for k, v in masses.items()], tablefmt='html'))", "library"),
+        same("print(tabulate([[1.5, 0.25], [2.75, 3.0]], tablefmt='grid'))"),
+        differs("text = tabulate([[88.0151], [9.0]], tablefmt='plain')\nlen(text.split()[0])", "library"),
+        same("import pandas as pd\npd.DataFrame(list(masses.items()), columns=['item', 'g']).set_index('item')"),
+        differs("pd.DataFrame({'g': [102.3471, 9.8]}).to_markdown().splitlines()[2]", "library"),
+    ], kept=True, patch=("tabulate/__init__.py", '_DEFAULT_FLOATFMT = "g"', '_DEFAULT_FLOATFMT = ".3g"')),
 
-case(
-    "fresh-penguin-eda",
-    same(r'''import pandas as pd, matplotlib.pyplot as plt, datetime
-df = pd.read_csv("penguins.csv", index_col="id")
-print(df.shape, "loaded at", datetime.datetime.now().strftime("%H:%M:%S.%f"))'''),
-    differs(r'''df.head(9)''', *DD),
-    same(r'''df.dtypes'''),
-    differs(r'''df.groupby("species").mass_g.agg(["mean", "min", "max"]).round(1)''', *DD),
-    same(r'''df.groupby("species")[["bill_mm", "flipper_mm"]].median()'''),
-    differs(r'''ax = df.plot.scatter("flipper_mm", "mass_g", figsize=(5, 3))
-ax.set_title("body mass")''', *DD),
-    same(r'''pd.crosstab(df.island, df.sex, margins=True)'''),
-    differs(r'''heavy = df.query("mass_g > 5500")
-print(f"{len(heavy)} heavy penguins, frame at {id(heavy):#x}")
-heavy.index.tolist()''', *DD),
-    files={"penguins.csv": PENGUINS},
-    data={"penguins.csv": PENGUINS.replace("230,5700", "230,5300")},
-)
+    # ---------------------------------------------------------------- order, code, place
+    Case("second-knapsack-order", [
+        same("import random, time\nfrom scipy.optimize import linprog\nrng = random.Random(12)\nlog = []\nprint('session', time.asctime())"),
+        same("value = [60, 100, 120]; weight = [10, 20, 30]; room = 50\nr = linprog([-v for v in value], A_ub=[weight], b_ub=[room], bounds=(0, 1))\n"
+             "print(r.message); print(-r.fun)"),
+        differs("log.append('greedy')\npick = rng.sample(range(100), 4)\npick", *O),
+        differs("log.append('noise'); log, rng.randint(0, 10 ** 6)", *O),
+        same("def best(i=0, room=50):\n    if i == 3: return 0\n    skip = best(i + 1, room)\n"
+             "    return skip if weight[i] > room else max(skip, value[i] + best(i + 1, room - weight[i]))\nbest(), best"),
+        differs("print(len(log), 'steps so far')\nlog.append('check')", *O),
+        same("fresh = random.Random(12)\n[fresh.random() for _ in range(2)]"),
+        same("print(sorted(set(log)), fresh)\n%timeit -n 5 -r 2 best()"),
+    ], kept=True, order=[0, 6, 1, 3, 5, 4, 2, 7]),
 
-case(
-    "fresh-order-sql",
-    same(r'''import sqlite3, csv
-con = sqlite3.connect(":memory:")
-con.execute("create table orders (order_id int primary key, placed text, customer text, sku text, qty int, unit_price real)")
-con'''),
-    same(r'''with open("orders.csv", newline="") as fh:
-    rows = [tuple(r.values()) for r in csv.DictReader(fh)]
-cur = con.executemany("insert into orders values (?,?,?,?,?,?)", rows)
-print(cur.rowcount, "rows inserted")'''),
-    differs(r'''for row in con.execute("select customer, round(sum(qty * unit_price), 2) from orders group by 1 order by 2 desc"):
-    print("%-10s %10.2f" % row)''', *DD),
-    same(r'''con.execute("select sku, count(*) from orders group by sku order by sku").fetchall()'''),
-    differs(r'''con.execute("select max(placed) from orders where customer = 'initech'").fetchone()''', *DD),
-    same(r'''con.execute("insert into orders values (1001, '2024-04-01', 'acme', 'KB-1', 1, 49.9)")'''),
-    differs(r'''import pandas as pd
-pd.read_sql("select substr(placed, 1, 7) as month, sum(qty) as pieces, sum(qty*unit_price) as revenue from orders group by month", con)''', *DD),
-    same(r'''con.execute("select * from order_lines")'''),
-    files={"orders.csv": ORDERS},
-    data={"orders.csv": ORDERS.replace("1008,2024-03-21", "1008,2024-04-02")
-          .replace("1004,2024-02-02,initech,KB-1,5", "1004,2024-02-02,initech,KB-1,6")},
-)
-
-case(
-    "fresh-batch-jobs",
-    same(r'''import pandas as pd
-jobs = pd.read_csv("jobs.csv", parse_dates=["started"])
-jobs.info()'''),
-    differs(r'''jobs''', *DD),
-    differs(r'''jobs.groupby("host")["duration_s"].mean().round(2)''', *DD),
-    same(r'''jobs.status.value_counts()'''),
-    differs(r'''jobs.loc[jobs.started.idxmax(), ["run_id", "started"]]''', *DD),
-    same(r'''import time
-t0 = time.perf_counter()
-n_failed = int((jobs.status != "ok").sum())
-print(f"{n_failed} failed run(s); counted in {time.perf_counter() - t0:.6f} s")'''),
-    differs(r'''last = jobs.iloc[-1]
-print(f"last run {last.run_id} took {last.duration_s} s, checked {pd.Timestamp.now()}")''', *DD),
-    same(r'''jobs.started.dt.normalize().nunique(), jobs.run_id.is_unique'''),
-    files={"jobs.csv": JOBS},
-    data={"jobs.csv": JOBS.replace("43.31", "43.36").replace("65544332ff55", "65544332ff56")},
-)
-
-case(
-    "fresh-access-log",
-    same(r'''import re, collections, pathlib
-pattern = re.compile(r'(\S+) - - \[(.+?)\] "(\w+) (\S+) [^"]+" (\d{3}) (\d+)')
-lines = pathlib.Path("access.log").read_text().splitlines()
-print(f"{len(lines)} requests parsed by {pattern.pattern[:6]}...")'''),
-    same(r'''hits = [pattern.match(l).groups() for l in lines]
-collections.Counter(h[0] for h in hits).most_common(3)'''),
-    differs(r'''status = collections.Counter(h[4] for h in hits)
-status''', *DD),
-    differs(r'''for ip, when, verb, path, code, size in hits:
-    if code[0] in "45":
-        print(f"{when}  {code}  {path}")''', *DD),
-    differs(r'''from datetime import datetime
-times = [datetime.strptime(h[1], "%d/%b/%Y:%H:%M:%S %z") for h in hits]
-print("span", times[-1] - times[0], "| slowest gap", max(b - a for a, b in zip(times, times[1:])))''', *DD),
-    same(r'''!wc -l access.log && date'''),
-    differs(r'''!grep -c " 500 " access.log''', *DD),
-    differs(r'''import hashlib
-hashlib.md5("\n".join(lines).encode()).hexdigest()''', *DD),
-    files={"access.log": ACCESS},
-    data={"access.log": ACCESS.replace("06:30:59", "06:31:02").replace('items HTTP/1.1" 500', 'items HTTP/1.1" 503')},
-)
-
-case(
-    "fresh-survey-missing",
-    same(r'''import pandas as pd, numpy as np, warnings
-s = pd.read_csv("survey.csv")
-s.columns.tolist(), len(s)'''),
-    differs(r'''s.isna().sum()''', *DD),
-    differs(r'''s["age"].dtype, s["score"].dtype''', *DD),
-    same(r'''s.groupby("group").size().to_frame("n")'''),
-    differs(r'''for name, g in s.groupby("group"):
-    if g.age.isna().any():
-        warnings.warn(f"{name}: {g.age.isna().sum()} age missing")
-    print(name, g.age.mean().round(2))''', *DD),
-    same(r'''s.pivot_table(values="score", index="group", aggfunc=["mean", "count"])'''),
-    differs(r'''s.age.astype(int).tolist()''', *DD),
-    same(r'''s[["respondent", "score"]].style.highlight_max(subset="score")'''),
-    same(r'''from scipy import stats
-res = stats.ttest_ind(s.score[s.group == "treated"], s.score[s.group == "control"].dropna(), equal_var=False)
-print("t = %.3f, p = %.4f" % (res.statistic, res.pvalue))'''),
-    files={"survey.csv": SURVEY},
-    data={"survey.csv": SURVEY.replace("r07,45", "r07,")},
-)
-
-case(
-    "fresh-yaml-config",
-    same(r'''import yaml, dataclasses, pprint
-with open("config.yaml") as fh:
-    cfg = yaml.safe_load(fh)
-print(sorted(cfg), type(fh), fh.closed)'''),
-    same(r'''cfg["model"]["features"]'''),
-    differs(r'''@dataclasses.dataclass(frozen=True)
-class Train:
-    seed: int
-    epochs: int
-opts = Train(**cfg["train"])
-opts''', *DD),
-    differs(r'''import numpy as np
-rng = np.random.default_rng(opts.seed)
-A = rng.normal(size=(30, 3)); b = A @ [1., -2., .5] + rng.normal(scale=.1, size=30)
-alpha = cfg["model"]["alpha"]
-w = np.linalg.solve(A.T @ A + alpha * np.eye(3), A.T @ b)
-w.round(4)''', *DD),
-    same(r'''from tqdm import tqdm
-import time
-for epoch in tqdm(range(opts.epochs)):
-    time.sleep(.01)'''),
-    differs(r'''print(yaml.safe_dump(cfg, sort_keys=True))''', *DD),
-    same(r'''pprint.pprint({k: type(v).__name__ for k, v in cfg["model"].items()})'''),
-    files={"config.yaml": CONFIG},
-    data={"config.yaml": CONFIG.replace("seed: 13", "seed: 17")},
-)
-
-case(
-    "fresh-price-series",
-    same(r'''import pandas as pd, matplotlib.pyplot as plt
-px = pd.read_csv("prices.csv", parse_dates=["date"]).set_index("date")["close"]
-px.index'''),
-    differs(r'''px.tail(3)''', *DD),
-    same(r'''px.iloc[:5].pct_change().mul(100).round(2)'''),
-    differs(r'''fig, ax = plt.subplots(figsize=(6, 2.5))
-px.plot(ax=ax, lw=1.2)
-ax.axhline(px.iloc[0], ls=":", c="gray")
-ax.set_title(f"close, {px.index[0]:%b %Y}");''', *DD),
-    differs(r'''print(f"return {px.iloc[-1] / px.iloc[0] - 1:+.2%}, vol {px.pct_change().std():.4f}")''', *DD),
-    same(r'''plt.figure(figsize=(4, 2))
-px.head(6).plot(kind="bar", color="#4477aa");'''),
-    same(r'''f"{px.idxmin():%Y-%m-%d}", px.is_monotonic_increasing, pd.Timestamp.today().normalize() > px.index[-1]'''),
-    differs(r'''print(f"{px.diff().iloc[-1]:+.2f} since the day before (computed {pd.Timestamp.now():%H:%M:%S})")''', *DD),
-    files={"prices.csv": PRICES},
-    data={"prices.csv": PRICES.replace("106.15", "105.15")},
-)
-
-case(
-    "fresh-word-counts",
-    same(r'''import re, textwrap
+    Case("second-word-counts", [
+        same("""import re
 from collections import Counter
-text = open("article.txt").read()
-tokens = re.findall(r"[a-z]+", text.lower())
-len(tokens)'''),
-    differs(r'''counts = Counter(tokens)
-counts.most_common(4)''', *DD),
-    differs(r'''print(textwrap.fill(text.replace("\n", " "), 38))''', *DD),
-    differs(r'''from sklearn.feature_extraction.text import CountVectorizer
-vec = CountVectorizer(stop_words="english")
-M = vec.fit_transform(text.splitlines())
-M.shape''', *DD),
-    same(r'''vec.get_params(), type(M)'''),
-    differs(r'''import pandas as pd
-pd.Series(M.toarray().sum(0), index=vec.get_feature_names_out()).sort_values(ascending=False, kind="stable").head(4)''', *DD),
-    same(r'''from tqdm import tqdm
-longest = ""
-for w in tqdm(tokens, ncols=70):
-    if len(w) > len(longest):
-        longest = w
-print(longest)'''),
-    files={"article.txt": ARTICLE},
-    data={"article.txt": ARTICLE.replace("far from the coast", "far from the shore")},
-)
+text = '''The cat sat on the mat. The dog, not the cat, barked at the moon; the moon did not answer.
+It was late, and it was cold, and the cat went home.'''
+words = re.findall(r"[a-z]+", text.lower())
+len(words), len(set(words))"""),
+        differs("stop = {'the', 'on', 'at', 'and', 'it', 'was'}\nsorted(stop)", "code"),
+        differs("counts = Counter(w for w in words if w not in stop)\ncounts.most_common(3)", *C),
+        same("counts['cat'], counts['zebra'], max(words, key=len)"),
+        differs("from tqdm import tqdm\nstems = {}\nfor w in tqdm(sorted(counts), desc='stemming'): stems[w] = w.rstrip('s')", *C),
+        same("from sklearn.feature_extraction.text import TfidfVectorizer\nv = TfidfVectorizer(); m = v.fit_transform(text.split('\\n'))\n"
+             "print(m.shape, m.nnz, v.build_analyzer())"),
+        differs("def shout(w):\n    if len(w) > 5: raise ValueError(f'word too long: {w!r}')\n    return w.upper()\n[shout(w) for w in words]", "code"),
+        same("[w for w in words if w.startswith('m')]"),
+        differs("import matplotlib.pyplot as plt\nk, n = zip(*counts.most_common(3)); plt.bar(k, n, color='C0'); plt.show()", *C),
+    ], kept=True, edited={1: "stop = {'the', 'on', 'at', 'and', 'it', 'was', 'not'}\nsorted(stop)",
+                          6: "def shout(w):\n    if len(w) > 5: raise ValueError(f'word is too long: {w!r}')\n    return w.upper()\n[shout(w) for w in words]",
+                          7: "list(filter(lambda w: w.startswith('m'), words))"}),
 
-case(
-    "fresh-helper-module",
-    same(r'''import sys, os
-sys.path.insert(0, os.getcwd())
-import cleaning
-cleaning'''),
-    same(r'''cleaning.slug("Gross Sales (EUR)")'''),
-    differs(r'''cleaning.winsorize([1, 2, 3, 4, 250])''', "data", "downstream", "library"),
-    differs(r'''import inspect
-print(inspect.getsource(cleaning.winsorize))''', "data", "downstream", "library"),
-    differs(r'''cleaning.winsorize''', "data", "downstream", "library"),
-    same(r'''[cleaning.slug(c) for c in ("Net", "VAT %", "Unit price")]'''),
-    differs(r'''import statistics
-print("mean after clipping:", statistics.mean(cleaning.winsorize([10, 12, 180, 11])))''', "data", "downstream", "library"),
-    same(r'''cleaning.slug(None)'''),
-    files={"cleaning.py": 'import re\n\nLIMIT = 100\n\n\ndef slug(text):\n    return re.sub(r"\\W+", "_", text.lower()).strip("_")\n\n\ndef winsorize(values, limit=100):\n    if not values:\n        raise ValueError("nothing to clip")\n    return [min(v, limit) for v in values]\n'},
-    data={"cleaning.py": 'import re\n\nLIMIT = 100\n\n\ndef slug(text):\n    return re.sub(r"\\W+", "_", text.lower()).strip("_")\n\n\ndef winsorize(values, limit=1000):\n    if not values:\n        raise ValueError("nothing to clip")\n    return [min(v, limit) for v in values]\n'},
-)
+    Case("second-restyled-charts", [
+        same("import matplotlib.pyplot as plt, numpy as np\nq = ['Q1', 'Q2', 'Q3', 'Q4']; sales = np.array([14, 18, 17, 23])\nplt.plot(q, sales, marker='o')"),
+        differs("plt.bar(q, sales, color=['grey', 'grey', 'grey', 'orange']); plt.ylabel('kEUR')", "code"),
+        differs("plt.pie(sales, labels=q, autopct='%d%%'); plt.title('Sales 2023'); plt.show()", "code"),
+        same("growth = np.diff(sales) / sales[:-1] * 100\nprint(growth.round(1), plt.gcf())"),
+        differs("rate = 0.19\ngross = sales * (1 + rate)\ngross.round(2)", "code"),
+        differs("print(f'total gross {gross.sum():.2f} kEUR')", *C),
+        same("import seaborn as sns\nsns.heatmap(sales.reshape(2, 2), annot=True, cbar=False)"),
+        differs("import warnings\nwarnings.simplefilter('always')\nfor g in gross:\n"
+             "    if g > 21.5: warnings.warn('a quarter above 21.5 kEUR', stacklevel=2)", *C),
+        same("float(sales.mean())"),
+    ], kept=True, edited={1: "plt.bar(q, sales, color=['grey', 'grey', 'orange', 'grey']); plt.ylabel('kEUR')",
+                          2: "plt.pie(sales, labels=q, autopct='%d%%'); plt.title('Sales 2024'); plt.show()",
+                          4: "rate = 0.20\ngross = sales * (1 + rate)\ngross.round(2)",
+                          8: "float(np.mean(sales))  # same thing"}),
 
-case(
-    "fresh-shell-genes",
-    same(r'''head -1 genes.tsv; wc -l < genes.tsv; date +%s'''),
-    differs(r'''awk -F'\t' 'NR > 1 { t += $3 } END { print "total counts", t }' genes.tsv''', *DD),
-    same(r'''cut -f2 genes.tsv | tail -n +2 | sort -n | uniq -c'''),
-    differs(r'''tail -n +2 genes.tsv | sort -t$'\t' -k3,3nr | head -2 | column -t''', *DD),
-    differs(r'''sha256sum genes.tsv | cut -c1-16; stat -c '%y' genes.tsv''', *DD),
-    same(r'''awk -F'\t' 'NR > 1 && $4 > 9000 { print $1 }' genes.tsv'''),
-    differs(r'''awk -F'\t' 'NR > 1 && $3 > 1400 { found = 1 } END { exit !found }' genes.tsv && echo "highly expressed gene found by $$" || echo "none above 1400 (shell $$)"''', *DD),
-    kernel="bash", files={"genes.tsv": GENES},
-    data={"genes.tsv": GENES.replace("MYC\t8\t1430", "MYC\t8\t1190")},
-)
+    Case("second-symbolic-edit", [
+        same("import sympy as sp\nx, y = sp.symbols('x y')\nsp.init_printing()\nf = sp.exp(-x) * sp.sin(x)\nsp.diff(f, x)"),
+        differs("p = x ** 3 - 2 * x + 1\nsp.factor(p)", "code"),
+        differs("sp.solve(p, x)", *C),
+        same("sp.integrate(f, (x, 0, sp.oo))"),
+        differs("sp.Matrix([[2, 1], [1, 3]]).eigenvals()", "code"),
+        same("sp.series(sp.cos(x), x, 0, 7)"),
+        differs("print('p(2) =', p.subs(x, 2)); print(sp.latex(p))", *C),
+        same("g = sp.lambdify(x, f)\nprint(round(g(1.0), 6), g)"),
+    ], kept=True, edited={1: "p = x ** 3 - 2 * x - 1\nsp.factor(p)", 4: "sp.Matrix([[2, 1], [1, 4]]).eigenvals()"}),
 
-case(
-    "fresh-r-survey",
-    same(r'''d <- read.csv("survey.csv", stringsAsFactors = TRUE)
-dim(d)'''),
-    differs(r'''aggregate(score ~ group, data = d, FUN = mean)''', *DD),
-    same(r'''table(d$group, d$age > 35)'''),
-    differs(r'''summary(d$score)''', *DD),
-    same(r'''cat(format(Sys.Date(), "%d %B %Y"), ":", sum(is.na(d$score)), "score missing\n")'''),
-    differs(r'''boxplot(score ~ group, data = d, col = c("grey80", "tomato"), main = "score by group")''', *DD),
-    same(r'''hist(d$age, col = "steelblue", main = "age")'''),
-    kernel="ir", files={"survey.csv": SURVEY},
-    data={"survey.csv": SURVEY.replace("treated,90", "treated,94")},
-)
-
-# ---------------------------------------------------------------- library changed
-
-case(
-    "fresh-knn-default",
-    same(r'''from sklearn.datasets import make_moons
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-X, y = make_moons(n_samples=240, noise=.32, random_state=5)
-X[:3].round(3)'''),
-    differs(r'''clf = KNeighborsClassifier()
-clf.fit(X[:160], y[:160])''', "library"),
-    differs(r'''clf.get_params()''', "library", "downstream"),
-    differs(r'''from sklearn.metrics import log_loss
-proba = clf.predict_proba(X[160:])[:, 1]
-print(f"log loss {log_loss(y[160:], proba.clip(.01, .99)):.4f}")''', "library", "downstream"),
-    same(r'''KNeighborsClassifier(n_neighbors=3).fit(X[:160], y[:160]).score(X[160:], y[160:])'''),
-    differs(r'''import numpy as np, matplotlib.pyplot as plt
-xx, yy = np.meshgrid(np.linspace(-2, 3, 60), np.linspace(-1.5, 2, 60))
-Z = clf.predict_proba(np.c_[xx.ravel(), yy.ravel()])[:, 1].reshape(xx.shape)
-plt.contourf(xx, yy, Z, levels=8, cmap="RdBu")
-plt.scatter(*X.T, c=y, s=8, edgecolor="k", lw=.3);''', "library", "downstream"),
-    same(r'''KNeighborsRegressor().fit(X, y).predict([[0.5, 0.25]])'''),
-    same(r'''%timeit -n 3 -r 2 clf.predict(X)'''),
-    patch=("sklearn/neighbors/_classification.py", "n_neighbors=5,", "n_neighbors=7,"),
-)
-
-case(
-    "fresh-seaborn-colours",
-    same(r'''import seaborn as sns, pandas as pd, matplotlib.pyplot as plt
-tips = pd.DataFrame({"day": ["Thu", "Fri", "Sat", "Sun"] * 6, "tip": [2, 3, 3.5, 4, 1.5, 2.5, 5, 3, 2, 2, 4, 6] * 2,
-                     "smoker": ["no", "yes", "no"] * 8})
-tips.groupby("day", sort=False).tip.mean()'''),
-    differs(r'''sns.barplot(tips, x="day", y="tip", hue="smoker", palette="deep", errorbar=None);''', "library", "downstream"),
-    same(r'''sns.barplot(tips, x="day", y="tip", color="#999999", errorbar=None);'''),
-    differs(r'''sns.color_palette("deep").as_hex()[:4]''', "library", "downstream"),
-    same(r'''g = sns.catplot(tips, x="smoker", y="tip", kind="box", palette="Greys", hue="smoker", legend=False, height=2.5)
-g'''),
-    differs(r'''sns.set_theme(style="whitegrid")
-fig, ax = plt.subplots(figsize=(5, 2.5))
-for s, sub in tips.groupby("smoker"):
-    ax.plot(sub.tip.reset_index(drop=True), label=s)
-ax.legend();''', "library", "downstream"),
-    patch=("seaborn/palettes.py", 'deep=["#4C72B0", "#DD8452"', 'deep=["#4C72B0", "#DD8462"'),
-)
-
-case(
-    "fresh-describe-quantiles",
-    same(r'''import pandas as pd, numpy as np
-temps = pd.DataFrame(np.random.RandomState(3).normal([12, 18], [4, 6], (200, 2)).round(1), columns=["night", "day"])
-temps.corr().round(4)'''),
-    differs(r'''temps.describe()''', "library", "downstream"),
-    same(r'''temps.quantile([.25, .5, .75])'''),
-    differs(r'''temps.day.describe().index.tolist()''', "library", "downstream"),
-    same(r'''pd.Series(["a", "b", "a"]).describe()'''),
-    differs(r'''iqr = temps.night.describe()
-print("night IQR:", iqr["75%"] - iqr["25%"])''', "library", "downstream"),
-    same(r'''print(f"{pd.Timestamp.utcnow():%FT%TZ} done, {temps.size} values")'''),
-    patch=("pandas/core/methods/describe.py", "np.array([0.25, 0.5, 0.75])", "np.array([0.1, 0.5, 0.9])"),
-)
-
-case(
-    "fresh-durbin-watson",
-    same(r'''import numpy as np, statsmodels.api as sm
-rng = np.random.default_rng(8)
-x = np.linspace(0, 10, 80)
-e = np.zeros(80)
-for i in range(1, 80):
-    e[i] = .6 * e[i - 1] + rng.normal(scale=.5)
-y = 1.5 * x + 4 + e
-y[-3:]'''),
-    same(r'''model = sm.OLS(y, sm.add_constant(x)).fit()
-model.params.round(4), round(model.rsquared, 5)'''),
-    differs(r'''print(model.summary())''', "library", "downstream"),
-    differs(r'''from statsmodels.stats.stattools import durbin_watson
-print("DW = {:.3f}".format(durbin_watson(model.resid)))''', "library", "downstream"),
-    same(r'''from statsmodels.tsa.stattools import acf
-acf(model.resid, nlags=4).round(3)'''),
-    same(r'''model.summary().tables[1]'''),
-    same(r'''from statsmodels.stats.diagnostic import acorr_ljungbox
-acorr_ljungbox(model.resid, lags=[5])'''),
-    patch=("statsmodels/stats/stattools.py", "diff_resids = np.diff(resids, 1, axis=axis)", "diff_resids = np.diff(resids, 2, axis=axis)"),
-)
-
-case(
-    "fresh-pagerank-damping",
-    same(r'''import networkx as nx
-web = nx.DiGraph([("home", "about"), ("home", "shop"), ("shop", "cart"), ("cart", "home"), ("about", "home"), ("blog", "shop")])
-list(web.in_degree)'''),
-    differs(r'''pr = nx.pagerank(web)
-for page, score in sorted(pr.items(), key=lambda kv: -kv[1]):
-    print(f"{page:<6} {score:.4f}")''', "library", "downstream"),
-    same(r'''max(pr, key=pr.get), round(sum(pr.values()), 6)'''),
-    differs(r'''import json
-print(json.dumps({k: round(v, 3) for k, v in pr.items()}, indent=2))''', "library", "downstream"),
-    differs(r'''import inspect
-inspect.signature(nx.pagerank.orig_func)''', "library", "downstream"),
-    same(r'''hubs, auth = nx.hits(web)
-{k: round(v, 3) + 0 for k, v in auth.items()}'''),
-    same(r'''web.nodes, nx.hits'''),
-    patch=("networkx/algorithms/link_analysis/pagerank_alg.py", "def pagerank(\n    G,\n    alpha=0.85,", "def pagerank(\n    G,\n    alpha=0.9,"),
-)
-
-# ---------------------------------------------------------------- environment changed
-
-case(
-    "fresh-stage-setting",
-    same(r'''import os, logging, sys
-logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout, format="%(levelname)s:%(name)s:%(message)s", force=True)
-log = logging.getLogger("etl")
-print("configured in process", os.getpid())'''),
-    differs(r'''log.debug("cache lookup: miss")
-log.info("42 rows read")''', "environment", "downstream"),
-    differs(r'''stage = os.getenv("STAGE", "dev")
-print("stage =", stage)''', "environment"),
-    differs(r'''limits = {"dev": 10, "prod": 1000}
-rows = list(range(250))[: limits[stage]]
-len(rows)''', "environment", "downstream"),
-    same(r'''rows[:5]'''),
-    same(r'''log.warning("disk usage at %d %%", 91)'''),
-    differs(r'''!echo "running as $STAGE"''', "environment"),
-    differs(r'''logging.getLevelName(log.getEffectiveLevel()), log''', "environment", "downstream"),
-    same(r'''from uuid import uuid1
-log.error("batch %s rejected", uuid1())'''),
-    environment={"STAGE": "dev", "LOG_LEVEL": "DEBUG"}, given={"STAGE": "prod", "LOG_LEVEL": "INFO"},
-)
-
-case(
-    "fresh-timezone",
-    same(r'''import time, datetime as dt, pandas as pd
-print("now:", dt.datetime.now())'''),
-    differs(r'''time.tzname, time.timezone''', "environment"),
-    differs(r'''print(dt.datetime.fromtimestamp(1_700_000_000))''', "environment"),
-    same(r'''dt.datetime.fromtimestamp(1_700_000_000, dt.timezone.utc).isoformat()'''),
-    same(r'''pd.date_range("2024-03-30", periods=3, freq="D", tz="Europe/Oslo")'''),
-    differs(r'''time.strftime("%H:%M %Z", time.localtime(1.7e9))''', "environment"),
-    same(r'''pd.Timestamp(1_700_000_000, unit="s")'''),
-    differs(r'''!date -d @1700000000 "+%F %R"''', "environment"),
-    environment={"TZ": "UTC"}, given={"TZ": "Asia/Tokyo"},
-)
-
-case(
-    "fresh-warnings-off",
-    same(r'''import warnings, numpy as np
-a = np.array([1., 0., -4.])
-np.nansum(a)'''),
-    differs(r'''np.sqrt(a)''', "environment"),
-    differs(r'''1 / a''', "environment"),
-    same(r'''def legacy(v):
-    print("legacy called with", v)
-    return v * 2
-legacy(21)'''),
-    differs(r'''for k in range(3):
-    warnings.warn(f"column {k} has low variance", UserWarning)
-print("3 columns checked")''', "environment"),
-    same(r'''with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    warnings.warn("kept")
-print(len(caught), caught[0].category.__name__)'''),
-    differs(r'''from sklearn.linear_model import LogisticRegression
-X = np.arange(12.).reshape(6, 2) * [1, 500]
-LogisticRegression(max_iter=2).fit(X, [0, 0, 1, 0, 1, 1]).classes_''', "environment"),
-    same(r'''import sys
-print("to stderr, not a warning", file=sys.stderr)'''),
-    given={"PYTHONWARNINGS": "ignore"},
-)
-
-case(
-    "fresh-shell-environment",
-    same(r'''echo "job started $(date) on shell $BASHPID"'''),
-    differs(r'''echo "region: ${REGION:-unset}"''', "environment"),
-    differs(r'''[ "$REGION" = eu-west-1 ]; echo "exit code $?"''', "environment"),
-    same(r'''case "$REGION" in eu-*) echo european;; *) echo other;; esac'''),
-    differs(r'''printf '%s\n' bucket-{a,b}-$REGION | tr a-z A-Z''', "environment"),
-    same(r'''mktemp /tmp/stage.XXXXXX'''),
-    same(r'''for f in one two; do echo "$f -> $(echo $f | md5sum | cut -c1-8)"; done'''),
-    differs(r'''env | grep -c '^RE[GT]' ''', "environment"),
-    kernel="bash",
-    environment={"REGION": "eu-west-1"}, given={"REGION": "eu-west-2", "RETRIES": "3"},
-)
-
-# ---------------------------------------------------------------- machine changed
-
-case(
-    "fresh-affinity",
-    same(r'''import os, platform
-platform.machine(), os.sysconf("SC_PAGE_SIZE"), os.name'''),
-    differs(r'''n_jobs = len(os.sched_getaffinity(0))
-print("using", n_jobs, "worker(s)")''', "machine", "environment"),
-    differs(r'''chunks = [list(range(12))[i::n_jobs] for i in range(n_jobs)]
-chunks''', "machine", "environment", "downstream"),
-    same(r'''sum(map(sum, chunks))'''),
-    differs(r'''!nproc''', "machine", "environment"),
-    same(r'''from concurrent.futures import ThreadPoolExecutor
-import time
-tic = time.time()
-with ThreadPoolExecutor(n_jobs) as pool:
-    done = list(pool.map(lambda c: sum(v * v for v in c), chunks))
-print(f"sum of squares {sum(done)}, {time.time() - tic:.3f}s")'''),
-    differs(r'''import joblib
-joblib.effective_n_jobs(-1)''', "machine", "environment"),
-    cpus=1,
-)
-
-case(
-    "fresh-joblib-batches",
-    same(r'''import numpy as np
-from joblib import Parallel, delayed, cpu_count
-def area(n, seed):
-    p = np.random.default_rng(seed).random((n, 2))
-    return 4 * float(((p ** 2).sum(1) < 1).mean())
-area(2000, 1)'''),
-    differs(r'''workers = cpu_count()
-workers''', "machine", "environment"),
-    same(r'''est = Parallel(n_jobs=workers, prefer="threads")(delayed(area)(5000, s) for s in range(8))
-print(np.round(est, 3), "mean", round(np.mean(est), 4))'''),
-    differs(r'''print(f"batch plan: {8 // workers} task(s) for each of {workers} worker(s)")''', "machine", "environment", "downstream"),
-    differs(r'''import subprocess
-out = subprocess.run(["nproc"], capture_output=True, text=True)
-print(out.stdout.strip(), "cpu(s) reported, exit", out.returncode)''', "machine", "environment"),
-    same(r'''import psutil
-print("resident", round(psutil.Process().memory_info().rss / 2**20, 1), "MiB")'''),
-    same(r'''est[0] == area(5000, 0), min(est) < np.pi < max(est)'''),
-    cpus=1,
-)
-
-# ---------------------------------------------------------------- another order
-
-case(
-    "fresh-order-scaling",
-    same(r'''import numpy as np
-x = np.array([4., 8., 15., 16., 23., 42.])
-print(x.sum())'''),
-    same(r'''y = np.log(2 * np.array([1., 2.]))
-y.round(4)'''),
-    differs(r'''print("mean", x.mean().round(3))''', "order", "downstream"),
-    differs(r'''x = (x - x.min()) / (x.max() - x.min())
-print("scaled to", x.min(), "..", x.max(), "| peak", peak if "peak" in globals() else "not known yet")''', "order", "downstream"),
-    differs(r'''peak = x.max()
-peak''', "order", "downstream"),
-    same(r'''import time
-print("checked", time.ctime(), "n =", x.size)'''),
-    same(r'''x.argmax()'''),
-    order=[0, 1, 4, 3, 2, 5, 6],
-)
-
-case(
-    "fresh-order-counter",
-    same(r'''import itertools, random
-ids = itertools.count(100)
-random.seed(12)
-ids'''),
-    differs(r'''first = next(ids)
-print("job", first)''', "order", "downstream"),
-    differs(r'''draw = [random.randint(1, 6) for _ in range(5)]
-draw''', "order", "downstream"),
-    differs(r'''second = next(ids); coin = random.random()
-print("job", second, "coin", round(coin, 4))''', "order", "downstream"),
-    differs(r'''print(f"{coin:.2f} tossed by {id(ids):x}")''', "order", "downstream"),
-    same(r'''first + second'''),
-    same(r'''sorted({"b": 2, "a": 1}.items())'''),
-    same(r'''next(iter([]))'''),
-    order=[0, 3, 6, 1, 2, 5, 4, 7],
-)
-
-case(
-    "fresh-order-missing-import",
-    same(r'''rows = [("a", 3), ("b", 5), ("c", 2)]
-rows'''),
-    differs(r'''import pandas as pd
-tab = pd.DataFrame(rows, columns=["key", "n"])
-tab''', "order", "downstream"),
-    differs(r'''rows.append(("d", 7))
-print(len(rows), "rows,", len(tab) if "tab" in globals() else "no", "in the table")''', "order", "downstream"),
-    differs(r'''tab.n.sum()''', "order", "downstream"),
-    same(r'''dict(rows)["b"]'''),
-    same(r'''%%time
-checksum = sum(ord(k) * n for k, n in rows)
-print(checksum)'''),
-    same(r'''object()'''),
-    differs(r'''tab.set_index("key").n.plot.bar(color="peru", figsize=(3, 2))''', "order", "downstream"),
-    order=[0, 2, 1, 3, 5, 4, 6, 7],
-)
-
-# ---------------------------------------------------------------- edited code
-
-case(
-    "fresh-edit-threshold",
-    same(r'''import numpy as np, pandas as pd
-scores = pd.Series(np.random.default_rng(77).beta(2, 3, 60).round(3))
-scores.head()'''),
-    differs(r'''threshold = 0.5
-print("cut at", threshold)''', "code"),
-    differs(r'''passed = scores[scores > threshold]
-print(len(passed), "of", len(scores), "passed")''', "code", "downstream"),
-    same(r'''scores.rank(pct=True).tail(4).round(4)'''),
-    differs(r'''import matplotlib.pyplot as plt
-scores.plot.hist(bins=15, color="lightgray", ec="k", figsize=(4, 2.5))
-plt.axvline(threshold, c="crimson");''', "code", "downstream"),
-    same(r'''passed.max(), passed.dtype'''),
-    same(r'''import os, uuid
-print("report written by", os.getpid(), "as", uuid.uuid4().hex)'''),
-    differs(r'''plt.figure(figsize=(3, 2)); plt.boxplot(scores); plt.title("Scores");''', "code"),
-    edited={1: 'threshold = 0.55\nprint("cut at", threshold)',
-            7: 'plt.figure(figsize=(3, 2)); plt.boxplot(scores); plt.title("Score");'},
-)
-
-case(
-    "fresh-edit-units",
-    same(r'''from dataclasses import dataclass
-from datetime import date
-import statistics as st
-print("today", date.today())'''),
-    differs(r'''@dataclass
-class Leg:
-    name: str
-    km: float
-    def __str__(self): return f"{self.name}: {self.km:.1f} km"
-legs = [Leg("ferry", 12.4), Leg("train", 230.0), Leg("walk", 1.75)]
-for leg in legs: print(leg)''', "code"),
-    same(r'''sum(l.km for l in legs), st.median(l.km for l in legs)'''),
-    differs(r'''print(" | ".join(map(str, legs)), "|", hex(id(legs[0])))''', "code", "downstream"),
-    same(r'''legs[1]'''),
-    differs(r'''int("12,4")''', "code"),
-    same(r'''Leg("bus")'''),
-    differs(r'''from IPython.display import Markdown
-Markdown("| leg | km |\n|---|---:|\n" + "\n".join(f"| {l.name} | {l.km} |" for l in legs))''', "code"),
-    edited={1: '@dataclass\nclass Leg:\n    name: str\n    km: float\n    def __str__(self): return f"{self.name}: {self.km:.1f} mi"\nlegs = [Leg("ferry", 12.4), Leg("train", 230.0), Leg("walk", 1.75)]\nfor leg in legs: print(leg)',
-            5: 'int("12.4")',
-            7: 'from IPython.display import Markdown\nMarkdown("| leg | dist |\\n|---|---:|\\n" + "\\n".join(f"| {l.name} | {l.km} |" for l in legs))'},
-)
-
-case(
-    "fresh-edit-dtype",
-    same(r'''import numpy as np, uuid
-grid = np.arange(12).reshape(3, 4)
-grid'''),
-    differs(r'''img = (grid / grid.max()).astype("float32")
-img.dtype, img.nbytes''', "code"),
-    same(r'''img.shape, float(img.max())'''),
-    differs(r'''f"{img.sum(dtype='float64'):.9f}", str(uuid.uuid4())''', "code", "downstream"),
-    differs(r'''from tqdm import tqdm
-done = 0
-for row in tqdm(range(30), desc="rows", ncols=60):
-    done += 1''', "code"),
-    differs(r'''done''', "code", "downstream"),
-    same(r'''import matplotlib.pyplot as plt
-plt.imshow(grid, cmap="viridis"); plt.colorbar();'''),
-    differs(r'''!sh -c 'exit 3'
-_exit_code''', "code"),
-    edited={1: 'img = (grid / grid.max()).astype("float64")\nimg.dtype, img.nbytes',
-            4: 'from tqdm import tqdm\ndone = 0\nfor row in tqdm(range(31), desc="rows", ncols=60):\n    done += 1',
-            7: "!sh -c 'exit 4'\n_exit_code"},
-)
-
-# ---------------------------------------------------------------- elsewhere
-
-case(
-    "fresh-moved-project",
-    same(r'''from pathlib import Path
-import os
-root = Path.cwd()
-print("project root:", root)'''),
-    same(r'''!pwd && ls *.csv'''),
-    same(r'''data = root / "rain.csv"
-data'''),
-    same(r'''import pandas as pd
-rain = pd.read_csv(data)
-rain.groupby("city", sort=False).rain.sum()'''),
-    same(r'''pd.read_csv(root / "raw" / "missing.csv")'''),
-    same(r'''out = root / "figures"
-out.mkdir(exist_ok=True)
-import matplotlib; matplotlib.use("agg"); import matplotlib.pyplot as plt
-plt.plot(rain.rain); plt.savefig(out / "rain.png")
-print("saved", os.path.abspath("figures/rain.png"), (out / "rain.png").exists())'''),
-    differs(r'''import numpy as np
-print("noise floor %.5f" % np.random.rand())''', "random"),
-    same(r'''%pwd'''),
-    files={"rain.csv": CSV}, moved=True,
-)
-
-case(
-    "fresh-rain-byte",
-    same(r'''import os, csv, io
-from tabulate import tabulate
-raw = open("rain.csv", "rb").read()
-len(raw), os.path.getsize("rain.csv")'''),
-    differs(r'''table = list(csv.reader(io.StringIO(raw.decode())))
-print(tabulate(table[1:], headers=table[0], floatfmt=".1f"))''', *DD),
-    same(r'''sorted({r[0] for r in table[1:]})'''),
-    differs(r'''total = sum(float(r[2]) for r in table[1:])
-print(f"total {total:.1f} mm")''', *DD),
-    differs(r'''import zlib
-hex(zlib.crc32(raw))''', *DD),
-    same(r'''print(f"total about {total / 1000:.0f} m, table object at {hex(id(table))}")'''),
-    differs(r'''if total > 6783:
-    raise ValueError(f"rain gauge overflow: {total}")''', *DD),
-    same(r'''max(table[1:], key=lambda r: float(r[2]))'''),
-    files={"rain.csv": CSV}, data={"rain.csv": BYTE},
-)
+    Case("second-workshop-moved", [
+        same("import os, pathlib, sys\nhere = pathlib.Path.cwd()\nhere"),
+        same("!pwd; ls data"),
+        same("import pandas as pd\nrain = pd.read_csv(here / 'data' / 'rain.csv')\nrain.groupby('city').rain.mean()"),
+        same("%%writefile helper.py\nimport pathlib\nHOME = pathlib.Path(__file__).resolve().parent\n"
+             "def load(name): return (HOME / 'data' / name).read_text()"),
+        same("import helper\nprint(helper.HOME, helper)\nlen(helper.load('rain.csv'))"),
+        same("helper.load('snow.csv')"),
+        same("os.makedirs('out', exist_ok=True)\nrain.to_csv('out/copy.csv')\n"
+             "print('saved', os.path.abspath('out/copy.csv'), os.path.getsize('out/copy.csv'), 'bytes')"),
+        differs("import numpy as np\nprint('spot check rows', np.random.randint(0, 10 ** 6, 3), 'in', os.getcwd())", "random"),
+    ], kept=True, files={"data/rain.csv": CSV}, moved=True),
+]

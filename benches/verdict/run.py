@@ -24,6 +24,7 @@ from cases import CASES  # noqa: E402
 from earlier import EARLIER  # noqa: E402
 from independent import INDEPENDENT  # noqa: E402
 from kept import KEPT  # noqa: E402
+from later_changed import LATER  # noqa: E402
 from mended import MENDED  # noqa: E402
 
 AGREE = {"identical", "equivalent", "within-tolerance", "nondeterministic"}
@@ -213,7 +214,7 @@ def part(title, cases, results):
 
 
 def main():
-    parts = {"rules": [*CASES, *EARLIER, *INDEPENDENT, *MENDED], "kept": KEPT, "all": [*CASES, *EARLIER, *INDEPENDENT, *MENDED, *KEPT]}
+    parts = {"rules": [*CASES, *EARLIER, *INDEPENDENT, *MENDED, *LATER], "kept": KEPT, "all": [*CASES, *EARLIER, *INDEPENDENT, *MENDED, *LATER, *KEPT]}
     wanted = [case for case in parts[arguments.part] if not arguments.case or case.name in arguments.case]
     run([sys.executable, "-m", "bash_kernel.install", "--sys-prefix"], scratch)
     for kernel in sorted({case.kernel for case in wanted}):

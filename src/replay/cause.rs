@@ -58,7 +58,7 @@ const MOST: usize = 5;
 
 static RANDOM: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"\b(?:random\w*|rand\w*|randn|randint|shuffle|sample|choice|choices|uuid[14]|token_\w+|urandom|default_rng|normal|uniform|train_test_split|KMeans|RandomForest\w+|TSNE|bootstrap|rnorm|runif|rvs|SystemRandom|secrets)\b",
+        r"\b(?:random\w*|rand\w*|randn|randint|shuffle|sample|choice|choices|uuid[14]|token_\w+|urandom|default_rng|normal|uniform|train_test_split|KMeans|RandomForest\w+|TSNE|bootstrap|rnorm|runif|rvs|SystemRandom|secrets|RANDOM)\b",
     )
     .ok()
 });

@@ -289,7 +289,8 @@ fn side(recording: &Recording, execution: &Execution) -> Side {
         lasted: seconds(execution).unwrap_or(0.0),
         cwd: recording.info.cwd.to_string_lossy().into_owned(),
         home: recording.info.home.to_string_lossy().into_owned(),
-        pids: Rc::new(recording.processes.iter().map(|process| process.pid).collect()),
+        // The kernel's parent starts nothing and is known as a parent only.
+        pids: Rc::new(recording.processes.iter().flat_map(|process| [process.pid, process.ppid]).collect()),
     }
 }
 

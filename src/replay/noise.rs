@@ -137,7 +137,7 @@ const SHAPES: &[(Shape, &str)] = &[
         (?:[A-Z][a-z]{2}\s+\d{1,2}\s+(?:\d{2}:\d{2}|\d{4})|\d{4}-\d{2}-\d{2}\s+\d{2}:\d{2})\s+\S+",
     ),
     // As `ls -l` and `stat` write it. A bundle's files let their group write, so that it runs under any user id.
-    (Shape::FileMode, r"[-dl]r[w-][xsS-][r-][w-][xsS-][r-][w-][xtT-]"),
+    (Shape::FileMode, r"[-dl]r[w-][xsS-][r-][w-][xsS-][r-][w-][xtT-]|\b0o(?:100|40)[0-7]{3}\b"),
     (Shape::Number, NUMBER),
 ];
 
@@ -334,19 +334,21 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
     }
     let (Some(x), Some(y)) = (number(a), number(b)) else { return false };
     let whole = |text: &str| !text.contains(['.', 'e', 'E', 'n', 'N']);
+    // The dash of `job-1234` is no sign.
+    let [then, now] = if a.starts_with('-') && b.starts_with('-') { [-x, -y] } else { [x, y] };
     let mut name = None;
     if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
         name = Some("memory");
     } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
         name = Some("clock");
-    } else if whole(a) && whole(b) {
+    } else if whole(a.trim_end_matches('.')) && whole(b.trim_end_matches('.')) {
         if heap_number(x) && heap_number(y) {
             name = Some("object_id");
-        } else if is_pid(&pair.recorded, x) && (1.0..MOST_PIDS).contains(&y)
+        } else if is_pid(&pair.recorded, then) && (1.0..MOST_PIDS).contains(&now)
             || pair.reads_pid()
                 && !names_pid(pair, line)
-                && x.max(y) >= SMALLEST_PID
-                && [x, y].iter().all(|n| (1.0..MOST_PIDS).contains(n))
+                && then.max(now) >= SMALLEST_PID
+                && [then, now].iter().all(|n| (1.0..MOST_PIDS).contains(n))
         {
             name = Some("pid");
         }
@@ -445,6 +447,9 @@ fn random_hex(text: &str) -> bool {
 
 /// A mode as it is with the group's right to write.
 fn group_may_write(mode: &str) -> String {
+    if let Some(bits) = mode.strip_prefix("0o").and_then(|octal| u32::from_str_radix(octal, 8).ok()) {
+        return format!("{:o}", bits | 0o020);
+    }
     mode.char_indices().map(|(at, c)| if at == 5 { 'w' } else { c }).collect()
 }
 

@@ -4,11 +4,19 @@
 //! noise whatever it looks like. Where it was not, a normaliser counts only if the code of the cell, or of those it builds
 //! on, makes such things at all.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use regex::Regex;
 
-use super::{Rules, cause::changed_inputs, lineage::Lineage, verdict::Judged};
+use super::{
+    Rules,
+    cause::changed_inputs,
+    lineage::{self, Lineage},
+    verdict::{Judged, Verdict},
+};
 use crate::session::model::{Execution, Output, Recording};
 
 static MAKES_UUIDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -36,31 +44,95 @@ pub(super) fn stricter(
     let lineage = Lineage::of(recorded);
     let by_id: BTreeMap<i64, &Execution> = recorded.executions.iter().map(|one| (one.id, one)).collect();
     let mut found = BTreeMap::new();
-    for one in judged.iter().filter(|one| one.verdict.agrees() && !one.equal_after.is_empty()) {
+    let near = |one: &&Judged| !one.equal_after.is_empty() || one.verdict == Verdict::WithinTolerance;
+    for one in judged.iter().filter(|one| one.verdict.agrees()).filter(near) {
         let ancestors = lineage.ancestors(one.recorded);
-        let behind = || std::iter::once(&one.recorded).chain(&ancestors);
-        if !behind().any(|id| inputs.contains_key(id)) {
+        if !std::iter::once(&one.recorded).chain(&ancestors).any(|id| inputs.contains_key(id)) {
             continue;
         }
-        let makes = |regex: &LazyLock<Option<Regex>>| {
-            let in_code =
-                |id: &i64| by_id.get(id).is_some_and(|it| regex.as_ref().is_none_or(|r| r.is_match(&it.code)));
-            behind().any(in_code)
-        };
+        let mut code = String::new();
+        let mut seen = BTreeSet::new();
+        code_behind(&lineage, &by_id, one.recorded, None, &mut seen, &mut code);
+        let makes = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_none_or(|regex| regex.is_match(&code));
         let mut off = Vec::new();
-        if !makes(&MAKES_UUIDS) && by_id.get(&one.recorded).is_some_and(|it| it.outputs.iter().all(is_plain)) {
-            off.push("uuid");
+        // Pictures and charts say themselves when they were made, and name their parts.
+        if by_id.get(&one.recorded).is_some_and(|it| it.outputs.iter().all(is_plain)) {
+            off.extend((!makes(&MAKES_UUIDS)).then_some("uuid"));
+            off.extend((!makes(&READS_CLOCK)).then_some(["duration", "clock"]).into_iter().flatten());
         }
-        if !makes(&READS_CLOCK) {
-            off.extend(["duration", "clock"]);
-        }
-        if off.iter().any(|name| one.equal_after.contains_key(*name)) {
+        // A figure that is the same but for a little shows other data, unless it shows the time.
+        let exact = one.verdict == Verdict::WithinTolerance && !makes(&READS_CLOCK);
+        if exact || off.iter().any(|name| one.equal_after.contains_key(*name)) {
             let mut strict = rules.clone();
+            if exact {
+                strict.figure = 0.0;
+            }
             strict.off.extend(off.into_iter().map(str::to_owned));
             found.insert(one.recorded, strict);
         }
     }
     found
+}
+
+/// The code of an execution, and of those it builds on what gave the names through which it does: a cell that draws a uuid
+/// for its log and reads the data has not made the ids in the data.
+fn code_behind(
+    lineage: &Lineage,
+    by_id: &BTreeMap<i64, &Execution>,
+    id: i64,
+    wanted: Option<&BTreeSet<String>>,
+    seen: &mut BTreeSet<(i64, Vec<String>)>,
+    code: &mut String,
+) {
+    let names_of = wanted.map(|names| names.iter().cloned().collect()).unwrap_or_default();
+    let Some(execution) = by_id.get(&id).filter(|_| seen.insert((id, names_of))) else { return };
+    let needed = wanted.map(|names| giving(&execution.code, names));
+    match &needed {
+        Some((lines, _)) => code.push_str(lines),
+        None => code.push_str(&execution.code),
+    }
+    code.push('\n');
+    for link in lineage.links.get(&id).into_iter().flatten() {
+        let through: BTreeSet<String> = link.through.iter().cloned().collect();
+        let counts =
+            |name: &&String| needed.as_ref().is_none_or(|(_, names)| names.contains(*name) || name.contains('/'));
+        let through: BTreeSet<String> = through.iter().filter(counts).cloned().collect();
+        if through.iter().any(|name| name.contains('/')) {
+            code_behind(lineage, by_id, link.from, None, seen, code);
+        } else if !through.is_empty() {
+            code_behind(lineage, by_id, link.from, Some(&through), seen, code);
+        }
+    }
+}
+
+/// The lines of code that bind or change `names`, or what those lines use, with the blocks they begin; and all those names.
+fn giving(code: &str, names: &BTreeSet<String>) -> (String, BTreeSet<String>) {
+    let lines: Vec<&str> = code.lines().collect();
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let (mut wanted, mut taken) = (names.clone(), vec![false; lines.len()]);
+    let mut grows = true;
+    while grows {
+        grows = false;
+        for (at, line) in lines.iter().enumerate() {
+            let (defines, uses) = lineage::names(line);
+            if taken.get(at) != Some(&false) || defines.is_disjoint(&wanted) {
+                continue;
+            }
+            wanted.extend(uses);
+            grows = true;
+            let mut block = lines.iter().enumerate().skip(at);
+            let first = block.next().map(|(at, _)| at);
+            let inside = block.take_while(|(_, below)| below.trim().is_empty() || depth(below) > depth(line));
+            for at in first.into_iter().chain(inside.map(|(at, _)| at)) {
+                wanted.extend(lines.get(at).map(|line| lineage::names(line).1).unwrap_or_default());
+                if let Some(taken) = taken.get_mut(at) {
+                    *taken = true;
+                }
+            }
+        }
+    }
+    let lines = lines.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(line, _)| *line);
+    (lines.collect::<Vec<_>>().join("\n"), wanted)
 }
 
 /// Whether an output has nothing in it that a library gives ids to: no scripts, no widgets, no charts.
@@ -71,5 +143,21 @@ fn is_plain(output: &Output) -> bool {
             let acts = value.as_str().is_none_or(|text| text.contains("<script") || text.contains(" id="));
             matches!(mime.as_str(), "text/plain" | "text/html" | "text/latex" | "text/markdown") && !acts
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lines_that_give_a_name_count() {
+        let code = "run = uuid.uuid4()\nparcels = load(path)\ndef load(path):\n    return json.load(open(path))\nprint(run, parcels)";
+        let names = BTreeSet::from(["parcels".to_owned()]);
+        let lines = giving(code, &names).0;
+        assert_eq!(lines, "parcels = load(path)\ndef load(path):\n    return json.load(open(path))");
+        let made =
+            giving("ids = [make() for _ in x]\nmake = lambda: uuid.uuid4()", &BTreeSet::from(["ids".to_owned()])).0;
+        assert!(made.contains("uuid4"), "{made}");
     }
 }

@@ -52,6 +52,21 @@ pub(super) fn later() -> Vec<Case> {
             out("resident 68.1 MiB\n"),
             out("resident 71.3 MiB\n"),
         ),
+        same(
+            "a name with the process in it",
+            "dump(f, p)",
+            value("['/tmp/clf-48213.joblib']"),
+            value("['/tmp/clf-2.joblib']"),
+        ),
+        same("a file's mode", "oct(os.stat(f).st_mode)", value("'0o100644'"), value("'0o100664'")),
+        different("another mode", "oct(os.stat(f).st_mode)", value("'0o100644'"), value("'0o100600'")),
+        same(
+            "a value that was wrapped otherwise",
+            "a, t",
+            value("(array([1.5, 2.5]), datetime.datetime(2026, 11, 22, 18, 12, 55, 7))"),
+            value("(array([1.5, 2.5]),\n datetime.datetime(2026, 11, 29, 9, 30, 11, 123456))"),
+        ),
+        different("a number in it", "a, b", value("(array([1.5, 2.5]), 3.25)"), value("(array([1.5, 2.5]),\n 3.2501)")),
         different("other sizes", "print(frame.memory_usage().sum())", out("68.1 MiB\n"), out("71.3 MiB\n")),
         same(
             "a logger's process",
