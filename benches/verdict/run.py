@@ -62,6 +62,7 @@ def run(command, cwd, more=None, codes=(0,)):
 def write(where, files):
     where.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
+        (where / name).parent.mkdir(parents=True, exist_ok=True)
         (where / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 

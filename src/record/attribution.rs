@@ -29,6 +29,14 @@ struct Span {
     waiting: HashSet<u32>,
 }
 
+/// When a thread of a process was started: not before `first`, not after `last`.
+#[derive(Clone, Copy, Debug)]
+struct Started {
+    pid: u32,
+    first: Nanos,
+    last: Nanos,
+}
+
 /// For whom a thread or process works.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Origin {
@@ -47,7 +55,7 @@ pub(super) struct Attribution {
     spans: Vec<Span>,
     /// Beginning, end and number of all.
     times: BTreeMap<(Nanos, i64), Nanos>,
-    threads: HashMap<u32, (u32, Nanos)>,
+    threads: HashMap<u32, Started>,
     /// Of each process that was met.
     processes: HashMap<u32, Origin>,
     /// Who waited when the last execution had ended.
@@ -112,14 +120,16 @@ impl Attribution {
         if self.threads.len() >= MANY {
             self.threads.clear();
         }
-        self.threads.insert(thread.tid, (thread.pid, thread.started));
+        // It was there when it was seen.
+        let last = thread.at.clamp(thread.started, thread.started.saturating_add(STEP));
+        self.threads.insert(thread.tid, Started { pid: thread.pid, first: thread.started, last });
     }
 
     /// A process was met; gives the execution that started it.
     pub(super) fn process(&mut self, start: &ProcessStart) -> Option<i64> {
-        let started = self.threads.get(&start.pid).map_or(start.at, |(_, started)| *started);
+        let (first, last) = self.threads.get(&start.pid).map_or((start.at, start.at), |it| (it.first, it.last));
         let origin = match self.processes.get(&start.ppid) {
-            Some(Origin::Kernel) | None => self.started_at(started),
+            Some(Origin::Kernel) | None => self.started_between(first, last),
             // Children of a worker work for whom it worked then.
             Some(_) => match self.execution_of(start.at, start.ppid, start.ppid) {
                 Some(execution) => Origin::Execution(execution),
@@ -154,11 +164,10 @@ impl Attribution {
         }
     }
 
-    /// In which execution something was started at this time or within the next [`STEP`].
-    fn started_at(&self, started: Nanos) -> Origin {
+    /// In which execution something was started between these times.
+    fn started_between(&self, first: Nanos, last: Nanos) -> Origin {
         // Executions of one kernel hardly overlap: of those that began before, the last few are enough.
-        let mut found =
-            self.times.range(..=(started + STEP, i64::MAX)).rev().take(8).filter(|(_, idle)| **idle >= started);
+        let mut found = self.times.range(..=(last, i64::MAX)).rev().take(8).filter(|(_, idle)| **idle >= first);
         match (found.next(), found.next()) {
             (None, _) => Origin::Kernel,
             (Some(((_, execution), _)), None) => Origin::Execution(*execution),
@@ -170,7 +179,7 @@ impl Attribution {
         match self.processes.get(&pid).copied().unwrap_or(Origin::Kernel) {
             // Of what was there before the first execution, the first thread does what the executions ask for.
             Origin::Kernel if tid != pid => match self.threads.get(&tid) {
-                Some((owner, started)) if *owner == pid => self.started_at(*started),
+                Some(started) if started.pid == pid => self.started_between(started.first, started.last),
                 _ => Origin::Kernel,
             },
             origin => origin,
@@ -273,8 +282,12 @@ mod tests {
         let mut all = two_cells(&[]);
         all.busy(3, 22 * SECOND + STEP / 2, false, false);
         // Within one step both ran.
-        all.thread(&thread(7, 74, 22 * SECOND - STEP / 4));
+        let started = 22 * SECOND - STEP / 4;
+        all.thread(&ThreadStart { at: 22 * SECOND + STEP, ..thread(7, 74, started) });
         assert_eq!(all.execution_of(23 * SECOND, 7, 74), None);
+        // This one was seen before the second began.
+        all.thread(&ThreadStart { at: started + STEP / 8, ..thread(7, 76, started) });
+        assert_eq!(all.execution_of(23 * SECOND, 7, 76), Some(2));
         all.busy(4, 24 * SECOND, true, false);
         assert_eq!(all.execution_of(25 * SECOND, 7, 7), None);
         assert_eq!(all.ambiguous, 1);

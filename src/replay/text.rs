@@ -211,8 +211,12 @@ fn wrapped_otherwise(pair: &Pair, part: &str, a: &[&str], b: &[&str], tally: &mu
     if a.len().max(b.len()) > MOST_WRAPPED {
         return false;
     }
-    let joined = |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-    let (a, b) = (without_blanks(&joined(a)), without_blanks(&joined(b)));
+    // NumPy fills its columns with blanks.
+    let joined = |lines: &[&str]| {
+        let text = without_blanks(&lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "));
+        text.replace(" ,", ",").replace(" ]", "]").replace("[ ", "[")
+    };
+    let (a, b) = (joined(a), joined(b));
     if shaped(&a).skeleton != shaped(&b).skeleton {
         return false;
     }

@@ -63,8 +63,8 @@ pub(super) fn later() -> Vec<Case> {
         same(
             "a value that was wrapped otherwise",
             "a, t",
-            value("(array([1.5, 2.5]), datetime.datetime(2026, 11, 22, 18, 12, 55, 7))"),
-            value("(array([1.5, 2.5]),\n datetime.datetime(2026, 11, 29, 9, 30, 11, 123456))"),
+            value("(array([1.5  , 2.125]), datetime.datetime(2026, 11, 22, 18, 12, 55, 7))"),
+            value("(array([ 1.5  , 2.125]),\n datetime.datetime(2026, 11, 29, 9, 30, 11, 123456))"),
         ),
         different("a number in it", "a, b", value("(array([1.5, 2.5]), 3.25)"), value("(array([1.5, 2.5]),\n 3.2501)")),
         different("other sizes", "print(frame.memory_usage().sum())", out("68.1 MiB\n"), out("71.3 MiB\n")),
