@@ -8,7 +8,7 @@ import shutil
 import statistics
 import subprocess
 
-from peers import Docker, cost
+from peers import Docker, cost, ratios
 
 USE = "import pandas; print(pandas.__version__)"
 
@@ -75,6 +75,6 @@ def measure(scratch, program, files, python, empty_store, shell, cpu_of_tree, ro
     print(f"\nfrom a file to the first output of `import pandas`  ({rounds} alternated rounds, medians)")
     for name, mine in samples.items():
         base = samples[work[0][0]]
-        cpu, wall = (statistics.median(one[at] / other[at] for one, other in zip(mine, base)) for at in (0, 1))
+        cpu, wall = ratios(mine, base)
         middle = [statistics.median(one[at] for one in mine) for at in (0, 1)]
         print(f"  {name:30} CPU {middle[0]:7.2f} s   ratio {cpu:5.2f}   wall {middle[1]:7.2f} s   ratio {wall:5.2f}")

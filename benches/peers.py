@@ -101,8 +101,13 @@ def measure(scratch, root, imports, ours, shell, cpu_of_tree, rounds):
     print(f"\none file of an environment  ({rounds} alternated rounds, medians)")
     for name, mine in samples.items():
         base = samples[work[0][0]]
-        cpu, wall = (statistics.median(one[at] / other[at] for one, other in zip(mine, base)) for at in (0, 1))
+        cpu, wall = ratios(mine, base)
         print(f"  {name:30} CPU {statistics.median(one[0] for one in mine):7.2f} s   ratio {cpu:5.2f}   wall ratio {wall:5.2f}   {mine[-1][2] / 1e6:8.1f} MB")
+
+
+def ratios(mine, base):
+    """Medians of the pairwise ratios of CPU and of wall time."""
+    return (statistics.median(one[at] / other[at] for one, other in zip(mine, base)) for at in (0, 1))
 
 
 def cost(work, daemon, cpu_of_tree):

@@ -55,12 +55,12 @@ pub(super) struct GivenArgs {
     #[arg(long, short = 'w', value_name = "DIR")]
     workdir: Option<PathBuf>,
     /// Where nothing else is allowed here: run it below another path, NOT isolated
-    #[arg(long)]
+    #[arg(long, conflicts_with = "engine")]
     inexact: bool,
 }
 
 impl GivenArgs {
-    /// Volumes and variables, and nothing else.
+    /// Volumes, variables, whether it may run inexactly, and nothing else.
     pub(super) fn of(volumes: Vec<String>, env: Vec<String>, inexact: bool) -> Self {
         Self { volumes, env, inexact, ..Self::default() }
     }

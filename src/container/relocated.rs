@@ -19,14 +19,14 @@ use super::{
     setup,
     spec::{Bind, OWN_DIR, Spec},
 };
-use crate::files;
+use crate::{files, inventory::elf};
 
 /// `BINPRM_BUF_SIZE` of Linux, less the newline: a longer first line is not one.
 const LONGEST_SHEBANG: usize = 255;
 /// Scripts, `pyvenv.cfg` and connection files are smaller.
 const LARGEST_TEXT: u64 = 1 << 20;
 /// A script that names a script that names …: Linux stops there too.
-const MOST_INTERPRETERS: usize = 4;
+const MOST_INTERPRETERS: usize = 5;
 /// Where a loader looks that nobody told anything (`ld.so(8)`).
 const LIBRARIES: [&str; 7] = [
     "/usr/local/lib",
@@ -242,34 +242,11 @@ fn shebang(path: &Path) -> io::Result<Option<(PathBuf, Option<String>)>> {
     Ok(Some((interpreter.into(), Some(word.to_owned()).filter(|word| !word.is_empty()))))
 }
 
-/// The loader that a program asks for: `PT_INTERP` of a 64-bit little-endian ELF file (`elf(5)`); `None` where it needs none.
+/// The loader that a program asks for; `None` where it needs none.
 fn interpreter(path: &Path) -> io::Result<Option<String>> {
-    const PT_INTERP: u32 = 3;
     let file = files::open(path).map_err(|error| error.source)?;
-    let mut header = [0; 64];
-    if file.read_at(&mut header, 0)? < header.len() || !header.starts_with(b"\x7fELF\x02\x01") {
-        return Ok(None);
-    }
-    let number = |bytes: &[u8], at: usize, size: usize| {
-        let part = bytes.get(at..at + size).unwrap_or_default();
-        part.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
-    };
-    let (table, size, count) = (number(&header, 32, 8), number(&header, 54, 2), number(&header, 56, 2));
-    for index in 0..count {
-        let mut entry = [0; 56];
-        let at = table.saturating_add(index.saturating_mul(size));
-        if file.read_at(&mut entry, at)? < entry.len() {
-            break;
-        }
-        if number(&entry, 0, 4) == u64::from(PT_INTERP) {
-            let length = usize::try_from(number(&entry, 32, 8)).unwrap_or(0).min(4096);
-            let mut name = vec![0; length];
-            file.read_exact_at(&mut name, number(&entry, 8, 8))?;
-            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            return Ok(Some(String::from_utf8_lossy(name).into_owned()));
-        }
-    }
-    Ok(None)
+    let loader = elf::read(&file)?.and_then(|program| program.interpreter);
+    Ok(loader.map(|path| String::from_utf8_lossy(&path).into_owned()))
 }
 
 /// Where the copy's loader is to look: beside the program, as its `ld.so.conf` says, and where it would without one.

@@ -11,7 +11,7 @@ mod collect;
 mod datasets;
 mod declared;
 mod distributions;
-mod elf;
+pub(crate) mod elf;
 mod environment;
 pub mod glob;
 mod libraries;

@@ -450,11 +450,10 @@ const DIRECTORIES: &[&str] = &[
 /// installed here and who works here.
 const FIRST_DYNAMIC_ID: u32 = 100;
 
-/// The lines of `/etc/passwd` or `/etc/group` (`fields` each) about the distribution's own accounts but root's
+/// The lines of a `passwd(5)` or `group(5)` file (`fields` each) about the distribution's own accounts but root's
 /// and the session's, without members.
-fn of_the_distribution(path: &str, fields: usize, but: u32) -> String {
-    let text = files::read_bounded(std::path::Path::new(path), 1 << 20).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+fn of_the_distribution(table: &[u8], fields: usize, but: u32) -> String {
+    let text = String::from_utf8_lossy(table);
     let mut found = String::new();
     for line in text.lines() {
         let mut parts: Vec<&str> = line.split(':').collect();
@@ -482,8 +481,9 @@ pub(crate) fn add_generated(builder: &mut Builder<'_>) {
     let (user, home) = (clean(&info.user), clean(&info.home.to_string_lossy()));
     let mut passwd = String::from("root:x:0:0:root:/root:/bin/bash\n");
     let mut group = String::from("root:x:0:\n");
-    passwd.push_str(&of_the_distribution("/etc/passwd", 7, info.uid));
-    group.push_str(&of_the_distribution("/etc/group", 4, info.gid));
+    let table = |path: &str| files::read_bounded(std::path::Path::new(path), 1 << 20).unwrap_or_default();
+    passwd.push_str(&of_the_distribution(&table("/etc/passwd"), 7, info.uid));
+    group.push_str(&of_the_distribution(&table("/etc/group"), 4, info.gid));
     if info.uid != 0 {
         passwd.push_str(&format!("{user}:x:{}:{}::{home}:/bin/bash\n", info.uid, info.gid));
     }
@@ -519,5 +519,21 @@ pub(crate) fn add_generated(builder: &mut Builder<'_>) {
             }
             None => builder.tree.add_directory(dir, Tag::new(Class::SystemState, "empty-directory")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_the_distribution_go_along_and_those_of_the_machine_stay() {
+        let passwd = b"root:x:0:0:root:/root:/bin/bash\ndaemon:secret:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
+            man:x:6:12:man:/var/cache/man:/usr/sbin/nologin\ngitlab:x:998:998::/srv:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n\
+            broken:x:7\n";
+        let found = of_the_distribution(passwd, 7, 6);
+        assert_eq!(found, "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n", "6 is the session's own");
+        let group = of_the_distribution(b"tty:x:5:ann\nsudo:x:27:ann,bob\ndocker:x:998:ann\n", 4, 0);
+        assert_eq!(group, "tty:x:5:\nsudo:x:27:\n");
     }
 }

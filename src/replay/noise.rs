@@ -18,7 +18,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("kernel_pid", "the kernel's process id in `ipykernel_1234` and the paths of cells"),
     ("pid", "process ids: `pid 1234`, or a number that was a process of the session"),
     ("working_directory", "the notebook's directory and home, where the two sessions have others"),
-    ("temporary_path", "names that `tempfile` (with any prefix) and R's `tempdir` make"),
+    ("temporary_path", "names that `tempfile` (with any prefix), `mktemp` and R's `tempdir` make"),
     (
         "uuid",
         "random uuids (versions 1, 4, 6, 7), with and without dashes, and IPython's `display_id`; named ones (3, 5) are data",
@@ -41,7 +41,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("ansi", "colours"),
     ("execution_count", "the number in `In [3]`"),
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
-    ("group_write", "whether a file's group may write (`-rw-rw-r--`): in a bundle it may"),
+    ("group_write", "whether a file's group may write (`-rw-rw-r--`, `0o100664`): in a bundle it may"),
     (
         "listing",
         "times, links, mode and size of a directory, and of a notebook, in `ls -l`: a bundle has a later notebook",
@@ -158,7 +158,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|real|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
+        r"(?i)\b(?:wall|cpu times?|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });
@@ -298,7 +298,10 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::DisplayId => Some("uuid"),
         Shape::KernelFile => Some("kernel_pid"),
         Shape::TemporaryPath => Some("temporary_path"),
-        Shape::InTemporary => random_part(a.text, b.text).then_some("temporary_path"),
+        Shape::InTemporary => {
+            let drawn = random_part(a.text, b.text) || made_by_mktemp(pair.code, a.text, b.text);
+            drawn.then_some("temporary_path")
+        }
         Shape::PlacedAddress => Some("address"),
         Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
         Shape::Loops | Shape::Rate => Some("duration"),
@@ -401,14 +404,22 @@ fn random_part(a: &str, b: &str) -> bool {
         let differing = x.iter().zip(y).filter(|(x, y)| x != y).count();
         // Two words are no draws: of the 37 characters eleven are no letters.
         let mixed = [x, y].into_iter().any(|part| part.iter().any(|c| !c.is_ascii_lowercase()));
-        drawn(x) && drawn(y) && differing >= 5 && mixed
-    }) || made_by_mktemp(a, b)
+        drawn(x) && drawn(y) && differing >= 6 && mixed
+    })
 }
 
 /// Whether two names are one but for what `mktemp(1)` writes over a template's six or more X at its end: letters and digits,
-/// of which it draws from 62.
-fn made_by_mktemp(a: &[u8], b: &[u8]) -> bool {
+/// of which it draws from 62. Where the code does not name it, a word with a number behind it is no draw.
+fn made_by_mktemp(code: &str, a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
     let (Some(x), Some(y)) = (last_part(a), last_part(b)) else { return false };
+    let is_word = |part: &[u8]| {
+        let rest = part.get(1..).unwrap_or_default();
+        rest.iter().skip_while(|c| c.is_ascii_lowercase()).all(u8::is_ascii_digit)
+    };
+    if !code.contains("mktemp") && (is_word(x) || is_word(y)) {
+        return false;
+    }
     let differing = x.iter().zip(y).filter(|(x, y)| x != y).count();
     let drawn = |part: &[u8]| {
         let kinds = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
@@ -510,7 +521,9 @@ pub(super) fn took(side: &Side, seconds: f64) -> bool {
 /// the session.
 fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
     let (Some(x), Some(y)) = (seconds(a), seconds(b)) else { return false };
-    if is_timing(line) {
+    let of_shell =
+        |text: &str| text.ends_with('s') && text.contains('m') && !text.contains(' ') && !text.ends_with("ms");
+    if is_timing(line) || of_shell(a) && of_shell(b) {
         // Four threads can use more CPU time than the clock shows.
         let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * 64.0 + 1.0;
         return within(&pair.recorded, x) && within(&pair.replayed, y);

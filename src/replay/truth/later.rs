@@ -45,6 +45,8 @@ pub(super) fn later() -> Vec<Case> {
         same("a job", "sleep 5 & echo $!", out("[1] 17128\n17128\n"), out("[1] 32\n32\n")),
         different("two job numbers", "sleep 5 & echo", out("[1] 17128\n"), out("[2] 32\n")),
         same("mktemp", "mktemp /tmp/stage.XXXXXX", out("/tmp/stage.cR6wRH\n"), out("/tmp/stage.doBCBM\n")),
+        different("a word with a number", "path", out("/tmp/out_alpha1\n"), out("/tmp/out_gamma2\n")),
+        different("a duration in a table", "show(t)", out("real estate  3.5 h\n"), out("real estate  3.6 h\n")),
         different("two names in /tmp", "ls /tmp", out("/tmp/stage.Second\n"), out("/tmp/stage.Sector\n")),
         same(
             "resident memory",
