@@ -418,7 +418,10 @@ pub fn text_of(rule: &str) -> Option<&'static str> {
 pub const EXTRA: &[(&str, &str)] = &[
     ("prefix-link", "The link from an environment's original place to its canonical root."),
     ("symlink", "A symbolic link on the way to a file that goes in."),
-    ("generated", "Made for the image: user table (the session's user and accounts below 100, which the distribution numbers), host table, name service order."),
+    (
+        "generated",
+        "Made for the image: user table (the session's user and accounts below 100, which the distribution numbers), host table, name service order.",
+    ),
     ("empty-directory", "A directory that programs expect, or the parent of a path that the session wrote."),
     ("program", "nbpack itself, so that the image can start its own kernel."),
     ("bytecode", "Compiled form of a source file that goes in, brought to one form."),
