@@ -93,11 +93,15 @@ fn is_of_the_environment(layer: &LayerPlan) -> bool {
     }
 }
 
-/// Bytes that may be taken from the store's disk: a tenth of it stays free.
+/// What is left free of the store's disk: a tenth of a small one, this much of a large one.
+const FREE: u64 = 5 << 30;
+
+/// Bytes that may be taken from the store's disk.
 fn room(store: &Store) -> Result<u64, FileError> {
     let disk =
         rustix::fs::statvfs(store.root()).map_err(|error| FileError::new("look at", store.root())(error.into()))?;
-    Ok(disk.f_bavail.saturating_sub(disk.f_blocks / 10).saturating_mul(disk.f_frsize))
+    let left = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Ok(left(disk.f_bavail).saturating_sub(FREE.min(left(disk.f_blocks) / 10)))
 }
 
 /// Stops when the time is over.

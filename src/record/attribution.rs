@@ -129,7 +129,11 @@ impl Attribution {
     pub(super) fn process(&mut self, start: &ProcessStart) -> Option<i64> {
         let (first, last) = self.threads.get(&start.pid).map_or((start.at, start.at), |it| (it.first, it.last));
         let origin = match self.processes.get(&start.ppid) {
-            Some(Origin::Kernel) | None => self.started_between(first, last),
+            Some(Origin::Kernel) | None => match self.started_between(first, last) {
+                // Seen so soon, it most likely called exec, for which whoever starts a program waits.
+                Origin::Unclear if last == start.at => self.started_between(last, last),
+                origin => origin,
+            },
             // Children of a worker work for whom it worked then.
             Some(_) => match self.execution_of(start.at, start.ppid, start.ppid) {
                 Some(execution) => Origin::Execution(execution),
@@ -288,6 +292,11 @@ mod tests {
         // This one was seen before the second began.
         all.thread(&ThreadStart { at: started + STEP / 8, ..thread(7, 76, started) });
         assert_eq!(all.execution_of(23 * SECOND, 7, 76), Some(2));
+        // A process that was seen within the step belongs to the one that ran then; seen later, it cannot be told.
+        for (pid, at, of) in [(77, started + STEP * 9 / 10, Some(3)), (78, 22 * SECOND + STEP, None)] {
+            all.thread(&ThreadStart { at, ..thread(pid, pid, started) });
+            assert_eq!(all.process(&process(pid, 7, at)), of);
+        }
         all.busy(4, 24 * SECOND, true, false);
         assert_eq!(all.execution_of(25 * SECOND, 7, 7), None);
         assert_eq!(all.ambiguous, 1);

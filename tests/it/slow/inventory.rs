@@ -54,18 +54,9 @@ fn a_root_of_a_virtual_environment_imports_and_has_a_shell() {
     assert!(said.contains(expected.to_str().unwrap()), "{said}");
 }
 
-#[test]
-fn an_export_starts_again_when_an_installer_links_files_elsewhere_meanwhile() {
-    let Some(python) = python() else { return };
-    let env = TestEnv::new();
-    let venv = env.small_environment(&python, &["ipykernel"]);
-    env.record(&python, "nb.ipynb", &["import jedi", "print(1)"]);
-    let site = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
-    // As `uv` does from its cache: one more link, the same bytes, another time of the last change of status.
-    let elsewhere = env.path().join("elsewhere");
-    // The first finished layer.
+/// Exports a session while `disturb` is called for each file of its environment, from the first finished layer on.
+fn export_while(env: &TestEnv, site: &Path, disturb: impl Fn(&Path, usize) + Sync) -> String {
     let index = env.path().join("data/nbpack/v1/index");
-    std::fs::create_dir(&elsewhere).unwrap();
     let done = AtomicBool::new(false);
     let output = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -73,13 +64,14 @@ fn an_export_starts_again_when_an_installer_links_files_elsewhere_meanwhile() {
             while !begun() && !done.load(Ordering::Relaxed) {
                 std::thread::park_timeout(std::time::Duration::from_millis(1));
             }
-            let mut places = vec![site.clone()];
+            let mut places = vec![site.to_owned()];
             let mut count = 0;
             while let Some(place) = places.pop() {
-                for entry in std::fs::read_dir(&place).unwrap().map(Result::unwrap) {
+                let listing = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+                for entry in listing {
                     match entry.file_type().unwrap() {
                         kind if kind.is_dir() => places.push(entry.path()),
-                        _ => std::fs::hard_link(entry.path(), elsewhere.join(count.to_string())).unwrap(),
+                        _ => disturb(&entry.path(), count),
                     }
                     count += 1;
                 }
@@ -89,8 +81,33 @@ fn an_export_starts_again_when_an_installer_links_files_elsewhere_meanwhile() {
         done.store(true, Ordering::Relaxed);
         output
     });
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("changed while it was packed; starting again"), "{said}");
     env.nbpack_ok(&["verify", "b.nbpack"]);
+    said
+}
+
+#[test]
+fn an_export_starts_again_when_an_installer_puts_the_same_files_there_meanwhile() {
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    let venv = env.small_environment(&python, &["ipykernel"]);
+    env.record(&python, "nb.ipynb", &["import jedi", "print(1)"]);
+    let site = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
+    // As `uv` does from its cache: one more link, the same bytes, another time of the last change of status.
+    let elsewhere = env.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let said =
+        export_while(&env, &site, |path, count| std::fs::hard_link(path, elsewhere.join(count.to_string())).unwrap());
+    assert!(!said.contains("starting again"), "{said}");
+    assert!(std::fs::read_dir(&elsewhere).unwrap().count() > 100, "nothing was linked");
+    std::fs::remove_dir_all(env.path().join("data/nbpack/v1/index")).unwrap();
+    // As an installer does that writes them anew.
+    let now = std::time::Instant::now();
+    let said = export_while(&env, &site, |path, _| {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000) + now.elapsed())
+            .unwrap();
+    });
+    assert!(said.contains("changed while it was packed; starting again"), "{said}");
 }
