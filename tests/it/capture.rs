@@ -314,6 +314,9 @@ for n in ('pandas', 'pyarrow', 'polars', 'duckdb'): df.to_parquet(n + '.parquet'
 for n in ('pandas', 'polars', 'duckdb'): df.to_csv(n + '.csv', index=False)
 np.save('mapped.npy', np.arange(10)); np.save('loaded.npy', np.arange(10))
 h5py.File('data.h5', 'w').create_dataset('x', data=[1])
+import netCDF4, rasterio
+with netCDF4.Dataset('data.nc', 'w') as d: d.createDimension('x', 3); d.createVariable('v', 'f8', ('x',))[:] = [1, 2, 3]
+with rasterio.open('grid.tif', 'w', driver='GTiff', width=4, height=4, count=1, dtype='uint8') as d: d.write(np.ones((1, 4, 4), 'uint8'))
 c = sqlite3.connect('data.sqlite'); c.execute('create table t(a)'); c.commit()
 ";
     let made = Command::new(&python).args(["-c", make]).current_dir(env.work()).status().unwrap();
@@ -326,6 +329,9 @@ polars.read_parquet('polars.parquet'); polars.read_csv('polars.csv')
 duckdb.sql('select * from \'duckdb.parquet\'').fetchall(); duckdb.sql('select * from \'duckdb.csv\'').fetchall()
 np.load('mapped.npy', mmap_mode='r')[3]; np.load('loaded.npy')
 h5py.File('data.h5', 'r')['x'][:]
+import netCDF4, rasterio
+netCDF4.Dataset('data.nc')['v'][:]
+rasterio.open('grid.tif').read()
 sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
 ";
     let run = run_python_of(Mode::Auto, python.to_str().unwrap(), read, &env.work());
@@ -341,6 +347,8 @@ sqlite3.connect('data.sqlite').execute('select * from t').fetchall()
         "mapped.npy",
         "loaded.npy",
         "data.h5",
+        "data.nc",
+        "grid.tif",
         "data.sqlite",
     ] {
         assert!(seen.contains(env.work().join(name).as_os_str().as_bytes()), "{name} was not seen");
