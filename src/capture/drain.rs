@@ -292,12 +292,8 @@ impl Drain {
         }
         let moves = matches!(seen.what, What::Rename { .. });
         for victim in victims {
-            // A link to a directory may go; what lies in the directory stays.
-            if files::symlink_metadata(&victim).is_ok_and(|found| {
-                found.is_file()
-                    || (found.is_symlink() && files::metadata(&victim).is_ok_and(|found| found.is_file()))
-                    || (moves && found.is_dir())
-            }) {
+            let concerns = |found: Metadata| found.is_file() || found.is_symlink() || (moves && found.is_dir());
+            if files::symlink_metadata(&victim).is_ok_and(concerns) {
                 self.hold.begin();
                 self.before.before_change(access, &victim);
                 self.hold.end();

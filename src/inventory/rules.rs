@@ -418,6 +418,7 @@ pub fn text_of(rule: &str) -> Option<&'static str> {
 pub const EXTRA: &[(&str, &str)] = &[
     ("prefix-link", "The link from an environment's original place to its canonical root."),
     ("symlink", "A symbolic link on the way to a file that goes in."),
+    ("recorded-symlink", "A symbolic link that the session walked or changed, as it was when the session began."),
     (
         "generated",
         "Made for the image: user table (the session's user and accounts below 100, which the distribution numbers), host table, name service order.",

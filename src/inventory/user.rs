@@ -92,8 +92,16 @@ pub(crate) fn add(builder: &mut Builder<'_>, system: &mut System, store: &Store,
         }
     }
     let path = builder.recording.environment.get("PATH").cloned().flatten().unwrap_or_default();
+    let links: BTreeMap<Vec<u8>, Vec<u8>> =
+        builder.recording.links().into_iter().map(|link| (link.path, link.target)).collect();
+    for (at, text) in &links {
+        if !is_pseudo(at) && !builder.in_environment(at) && !builder.is_excluded(at) {
+            let tag = Tag { touched: true, ..Tag::new(Class::SystemState, "recorded-symlink") };
+            builder.tree.add_link(at, text, tag);
+        }
+    }
     for (name, what) in touched {
-        if what.absent {
+        if what.absent || links.contains_key(name) {
             continue;
         }
         if what.directory {
@@ -148,6 +156,10 @@ fn add_one(
         None => (resolve_missing(builder, name), None),
     };
     if let Some(found) = &found {
+        // A link that the session made itself: a replay makes it again.
+        if what.usage.created && found.links.iter().any(|(at, _)| at == name) {
+            return;
+        }
         let known = builder.tree.touch(&found.path).map(|entry| entry.component);
         if node == Some(Node::Directory) {
             add_listed(builder, name, &found.path, what);
@@ -422,6 +434,9 @@ pub(crate) fn add_named_in_code(builder: &mut Builder<'_>) {
         let usage = Usage { ordinary: true, read: true, ..Usage::default() };
         let verdict = builder.classify(&FactsSeed { path: &found.path, place: Place::Elsewhere, usage });
         if !verdict.goes_in || builder.is_excluded(&found.path) || is_made_here(builder, &found.path) {
+            continue;
+        }
+        if found.links.iter().any(|(at, _)| is_made_here(builder, at)) {
             continue;
         }
         let tag = Tag::new(verdict.class, "named-in-code");

@@ -15,6 +15,7 @@ mod idle;
 mod importer;
 mod keep;
 pub mod kernel;
+mod links;
 mod magics;
 mod open_files;
 mod panel;

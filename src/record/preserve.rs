@@ -17,6 +17,7 @@ use std::{
 };
 
 use super::{
+    links::Links,
     paths::{self, Known},
     touched::born_since,
 };
@@ -161,6 +162,7 @@ pub(super) struct Preserver {
     dir: PathBuf,
     known: Known,
     standings: Standings,
+    links: Arc<Links>,
     started: Nanos,
     limits: Limits,
     next: AtomicU64,
@@ -178,8 +180,15 @@ enum Change {
 }
 
 impl Preserver {
-    pub(super) fn new(dir: PathBuf, known: Known, standings: Standings, started: Nanos, limits: Limits) -> Self {
-        Self { dir, known, standings, started, limits, next: AtomicU64::new(1) }
+    pub(super) fn new(
+        dir: PathBuf,
+        known: Known,
+        standings: Standings,
+        links: Arc<Links>,
+        started: Nanos,
+        limits: Limits,
+    ) -> Self {
+        Self { dir, known, standings, links, started, limits, next: AtomicU64::new(1) }
     }
 
     /// Looks at a change that is about to happen; gives what is to be recorded.
@@ -190,11 +199,29 @@ impl Preserver {
             return Vec::new();
         }
         let is_data = self.known.is_data(&path);
+        let (path, mut events) = if is_data {
+            let walked = self.links.walk(access.pid, &path, follows(access.op));
+            (walked.path, walked.facts)
+        } else {
+            (path, Vec::new())
+        };
+        if is_data && let Some(told) = self.links.before_change(access.pid, &path) {
+            // What it leads to stays as it is.
+            let new = self.links.is_new(&path);
+            self.standings.set(&path, if new { Standing::Created } else { Standing::Overwritten });
+            events.extend(told);
+            return events;
+        }
+        events.extend(self.before_change_of(access, host, path, is_data));
+        events
+    }
+
+    fn before_change_of(&self, access: &FileAccess, host: &Path, path: Vec<u8>, is_data: bool) -> Vec<Event> {
         match (access.op, &access.other) {
             // Of an environment too: installers rename directories to remove them.
             (FileOp::Rename { .. }, Some(other)) if host.is_dir() => {
                 let other = if victim(access, host) == *other { &access.path } else { other };
-                let other = paths::fold(other, paths::is_real_dir);
+                let other = self.links.walk(access.pid, &paths::fold(other, paths::is_real_dir), false).path;
                 let events = if is_data { self.before_move(access, &path, host) } else { Vec::new() };
                 self.standings.rename_directory(&path, &other);
                 events
@@ -353,6 +380,18 @@ fn clone_or_copy(source: &File, target: &File, bytes: u64, limits: Limits) -> io
     }
 }
 
+/// Whether a call follows a link that is the last name of its path.
+pub(super) fn follows(op: FileOp) -> bool {
+    match op {
+        FileOp::Open { flags } => {
+            let exclusive = libc::O_CREAT | libc::O_EXCL;
+            flags & libc::O_NOFOLLOW == 0 && flags & exclusive != exclusive
+        }
+        FileOp::Exec | FileOp::Truncate => true,
+        FileOp::Rename { .. } | FileOp::Unlink { .. } | FileOp::Link | FileOp::Symlink | FileOp::Missing => false,
+    }
+}
+
 /// The path, as the target wrote it, of the file at `host`: for a rename that is the new name or the old one.
 fn victim<'a>(access: &'a FileAccess, host: &Path) -> &'a [u8] {
     match &access.other {
@@ -387,7 +426,8 @@ mod tests {
         let standings = Standings::default();
         let kept = dir.path().join("kept");
         // As if the session began in the future: nothing on the disk was born in it.
-        let preserver = Preserver::new(kept, Known::default(), standings.clone(), Nanos::MAX, limits);
+        let links = Arc::new(Links::new(false, Nanos::MAX));
+        let preserver = Preserver::new(kept, Known::default(), standings.clone(), links, Nanos::MAX, limits);
         Fixture { dir, preserver, standings }
     }
 
@@ -481,7 +521,8 @@ mod tests {
         assert_ne!(device(here.path()), device(elsewhere.path()), "the test needs two file systems");
         let (known, standings) = (Known::default(), Standings::default());
         let kept_in = elsewhere.path().join("kept");
-        let preserver = Preserver::new(kept_in, known, standings.clone(), Nanos::MAX, Limits::default());
+        let links = Arc::new(Links::new(false, Nanos::MAX));
+        let preserver = Preserver::new(kept_in, known, standings.clone(), links, Nanos::MAX, Limits::default());
         let f = Fixture { dir: here, preserver, standings };
         let path = f.file("input", b"content");
         f.standings.read(path.as_os_str().as_bytes());

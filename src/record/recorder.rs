@@ -19,8 +19,9 @@ use super::{
     gate::{self, Gate},
     head,
     importer::{Importer, Parts},
+    links::Links,
     paths::{self, Known},
-    preserve::{Limits, Preserver, Standings},
+    preserve::{Limits, Preserver, Standings, follows},
     repeats::Repeats,
     touched::born_since,
 };
@@ -140,6 +141,7 @@ pub struct Recorder {
     known: Known,
     standings: Standings,
     preserver: Preserver,
+    links: Arc<Links>,
     repeats: Mutex<Repeats>,
     workers: Mutex<Workers>,
     started: Nanos,
@@ -181,8 +183,10 @@ impl Recorder {
         own.push(dir.clone());
         let known = Known::new(seed.argv.first().map(Path::new), own);
         let standings = Standings::default();
+        let links = Arc::new(Links::new(seed.foreign_root, seed.started));
+        let kept = dir.join(PRESERVED);
         let preserver =
-            Preserver::new(dir.join(PRESERVED), known.clone(), standings.clone(), seed.started, seed.limits);
+            Preserver::new(kept, known.clone(), standings.clone(), Arc::clone(&links), seed.started, seed.limits);
         let front = Front {
             journal: journal::Writer::create(&dir)?,
             gate: Gate::default(),
@@ -219,6 +223,7 @@ impl Recorder {
             known,
             standings,
             preserver,
+            links,
             repeats: Mutex::default(),
             workers: Mutex::default(),
             started: seed.started,
@@ -269,6 +274,7 @@ impl Recorder {
         let path = match (access.op, &access.other) {
             (FileOp::Open { flags }, _) if flags & (libc::O_DIRECTORY | libc::O_PATH) == 0 => &access.path,
             (FileOp::Rename { .. } | FileOp::Link, Some(other)) => other,
+            (FileOp::Symlink, _) => &access.path,
             _ => return,
         };
         let written = paths::fold(path, paths::is_real_dir);
@@ -349,7 +355,11 @@ impl Recorder {
                 self.workers.lock().unwrap_or_else(PoisonError::into_inner).pids.insert(process.pid);
                 written.push(Event::Process(process));
             }
-            Event::File(access) => {
+            Event::File(mut access) => {
+                if self.known.is_own(&access.path) {
+                    return;
+                }
+                self.follow_links(&mut access, written);
                 if self.known.is_own(&access.path) {
                     return;
                 }
@@ -361,6 +371,39 @@ impl Recorder {
                 }
             }
             other => written.push(other),
+        }
+    }
+
+    /// Names data by where it lies.
+    fn follow_links(&self, access: &mut FileAccess, written: &mut Vec<Event>) {
+        let pid = access.pid;
+        let real = |path: &[u8], follow: bool, written: &mut Vec<Event>| {
+            let path = paths::fold(path, paths::is_real_dir);
+            if !path.starts_with(b"/") || !self.known.is_data(&path) {
+                return None;
+            }
+            let walked = self.links.walk(pid, &path, follow);
+            written.extend(walked.facts);
+            Some((walked.path, walked.made))
+        };
+        let named = real(&access.path, follows(access.op), written);
+        if let (FileOp::Rename { .. } | FileOp::Link, Some(other)) = (access.op, &mut access.other)
+            && let Some((path, _)) = real(other, false, written)
+        {
+            *other = path;
+        }
+        let Some((path, made)) = named else { return };
+        access.path = path;
+        match (access.op, &access.other) {
+            (FileOp::Symlink, Some(text)) if self.links.says(pid, &access.path, text) => self.links.made(&access.path),
+            (FileOp::Rename { .. }, Some(other)) => self.links.renamed(pid, &access.path, other),
+            (FileOp::Unlink { .. }, _) => self.links.removed(&access.path),
+            _ => {}
+        }
+        // Who reads through a link depends on who made it.
+        for path in made {
+            let op = FileOp::Open { flags: libc::O_RDONLY };
+            written.push(Event::File(FileAccess { op, path, other: None, signature: None, ..access.clone() }));
         }
     }
 

@@ -331,7 +331,8 @@ impl Touched {
                     first.pop();
                     self.count(db, execution, access, first, Use::RenameDirectory)?;
                 }
-                let is_dir = || files::metadata(as_path(&self.host(&other))).is_ok_and(|found| found.is_dir());
+                let host = || self.host_of(&other, false);
+                let is_dir = || files::symlink_metadata(as_path(&host())).is_ok_and(|found| found.is_dir());
                 if self.standings.has_renamed(&path, &other) || is_dir() {
                     self.standings.rename_directory(&path, &other);
                     return Ok(());
@@ -516,6 +517,8 @@ impl Touched {
         if !as_path(&host).exists() {
             host = self.host(&self.standings.present(path));
         }
+        let is_link = usage == Use::RenameTo
+            && files::symlink_metadata(as_path(&self.host_of(path, false))).is_ok_and(|found| found.is_symlink());
         let Some(state) = self.paths.get_mut(path) else { return };
         let job = |role: Role, expected: Option<Signature>| Job {
             path: path.to_vec(),
@@ -544,6 +547,8 @@ impl Touched {
                     self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));
                 }
             }
+            // What a link leads to is no work of the session's.
+            Use::RenameTo if is_link => state.written = true,
             Use::Write | Use::RenameTo => {
                 state.written = true;
                 self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));

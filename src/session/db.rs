@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::DbError;
 
 pub use rows::{Body, OutputRow, ProcessId};
-pub(super) use rows::{from_latin, parse_role, parse_status, parse_use};
+pub(super) use rows::{from_latin, latin, parse_role, parse_status, parse_use};
 
 /// The file's name in the session directory.
 pub const FILE_NAME: &str = "session.db";

@@ -97,6 +97,8 @@ pub struct Recording {
 pub const INTERRUPTIONS: &str = "interruptions";
 /// The fact that holds [`Recording::deleted_cells`].
 pub const DELETED_CELLS: &str = "deleted_cells";
+/// The facts that hold [`Recording::links`] begin so; a number of six digits follows.
+pub const LINK: &str = "link:";
 /// The facts that hold [`Recording::widgets`] begin so; a number of six digits follows.
 pub const WIDGET: &str = "widget:";
 
@@ -136,7 +138,35 @@ pub struct Widget {
     pub closed: bool,
 }
 
+/// A symbolic link as it was when the session began.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Where it lies: absolute, no link above it.
+    pub path: Vec<u8>,
+    /// Its text, as `readlink(2)` gives it.
+    pub target: Vec<u8>,
+}
+
+impl Link {
+    /// As a fact.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "path": super::db::latin(&self.path), "target": super::db::latin(&self.target) })
+    }
+
+    /// From a fact; `None` when it is none of a link.
+    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let bytes = |name: &str| value.get(name)?.as_str().map(super::db::from_latin);
+        Some(Self { path: bytes("path")?, target: bytes("target")? })
+    }
+}
+
 impl Recording {
+    /// Symbolic links that the session walked or changed, as they were when it began.
+    pub fn links(&self) -> Vec<Link> {
+        let from = self.facts.range(LINK.to_owned()..).take_while(|(key, _)| key.starts_with(LINK));
+        from.filter_map(|(_, value)| Link::from_json(value)).collect()
+    }
+
     /// When and how this execution was interrupted, or the kernel told to end while it ran.
     pub fn interruptions(&self, execution: i64) -> Vec<Interruption> {
         let all = self.facts.get(INTERRUPTIONS).and_then(|all| all.get(execution.to_string()));

@@ -430,7 +430,7 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 /// Bytes as text, one character for each byte above ASCII that is not UTF-8, so that JSON can hold it.
-fn latin(bytes: &[u8]) -> String {
+pub(in crate::session) fn latin(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {

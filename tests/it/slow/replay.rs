@@ -51,3 +51,41 @@ fn noise_is_no_alarm_and_a_changed_byte_of_data_is_named() {
     let why = env.nbpack_ok(&["why", "b.nbpack", "1"]);
     assert!(why.contains("data.txt"), "{why}");
 }
+
+#[test]
+fn a_link_that_was_replaced_leads_where_it_led_then() {
+    use std::os::unix::fs::symlink;
+    let Some(python) = python() else { return };
+    let env = TestEnv::new();
+    env.install_kernel(&python);
+    let work = env.work();
+    for (name, content) in [("a.csv", "a,1"), ("b.csv", "b,2"), ("d1/x.txt", "one"), ("d2/x.txt", "two")] {
+        std::fs::create_dir_all(work.join(name).parent().unwrap()).unwrap();
+        std::fs::write(work.join(name), content).unwrap();
+    }
+    symlink("a.csv", work.join("latest.csv")).unwrap();
+    symlink("d1", work.join("current")).unwrap();
+    let cells = [
+        "import os; read = lambda name: open(name).read(); print(read('latest.csv'), read('current/x.txt'))",
+        "os.remove('latest.csv'); os.symlink('b.csv', 'latest.csv'); os.symlink('d2', 'new'); os.replace('new', 'current')",
+        "print(read('latest.csv'), read('current/x.txt'))",
+        "os.symlink('a.csv', 'own.csv'); f = open('own.csv', 'a'); f.write('more'); f.close(); print(read('a.csv'))",
+    ];
+    env.record(&python, "l.ipynb", &cells);
+    env.nbpack_ok(&["export", "l.ipynb", "-o", "l.nbpack"]);
+    let verdicts = verdicts(&env.nbpack_ok(&["replay", "--json", "l.nbpack"]));
+    assert_eq!(verdicts, ["identical"; 4]);
+    let listed = env.nbpack_ok(&["run", "l.nbpack", "--", "ls", "-l", work.to_str().unwrap()]);
+    assert!(listed.contains("latest.csv -> a.csv") && listed.contains("current -> d1"), "{listed}");
+    assert!(!listed.contains("own.csv"), "{listed}");
+    // The files are known by where they lie, and the cell that read through a link by who made it.
+    let shown: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["show", "--json", "l.ipynb"])).unwrap();
+    let of = |name: &str| {
+        let files = shown["datasets"].as_array().unwrap();
+        let named = |file: &&serde_json::Value| file["path"].as_str().unwrap().ends_with(name);
+        files.iter().find(named).map(|file| file["execution"].as_i64().unwrap())
+    };
+    assert_eq!([of("/a.csv"), of("/d1/x.txt"), of("/b.csv"), of("/d2/x.txt")], [1, 1, 3, 3].map(Some));
+    let why = env.nbpack_ok(&["why", "l.ipynb", "3"]);
+    assert!(why.contains("latest.csv"), "{why}");
+}
