@@ -1,8 +1,8 @@
 """Records, exports, changes one thing, replays, and counts what the verdicts got right.
 
-    run.py PROGRAM [--part rules|kept|all] [--case NAME]... [--jobs N] [--keep DIR]
+    run.py PROGRAM [--part rules|kept|all] [--case NAME]... [--twice] [--jobs N] [--keep DIR]
 
-Prints for the cases that rules were mended on and for those kept aside: false alarms (a known-same cell that does not
+With `--twice` each bundle is replayed by `nbpack replay --twice` too, and that is counted apart. Prints for the cases that rules were mended on and for those kept aside: false alarms (a known-same cell that does not
 agree), missed changes (a known-different cell that does), and how often the first cause named is the one that was
 seeded. Exit code 0 when all are within the limits (1 %, 1 %, 90 %), 1 when not, 2 when a case could not be run.
 """
@@ -32,6 +32,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("program")
 parser.add_argument("--part", choices=["rules", "kept", "all"], default="all")
 parser.add_argument("--case", action="append", default=[])
+parser.add_argument("--twice", action="store_true", help="count `replay --twice` too")
 parser.add_argument("--jobs", type=int, default=2)
 parser.add_argument("--keep", help="work here and keep what was made")
 arguments = parser.parse_args()
@@ -96,6 +97,8 @@ def served(case):
 
 
 upgrading = threading.Lock()
+# By name of the case what `replay --twice` said.
+again = {}
 
 
 def judged(case):
@@ -116,8 +119,8 @@ def judged(case):
     if case.moved or case.order or case.edited:
         second = where / "elsewhere" / "b" if case.moved else where
         write(second, case.files)
-        again = [(case.edited or {}).get(at, cells[at]) for at in case.order or range(len(cells))]
-        recorded(case, second, "now.ipynb", again)
+        changed = [(case.edited or {}).get(at, cells[at]) for at in case.order or range(len(cells))]
+        recorded(case, second, "now.ipynb", changed)
         return json.loads(run([program, "diff", "--json", first / "then.ipynb", second / "now.ipynb"], where, codes=(0, 1, 2)))["outputs"]
     bundle = export(where, "then.ipynb")
     command = [program, "replay", "--json", bundle]
@@ -132,7 +135,10 @@ def judged(case):
         command += ["-e", f"{name}={value}"]
     if case.cpus:
         command = ["taskset", "-c", ",".join(map(str, range(case.cpus))), *command]
-    return json.loads(run(command, where, codes=(0, 1, 2)))["executions"]
+    once = json.loads(run(command, where, codes=(0, 1, 2)))["executions"]
+    if arguments.twice and not case.twice:
+        again[case.name] = json.loads(run([*command, "--twice"], where, codes=(0, 1, 2)))["executions"]
+    return once
 
 
 def patched(case, where):
@@ -244,6 +250,8 @@ def main():
         cases = [case for case in wanted if case.kept == kept]
         if cases:
             codes.append(part(title, cases, results))
+            if arguments.twice:
+                codes.append(part(f"{title}, replayed twice", cases, {**results, **again}))
     if arguments.keep:
         (scratch / "results.json").write_text(json.dumps(results, indent=1))
     return max(codes, default=2)

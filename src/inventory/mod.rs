@@ -17,6 +17,7 @@ pub mod glob;
 mod libraries;
 mod listing;
 pub mod model;
+mod named;
 mod overrides;
 mod packaged;
 mod packages;
@@ -154,7 +155,7 @@ pub fn take(
     user::add(&mut builder, &mut system, store, &touched);
     user::add_editable(&mut builder);
     user::add_included(&mut builder);
-    user::add_named_in_code(&mut builder);
+    named::add_named_in_code(&mut builder);
     add_notebook(&mut builder);
     add_profile(&mut builder);
     system::add_generated(&mut builder);

@@ -427,6 +427,10 @@ pub const EXTRA: &[(&str, &str)] = &[
     ("program", "nbpack itself, so that the image can start its own kernel."),
     ("bytecode", "Compiled form of a source file that goes in, brought to one form."),
     ("named-in-code", "Executed code names it as text, and it exists: whether the session looked for it is not seen."),
+    (
+        "named-in-part",
+        "Executed code says its name and not its directory, and it lies below the working directory: the name goes in, not the content.",
+    ),
     ("include", "`[export] include` in nbpack.toml, or --include."),
     ("exclude", "`[export] exclude` in nbpack.toml, or --exclude."),
     ("size-limit", "Larger than the size limit: kept by digest only."),

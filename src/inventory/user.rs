@@ -6,7 +6,7 @@ use super::{
     builder::{Builder, matches_any},
     collect::FactsSeed,
     model::{Class, Source},
-    paths,
+    named, paths,
     rules::{Place, Usage, Verdict},
     system::System,
     tree::{Meta, Node, Tag, Tree},
@@ -19,8 +19,6 @@ use crate::{
 
 /// A directory with more names than this is not listed for the image.
 const LISTING_LIMIT: usize = 10_000;
-/// Files that executed code only names are not taken above this size.
-const NAMED_LIMIT: u64 = 16 << 20;
 
 /// Everything the session did with one path.
 #[derive(Clone, Debug, Default)]
@@ -416,66 +414,11 @@ fn add_parents(builder: &mut Builder<'_>, name: &[u8]) {
     builder.tree.add_directory(&found.path, Tag::new(Class::SystemState, "empty-directory"));
 }
 
-/// Adds existing files that executed code names as text: below the working directory, small, not private.
-pub(crate) fn add_named_in_code(builder: &mut Builder<'_>) {
-    let cwd = builder.context.cwd.clone();
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    for execution in builder.recording.executions.iter().filter(|execution| !execution.is_magic) {
-        names.extend(literals(&execution.code).map(|text| paths::fold(&paths::join(&cwd, text.as_bytes()))));
-    }
-    names.sort_unstable();
-    names.dedup();
-    for path in names {
-        let Some(found) = builder.tree.resolve(&path) else { continue };
-        let outside = !paths::below(&found.path, &cwd) || found.path == cwd;
-        if outside || builder.in_environment(&found.path) || builder.tree.entry(&found.path).is_some() {
-            continue;
-        }
-        let usage = Usage { ordinary: true, read: true, ..Usage::default() };
-        let verdict = builder.classify(&FactsSeed { path: &found.path, place: Place::Elsewhere, usage });
-        if !verdict.goes_in || builder.is_excluded(&found.path) || is_made_here(builder, &found.path) {
-            continue;
-        }
-        if found.links.iter().any(|(at, _)| is_made_here(builder, at)) {
-            continue;
-        }
-        let tag = Tag::new(verdict.class, "named-in-code");
-        match found.node {
-            Node::Directory => builder.tree.add_directory(&found.path, tag),
-            Node::File(meta) if meta.signature.size <= NAMED_LIMIT => {
-                let source = Tree::host(&found.path, &meta);
-                builder.tree.add_file(&found.path, meta, source, Some(meta.seconds()), tag);
-            }
-            _ => continue,
-        }
-        builder.tree.add_links(&found.links);
-    }
-}
-
 /// Born after the session began.
-fn is_made_here(builder: &Builder<'_>, path: &[u8]) -> bool {
+pub(crate) fn is_made_here(builder: &Builder<'_>, path: &[u8]) -> bool {
     fs::symlink_metadata(paths::as_path(path))
         .and_then(|metadata| metadata.created())
         .is_ok_and(|born| nanos(born) >= builder.recording.info.started)
-}
-
-/// Quoted text in code that could be a path: one line, at most 200 characters.
-fn literals(code: &str) -> impl Iterator<Item = &str> {
-    code.lines().flat_map(|line| {
-        let mut found = Vec::new();
-        let mut rest = line;
-        while let Some(open) = rest.find(['\'', '"']) {
-            let Some(quote) = rest.get(open..).and_then(|tail| tail.chars().next()) else { break };
-            let Some(tail) = rest.get(open + 1..) else { break };
-            let Some(close) = tail.find(quote) else { break };
-            let text = tail.get(..close).unwrap_or_default();
-            if !text.is_empty() && text.len() <= 200 && !text.contains(['\\', '{', '*', '<']) && !text.contains("://") {
-                found.push(text);
-            }
-            rest = tail.get(close + 1..).unwrap_or_default();
-        }
-        found
-    })
 }
 
 /// Adds what `[export] include` names: files below the working directory that match, or absolute paths.
@@ -551,20 +494,9 @@ fn add_editable_file(builder: &mut Builder<'_>, path: &[u8]) {
     let usage = Usage { ordinary: true, read: true, ..Usage::default() };
     let verdict = builder.classify(&FactsSeed { path, place: Place::Elsewhere, usage });
     // Data beside the code belongs to the package too, up to the size of a module.
-    let small = meta.signature.size <= NAMED_LIMIT;
+    let small = meta.signature.size <= named::LIMIT;
     if verdict.goes_in && small && !builder.is_excluded(path) {
         let tag = Tag::new(Class::LocalModule, "local-module");
         builder.tree.add_file(path, meta, Tree::host(path, &meta), Some(meta.seconds()), tag);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_text_that_may_be_a_path_is_found() {
-        let code = "if os.path.exists('cfg.yml'): x = \"it's\"; y = f'{z}.csv'\nprint('a/b') # don't";
-        assert_eq!(literals(code).collect::<Vec<_>>(), ["cfg.yml", "it's", "a/b"]);
     }
 }

@@ -347,6 +347,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     write(&work.join("sub/name.txt"), "nobody read me");
     let module = write(&work.join("helper.py"), "x = 1");
     let named = write(&work.join("cfg.yml"), "a: 1");
+    let in_part = write(&work.join("images/part/map.png"), "map");
     write(&work.join("results/old.csv"), "old");
     let key = write(&home.join(".ssh/id_ed25519"), "not a key");
     let history = write(&home.join(".ipython/profile_default/history.sqlite"), "h");
@@ -374,6 +375,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     version(&mut recording, &store, &made, b"made", true, Role::Written);
     recording.files.push(FileUse { path: b"/proc/self/status".to_vec(), ..recording.files[0].clone() });
     recording.executions.push(execution("if os.path.exists('cfg.yml'): open(\"missing.csv\")"));
+    recording.executions.push(execution("if not (IMAGES / 'part/map.png').is_file(): download()"));
     let options =
         Options { size_limit: Some(4000), excludes: vec![Glob::new("**/nothing").unwrap()], ..Options::default() };
     let inventory = take(&recording, &store, &options);
@@ -388,6 +390,7 @@ fn the_users_files_go_in_as_they_were_read_and_nothing_else_of_theirs() {
     assert_eq!(entry(&inventory, &plain).unwrap().class, Class::Dataset);
     assert_eq!(entry(&inventory, &module).unwrap().class, Class::LocalModule);
     assert_eq!(entry(&inventory, &named).unwrap().rule, "named-in-code");
+    assert!(matches!(entry(&inventory, &in_part).unwrap().kind, EntryKind::Placeholder));
     assert!(matches!(entry(&inventory, &work.join("in/unread.csv")).unwrap().kind, EntryKind::Placeholder));
     assert!(matches!(entry(&inventory, &work.join("sub/name.txt")).unwrap().kind, EntryKind::Placeholder));
     assert!(left_out(&inventory, &work.join("never")).is_none());
