@@ -149,7 +149,8 @@ pub fn explain(
             causes = conditions(recorded, judged, (&behind, &text), &libraries, &variables, own);
             if order.contains(&judged.number) {
                 // A generator that had a seed gives the same numbers in the same order.
-                let first = is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }));
+                let first = is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }))
+                    || matches!(causes.first(), Some(Cause::Clock { .. }));
                 causes.insert(if first { 0 } else { causes.len() }, Cause::Order);
             }
             let late = variables.iter().filter(|cause| !causes.contains(cause)).cloned().collect::<Vec<_>>();

@@ -86,7 +86,23 @@ struct Reading {
     step: f64,
 }
 
+/// `20261122T181254Z`, `20261122-181254`, `261122_181254`.
+fn compact(text: &str) -> Option<Reading> {
+    let (date, time) = text.strip_suffix('Z').unwrap_or(text).split_once(['T', '-', '_'])?;
+    if !matches!(date.len(), 6 | 8) || time.len() != 6 {
+        return None;
+    }
+    let (date, time): (i64, i64) = (date.parse().ok()?, time.parse().ok()?);
+    let year = date / 10_000;
+    let day = days(if year < 100 { year + 2000 } else { year }, date / 100 % 100, date % 100)?;
+    let second = time / 10_000 * 3600 + time / 100 % 100 * 60 + time % 100;
+    Some(Reading { day: Some(day), second: Some(second as f64), step: 1.0 })
+}
+
 fn read(text: &str) -> Option<Reading> {
+    if let Some(reading) = compact(text) {
+        return Some(reading);
+    }
     let (mut second, mut step) = (None, 1.0);
     let mut numbers: Vec<(i64, usize)> = Vec::new();
     let mut month = None;
@@ -179,6 +195,13 @@ mod tests {
     /// Whether it can be a time of [`window`], in any zone.
     fn held(text: &str) -> bool {
         Window::both_hold((&window(), text), (&window(), text))
+    }
+
+    #[test]
+    fn compact_times_are_read_to_the_second() {
+        assert!(held("20261122T181301Z") && held("20261122-181301") && held("261122-181301"));
+        assert!(!held("20261122T182559Z") && !held("20261123T002559Z") && !held("261122-182559"), "none of any zone");
+        assert!(held("22.11.2026 18:13:01.857"));
     }
 
     #[test]

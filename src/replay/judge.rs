@@ -10,7 +10,7 @@ use super::{
     noise::{Pair, Side},
     outputs::{self, Tally},
     spread::{self, Spread},
-    suspect, text,
+    suspect, text, varying,
     verdict::{Difference, Judged, Place, Verdict, Verdicts},
 };
 use crate::session::model::{Execution, Recording, Status, Stop};
@@ -193,8 +193,11 @@ fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Exec
 /// never excused: it may fail every second time, and the person must know.
 fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread) {
     let excused = |difference: &Difference| {
+        let mut there = noise.iter().filter(|noise| noise.place.covers(&difference.place)).peekable();
         !is_error(&difference.place) && spread.holds(difference)
-            || difference.place.part != "status" && noise.iter().any(|noise| noise.place.covers(&difference.place))
+            || difference.place.part != "status"
+                && there.peek().is_some()
+                && !there.any(|noise| noise.place == difference.place && varying::changed(difference, noise))
     };
     let differs = matches!(judged.verdict, Verdict::Changed | Verdict::Error);
     if differs && judged.differences.iter().all(excused) {

@@ -20,6 +20,7 @@ mod noise;
 pub mod outdated;
 mod outputs;
 mod plan;
+mod readers;
 mod rules;
 mod run;
 mod spread;
@@ -30,6 +31,7 @@ mod timings;
 pub(crate) mod truth;
 pub mod units;
 mod value;
+mod varying;
 pub mod verdict;
 mod widget;
 

@@ -21,8 +21,10 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("temporary_path", "names that `tempfile` (with any prefix), `mktemp` and R's `tempdir` make"),
     (
         "uuid",
-        "random uuids (versions 1, 4, 6, 7), with and without dashes, and IPython's `display_id`; named ones (3, 5) are data",
+        "random uuids (versions 1, 4, 6, 7), with and without dashes, the length that the code cuts from one, `token_hex`, IPython's `display_id`, message ids and boundaries of e-mails; named ones (3, 5) are data",
     ),
+    ("generated_name", "numbers and names that asyncio and multiprocessing give (`name='Task-3'`, `psm_1a2b3c4d`)"),
+    ("inode", "the number of a file's inode, where the line says that it is one, or `ls -i` does"),
     ("widget_id", "model ids of widgets"),
     ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
     ("clock", "dates, times of day and epoch numbers that lie within the session on both sides"),
@@ -32,7 +34,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ),
     (
         "memory",
-        "memory that a process has, where the code asks for it and the line speaks of it; at most twice as much",
+        "memory that a process has, free space and load of the machine, where the code asks for it and the line speaks of it; memory and space at most twice as much",
     ),
     ("progress_bar", "the bar of tqdm and its like; percentage and counts are compared"),
     ("carriage_return", "what carriage returns and backspaces have overwritten on the screen"),
@@ -62,6 +64,9 @@ pub(super) enum Shape {
     PlacedAddress,
     Address,
     Hex,
+    ShortHex,
+    MessageId,
+    Numbered,
     DisplayId,
     Loops,
     Rate,
@@ -92,9 +97,15 @@ const SHAPES: &[(Shape, &str)] = &[
         r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
     ),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
+    // RFC 5322 message ids of Python's email (time, process, 64 random bits), and RFC 2046 boundaries.
+    (Shape::MessageId, r"\b\d{10,}\.\d+\.\d{10,}@|={15}\d{10,20}=="),
+    // asyncio and multiprocessing number what they make; shared memory gets a drawn name.
+    (Shape::Numbered, r"\bname='(?:Task|Thread|\w*Process)-\d+(?::\d+)?'|\bpsm_[0-9a-f]{8}\b"),
     // IPython draws it from the operating system.
     (Shape::DisplayId, r"\bdisplay_id=[0-9a-f]{32}\b"),
     (Shape::Hex, r"-?[0-9a-f]{32}\b"),
+    // At least one letter among the first eight: the rest are numbers. (Of decimals none.)
+    (Shape::ShortHex, r"-?\b\d{0,7}[a-f][0-9a-f]{4,30}\b"),
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
@@ -111,19 +122,19 @@ const SHAPES: &[(Shape, &str)] = &[
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\ [\ \d]\d\ \d{2}:\d{2}\b
         | \b\d{1,2}[\ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ -]\d{4}\b(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\ \d{1,2},\ \d{4}\b
-        | \b\d{1,2}[./]\d{1,2}[./]\d{4}\b(?:,?\ \d{1,2}:\d{2}(?::\d{2})?(?:\ ?[AaPp][Mm]\b)?)?
+        | \b\d{1,2}[./]\d{1,2}[./]\d{4}\b(?:,?\ \d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\ ?[AaPp][Mm]\b)?)?
         | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}(?::\d{2})?)?
         | \b\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:\ ?[AaPp][Mm]\b)?
         | \b\d{2}:\d{2}\b
-        | \b20\d{6}[-_T]\d{6}\b",
+        | \b(?:20)?\d{6}[-_T]\d{6}(?:Z\b|\b)",
     ),
     (
         Shape::Duration,
-        r"\b\d+m\d+[.,]\d{3}s\b|(?:\b\d+(?:\.\d+)?(?:e[+-]?\d+)? ?(?:days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|msec|ms|µs|μs|us|ns|s)\b[, ]{0,2})+",
+        r"\b\d+m\d+[.,]\d{3}s\b|(?:\b(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)? ?(?:days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|msec|ms|&micro;s|µs|μs|us|ns|s)\b[, ]{0,2})+",
     ),
     (Shape::Bar, r"\d+%\|[^|\n]*\||[━╸╺█▏▎▍▌▋▊▉░▒▓]{3,}[━╸╺█▏▎▍▌▋▊▉░▒▓ ]*|\[[=>.#-]{8,}\]"),
     (Shape::Counter, r"\b(?:Cell In|Input In|In|Out) ?\[\d+\]|<ipython-input-\d+-[0-9a-f]+>"),
-    (Shape::Pid, r"\b(?:[Pp][Ii][Dd]|[Pp]rocess) ?[=:]? ?\d+\b"),
+    (Shape::Pid, r"\b(?:[Pp][Ii][Dd]|[Pp]rocess) ?[=:]? ?\d+\b|\bparent=\d+\b"),
     // glibc's words for EAI_NONAME, EAI_AGAIN, EAI_FAIL and EAI_NODATA (gai_strerror(3)).
     (
         Shape::Resolver,
@@ -162,30 +173,6 @@ static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
-static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\()",
-    )
-    .ok()
-});
-
-static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?:time|perf_counter|monotonic|process_time|default_timer|now|time_ns)\(\) *-|Sys\.time\(\) *-|difftime|\btime \w").ok()
-});
-static PID_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\$!|\bBASHPID\b|\bps\b|\bfork\(").ok()
-});
-
-static MEMORY_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"\bmemory_(?:full_)?info\b|\bru_maxrss\b|\bVmRSS\b|\bvirtual_memory\b|\bget_traced_memory\b|%memit|\bfree -",
-    )
-    .ok()
-});
-static MEMORY_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\d ?[kMGT]i?B?\b|\b(?:bytes|memory|mem|resident|rss|peak)\b|^\s*\d+(?:\.\d+)?\s*$").ok()
-});
-
 static LISTS_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bps\b|\bpsutil\b|\bpgrep\b").ok());
 
 /// One token of a known shape in a text.
@@ -262,29 +249,6 @@ pub(super) struct Pair<'a> {
     pub(super) recordings: Option<(&'a Recording, &'a Recording)>,
 }
 
-impl Pair<'_> {
-    /// Whether the code asks for process ids, as its text shows.
-    fn reads_pid(&self) -> bool {
-        PID_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
-    }
-
-    /// Whether the code asks how much memory a process has, and a line speaks of it.
-    fn reads_memory(&self, line: &str) -> bool {
-        let found = |regex: &Option<Regex>, text| regex.as_ref().is_some_and(|regex| regex.is_match(text));
-        found(&MEMORY_READER, self.code) && found(&MEMORY_WORD, line)
-    }
-
-    /// Whether the code takes the difference of two readings of a clock.
-    fn measures(&self) -> bool {
-        MEASURE.as_ref().is_some_and(|regex| regex.is_match(self.code))
-    }
-
-    /// Whether the code reads a clock, as its text shows.
-    fn reads_clock(&self) -> bool {
-        CLOCK_READER.as_ref().is_some_and(|regex| regex.is_match(self.code))
-    }
-}
-
 /// Whether two tokens of one shape count as equal; says so in the tally.
 ///
 /// `line` is the recorded line around the token: some digits are noise only beside certain words.
@@ -295,7 +259,9 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
     let name = match a.shape {
         Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text)).then_some("uuid"),
         Shape::Hex => (random_hex(a.text) && random_hex(b.text)).then_some("uuid"),
-        Shape::DisplayId => Some("uuid"),
+        Shape::ShortHex => pair.cut_id(a.text, b.text).then_some("uuid"),
+        Shape::DisplayId | Shape::MessageId => Some("uuid"),
+        Shape::Numbered => Some("generated_name"),
         Shape::KernelFile => Some("kernel_pid"),
         Shape::TemporaryPath => Some("temporary_path"),
         Shape::InTemporary => {
@@ -340,7 +306,24 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
     // The dash of `job-1234` is no sign.
     let [then, now] = if a.starts_with('-') && b.starts_with('-') { [-x, -y] } else { [x, y] };
     let mut name = None;
-    if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
+    let whole_session =
+        |side: &Side, value: f64| (0.0..=(side.window.end - side.window.start) * 64.0 + 1.0).contains(&value);
+    if pair.is_inode(line, a) {
+        name = Some("inode");
+    } else if pair.is_uptime(line, a, x, y) {
+        name = Some("clock");
+    } else if pair.reads_load(line) && x.max(y) < 1000.0 && !whole(a) && !whole(b) {
+        name = Some("memory");
+    } else if !whole(a)
+        && !whole(b)
+        && pair.reads_used_time()
+        && is_timing(line)
+        && whole_session(&pair.recorded, x)
+        && whole_session(&pair.replayed, y)
+        || !whole(a) && !whole(b) && pair.profiles() && took(&pair.recorded, x) && took(&pair.replayed, y)
+    {
+        name = Some("duration");
+    } else if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
         name = Some("memory");
     } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
         name = Some("clock");
@@ -550,7 +533,8 @@ fn seconds(text: &str) -> Option<f64> {
     static PART: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?) ?([a-zµμ]+)").ok());
     let mut sum = 0.0;
-    for part in PART.as_ref()?.captures_iter(text) {
+    let text = text.replace(',', "").replace("&micro;", "µ");
+    for part in PART.as_ref()?.captures_iter(&text) {
         let value: f64 = part.get(1)?.as_str().parse().ok()?;
         sum += value
             * match part.get(2)?.as_str() {
@@ -577,7 +561,7 @@ mod tests {
     #[test]
     fn every_shape_compiles() {
         assert_eq!(LEXER.len(), SHAPES.len());
-        assert!(ANY.is_some() && ONLY_NUMBERS.is_some() && TIMING_WORD.is_some() && CLOCK_READER.is_some());
+        assert!(ANY.is_some() && ONLY_NUMBERS.is_some() && TIMING_WORD.is_some());
     }
 
     #[test]

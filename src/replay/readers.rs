@@ -1,0 +1,168 @@
+//! What a cell's code asks the machine for, as its text shows: clocks, process ids, memory, inodes, random ids.
+//!
+//! Digits are noise only where the code asks for such things: the same number in another cell is data.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::noise::Pair;
+
+static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\(|cProfile|%prun|%%prun|os\.times|getrusage|cpu_times|EPOCHREALTIME|EPOCHSECONDS|\bdate \+%s)",
+    )
+    .ok()
+});
+
+static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:time|perf_counter|monotonic|process_time|default_timer|now|time_ns)\(\) *-|Sys\.time\(\) *-|difftime|\btime \w").ok()
+});
+static PID_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\$!|\bBASHPID\b|\bps\b|\bfork\(").ok()
+});
+
+static MEMORY_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\bmemory_(?:full_)?info\b|\bru_maxrss\b|\bVmRSS\b|\bvirtual_memory\b|\bget_traced_memory\b|%memit|\bfree -|\bdisk_usage\b|\bstatvfs\b|\bdf -",
+    )
+    .ok()
+});
+static MEMORY_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\d ?[kMGT]i?B?\b|\b(?:bytes|memory|mem|resident|rss|peak|free|used|avail(?:able)?)\b|^\s*\d+(?:\.\d+)?\s*$").ok()
+});
+
+static LOAD_READER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bgetloadavg\b|\bloadavg\b|\buptime\b").ok());
+/// The counter of processor time of a whole process.
+static USED_READER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bos\.times\b|\bprocess_time|\bgetrusage\b|\bcpu_times\b").ok());
+/// Clocks that count from the machine's start (`clock_gettime(2)`).
+static UPTIME_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(?:monotonic|perf_counter)(?:_ns)?\(|CLOCK_(?:MONOTONIC|BOOTTIME)|/proc/uptime").ok()
+});
+static PROFILE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bcProfile\b|%prun\b|\bimport profile\b|\bpstats\b").ok());
+static INODE_READER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bst_ino\b|\bstat\b|\binode\b|\bls -\w*i").ok());
+/// Code that cuts a random id to a length: from a uuid's digits, or by bytes.
+static CUT_ID: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:\.hex|uuid[14]\(\)\))\[: ?(\d+)\]|\btoken_hex\((\d+)\)").ok());
+
+/// The last word of a text, in small letters.
+fn last_word(text: &str) -> String {
+    let part = |c: char| !(c.is_alphanumeric() || c == '_');
+    text.trim_end_matches(part).rsplit(part).next().unwrap_or_default().to_lowercase()
+}
+
+fn matches(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
+    regex.as_ref().is_some_and(|regex| regex.is_match(text))
+}
+
+impl Pair<'_> {
+    /// Whether the code asks for process ids, as its text shows.
+    pub(super) fn reads_pid(&self) -> bool {
+        matches(&PID_READER, self.code)
+    }
+
+    /// Whether the code asks how much memory a process has, and a line speaks of it.
+    pub(super) fn reads_memory(&self, line: &str) -> bool {
+        matches(&MEMORY_READER, self.code) && matches(&MEMORY_WORD, line)
+    }
+
+    /// Whether two texts are the beginnings of random ids, so long as code of the session cuts them.
+    pub(super) fn cut_id(&self, a: &str, b: &str) -> bool {
+        let bare = |text: &str| text.strip_prefix('-').unwrap_or(text).len();
+        let (length, other) = (bare(a), bare(b));
+        let differing = a.bytes().rev().zip(b.bytes().rev()).filter(|(x, y)| x != y).count();
+        let codes = self.recordings.iter().flat_map(|(then, _)| &then.executions).map(|one| one.code.as_str());
+        let cuts = |code: &str| {
+            CUT_ID.as_ref().is_some_and(|regex| {
+                regex.captures_iter(code).any(|found| {
+                    let of = |at: usize| found.get(at).and_then(|it| it.as_str().parse::<usize>().ok());
+                    of(1) == Some(length) || of(2).map(|bytes| bytes * 2) == Some(length)
+                })
+            })
+        };
+        length == other && length >= 6 && differing * 2 >= length && codes.chain([self.code]).any(cuts)
+    }
+
+    /// Whether a number of the line is the number of an inode on both sides.
+    pub(super) fn is_inode(&self, line: &str, text: &str) -> bool {
+        let reads = matches(&INODE_READER, self.code);
+        let Some((before, after)) = line.split_once(text).filter(|_| reads) else { return false };
+        let named = matches!(last_word(before).as_str(), "inode" | "ino" | "st_ino");
+        let listed =
+            before.trim().is_empty() && after.trim_start().starts_with(['-', 'd', 'l']) && self.code.contains("ls ");
+        named || listed
+    }
+
+    /// Whether two numbers are readings of a clock that counts from the machine's start: as far apart as the executions, or
+    /// in a line that says what it is.
+    pub(super) fn is_uptime(&self, line: &str, text: &str, x: f64, y: f64) -> bool {
+        if !matches(&UPTIME_READER, self.code) || x <= 0.0 || y <= 0.0 {
+            return false;
+        }
+        // A count of seconds may be any whole number; one of smaller units is large.
+        let least = if text.contains('.') { 60.0 } else { 1e9 };
+        let apart = self.replayed.window.end - self.recorded.window.end;
+        let slack = self.recorded.lasted + self.replayed.lasted + 2.0;
+        let word = line.split_once(text).map(|(before, _)| last_word(before)).unwrap_or_default();
+        x.min(y) >= least
+            && ([1.0, 1e3, 1e6, 1e9].iter().any(|unit| ((y - x) / unit - apart).abs() <= slack && x / unit > 60.0)
+                || matches!(word.as_str(), "monotonic" | "perf_counter" | "uptime" | "clock"))
+    }
+
+    /// Whether the code takes the difference of two readings of a clock.
+    pub(super) fn measures(&self) -> bool {
+        matches(&MEASURE, self.code)
+    }
+
+    /// Whether the code reads a clock, as its text shows.
+    pub(super) fn reads_clock(&self) -> bool {
+        matches(&CLOCK_READER, self.code)
+    }
+
+    /// Whether the code asks for the load of the machine, and a line speaks of it.
+    pub(super) fn reads_load(&self, line: &str) -> bool {
+        matches(&LOAD_READER, self.code) && line.to_ascii_lowercase().contains("load")
+    }
+
+    /// Whether the code asks how much processor time a whole process used.
+    pub(super) fn reads_used_time(&self) -> bool {
+        matches(&USED_READER, self.code)
+    }
+
+    /// Whether the code profiles something.
+    pub(super) fn profiles(&self) -> bool {
+        matches(&PROFILE, self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expression_compiles() {
+        let all = [
+            &CLOCK_READER,
+            &MEASURE,
+            &PID_READER,
+            &MEMORY_READER,
+            &MEMORY_WORD,
+            &LOAD_READER,
+            &USED_READER,
+            &UPTIME_READER,
+            &PROFILE,
+            &INODE_READER,
+            &CUT_ID,
+        ];
+        assert!(all.iter().all(|regex| regex.is_some()));
+        assert_eq!(last_word("12 bytes, inode="), "inode");
+        let lengths = |code: &str| CUT_ID.as_ref().unwrap().captures(code).map(|found| found[0].to_owned());
+        for code in ["uuid.uuid4().hex[:8]", "str(uuid.uuid4())[:8]", "secrets.token_hex(8)"] {
+            assert!(lengths(code).is_some(), "{code}");
+        }
+    }
+}

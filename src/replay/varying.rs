@@ -1,0 +1,115 @@
+//! What of a line varies by itself, and what is another value each time: learnt from three runs.
+//!
+//! Two replays that differ in a line show that something in it varies (an id, a time), not that all of it does. A word
+//! that both replays have alike, and the recording otherwise, has changed, unless its like in the same line varies: of ten
+//! random digits one is often the same twice.
+
+use super::verdict::Difference;
+
+/// What a word is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// A number, also with a unit's sign (`61%`).
+    Number,
+    /// Letters only.
+    Letters,
+    /// Anything else: times, ids, paths.
+    Mixed,
+}
+
+/// A word of a line, and the last word of letters before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Word<'a> {
+    text: &'a str,
+    kind: Kind,
+    before: &'a str,
+}
+
+fn words(line: &str) -> Vec<Word<'_>> {
+    let mut before = "";
+    let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '=' | '|');
+    let parts =
+        line.split(ends).map(|part| part.trim_matches(|c: char| matches!(c, '\'' | '"' | ':' | '`' | '<' | '>')));
+    let mut found = Vec::new();
+    for text in parts.filter(|part| !part.is_empty()) {
+        let bare = text.trim_end_matches(['%', '.', '!', '?', '°']);
+        let kind = if bare.parse::<f64>().is_ok() {
+            Kind::Number
+        } else if text.chars().all(char::is_alphabetic) {
+            Kind::Letters
+        } else {
+            Kind::Mixed
+        };
+        found.push(Word { text, kind, before });
+        if kind == Kind::Letters {
+            before = text;
+        }
+    }
+    found
+}
+
+/// Whether a line that differs from the recording's shows another value, though the two replays differ in it as well.
+///
+/// `difference` is between the recording and the first replay, `noise` between the two replays, in the same place. `false`
+/// when the three have other words, or are not shown whole.
+pub(super) fn changed(difference: &Difference, noise: &Difference) -> bool {
+    let lines = [&difference.recorded, &difference.replayed, &noise.replayed];
+    if lines.iter().any(|line| line.contains('…')) || difference.replayed != noise.recorded {
+        return false;
+    }
+    let [then, now, again] = lines.map(|line| words(line));
+    if then.len() != now.len() || now.len() != again.len() {
+        return false;
+    }
+    let varies = |word: &Word<'_>| {
+        now.iter().zip(&again).any(|(a, b)| a.text != b.text && a.kind == word.kind && alike(a, word))
+    };
+    let stays = then.iter().zip(&now).zip(&again).filter(|((x, y), z)| x.text != y.text && y.text == z.text);
+    // A word of no known make beside others that vary may be part of one of them.
+    stays.map(|((_, word), _)| word).any(|word| word.kind != Kind::Mixed && !varies(word))
+}
+
+/// Whether two words stand for the same thing: numbers behind the same word, and any two words of letters.
+fn alike(a: &Word<'_>, b: &Word<'_>) -> bool {
+    a.kind != Kind::Number || a.before == b.before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::verdict::Place;
+
+    fn is_changed(then: &str, now: &str, again: &str) -> bool {
+        let difference = |a: &str, b: &str| Difference {
+            place: Place { part: "stdout".into(), at: Some("line 1".into()) },
+            recorded: a.into(),
+            replayed: b.into(),
+        };
+        changed(&difference(then, now), &difference(now, again))
+    }
+
+    #[test]
+    fn another_value_beside_something_that_varies_is_a_change() {
+        assert!(is_changed("261127-011855 DW 1.403", "261127-011943 DW 3.935", "261127-011953 DW 3.935"));
+        assert!(is_changed(
+            "ACME +230 (ticket a3ad5afe)",
+            "ACME +220 (ticket 5cb49a1a)",
+            "ACME +220 (ticket 77b49a1a)"
+        ));
+        assert!(is_changed(
+            "hours: 14.0 (at 34524205 ns)",
+            "hours: 8.0 (at 34580442 ns)",
+            "hours: 8.0 (at 34580999 ns)"
+        ));
+        assert!(is_changed("[01:02:03] state closed", "[01:03:04] state open", "[01:04:09] state open"));
+    }
+
+    #[test]
+    fn what_is_alike_by_chance_is_none() {
+        assert!(!is_changed("drift [48 47 97 10]", "drift [66 24 97 71]", "drift [66 25 90 71]"));
+        assert!(!is_changed("['a', 'b', 'c']", "['b', 'a', 'c']", "['b', 'c', 'a']"));
+        assert!(!is_changed("took 3.1 s", "took 3.2 s", "took 3.3 s"));
+        assert!(!is_changed("id 12", "id 13", "id 13 and more"), "other words");
+        assert!(!is_changed("x 12…", "x 13…", "y 13…"), "not shown whole");
+    }
+}
