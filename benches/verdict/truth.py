@@ -15,7 +15,6 @@ class Cell:
 class Case:
     name: str
     cells: list
-    kept: bool = False
     kernel: str = "python3"
     files: dict = field(default_factory=dict)
     environment: dict = field(default_factory=dict)  # while recording

@@ -60,18 +60,24 @@ pub fn judge_knowing(
         let other = pair.and_then(|j| now.get(j).copied());
         let judged =
             judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
+        verdicts.executions.push(judged);
+    }
+    let strict = suspect::stricter(recorded, replayed, &verdicts.executions, rules, known);
+    for (execution, pair) in then.iter().zip(&pairs) {
         let mut noise = Vec::new();
+        let other = pair.and_then(|j| now.get(j).copied());
         if let (Some(j), Some(other), Some((second, again))) = (pair, other, &twice) {
             let third =
                 twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
             if let Some(third) = third {
+                // By the rules of the verdict: what they do not let pass must be seen to vary.
+                let rules = strict.get(&execution.id).unwrap_or(rules);
                 noise = differences((replayed, other), (second, third), rules, tolerance);
             }
         }
-        verdicts.executions.push(judged);
         noises.push(noise);
     }
-    for (id, strict) in suspect::stricter(recorded, replayed, &verdicts.executions, rules) {
+    for (id, strict) in strict {
         let at = verdicts.executions.iter().position(|judged| judged.recorded == id);
         let Some((at, judged)) = at.and_then(|at| Some((at, verdicts.executions.get_mut(at)?))) else { continue };
         let other = pairs.get(at).copied().flatten().and_then(|j| now.get(j).copied());

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::{
     noise::Pair,
     outputs::Tally,
-    text::{clip, line_agrees},
+    text::{clip, line_agrees, without},
     timings,
     verdict::{Difference, Place},
 };
@@ -34,6 +34,14 @@ struct Piece<'a> {
 
 pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, tally: &mut Tally) {
     let (mut a, mut b) = (recorded.to_owned(), replayed.to_owned());
+    let moved = pair.recorded.cwd != pair.replayed.cwd || pair.recorded.home != pair.replayed.home;
+    if moved && a != b && pair.rules.on("working_directory") {
+        let (new_a, new_b) = (without(&a, &pair.recorded), without(&b, &pair.replayed));
+        if new_a != a && new_b != b {
+            tally.count("working_directory");
+        }
+        (a, b) = (new_a, new_b);
+    }
     if pair.rules.on("html_id")
         && let Some((renamed_a, renamed_b, count)) = with_common_ids(&a, &b)
     {

@@ -105,7 +105,10 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::DisplayId, r"\bdisplay_id=[0-9a-f]{32}\b"),
     (Shape::Hex, r"-?[0-9a-f]{32}\b"),
     // At least one letter among the first eight: the rest are numbers. (Of decimals none.)
-    (Shape::ShortHex, r"-?\b\d{0,7}[a-f][0-9a-f]{4,30}\b"),
+    (
+        Shape::ShortHex,
+        r"-?\b\d{0,7}[a-f][0-9a-f]{4,30}\b|-?\b\d{5,7}[a-f][0-9a-f]{0,3}\b|-?\b\d{3,4}[a-f][0-9a-f]{2,3}\b",
+    ),
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
@@ -278,7 +281,13 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Duration => measured(pair, line, a.text, b.text).then_some("duration"),
         Shape::Bar => (percentage(a.text) == percentage(b.text)).then_some("progress_bar"),
         Shape::Counter => Some("execution_count"),
-        Shape::Pid => Some("pid"),
+        // `process 8812` beside one that is known is data.
+        Shape::Pid => {
+            let value = numbers(a.text).tokens.first().and_then(|token| number(token.text));
+            let known = value.is_some_and(|value| is_pid(&pair.recorded, value));
+            let by_name = !a.text.to_ascii_lowercase().starts_with("process");
+            (known || by_name || !names_pid(pair, line)).then_some("pid")
+        }
         Shape::Resolver => Some("name_resolution"),
         Shape::Listed => listed_alike(a.text, b.text).then_some("listing"),
         Shape::FileMode => (group_may_write(a.text) == group_may_write(b.text)).then_some("group_write"),

@@ -39,7 +39,7 @@ static USED_READER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bos\.times\b|\bprocess_time|\bgetrusage\b|\bcpu_times\b").ok());
 /// Clocks that count from the machine's start (`clock_gettime(2)`).
 static UPTIME_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\b(?:monotonic|perf_counter)(?:_ns)?\(|CLOCK_(?:MONOTONIC|BOOTTIME)|/proc/uptime").ok()
+    Regex::new(r"\b(?:monotonic|perf_counter)(?:_ns)?\(|\bos\.times\(|CLOCK_(?:MONOTONIC|BOOTTIME)|/proc/uptime").ok()
 });
 static PROFILE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bcProfile\b|%prun\b|\bimport profile\b|\bpstats\b").ok());

@@ -38,6 +38,8 @@ const ENOUGH: usize = 3;
 pub(super) struct Spread {
     kinds: BTreeMap<Kind, f64>,
     series: BTreeMap<Series, (usize, f64)>,
+    /// The parts and columns of tables in which words vary.
+    words: BTreeSet<(String, String)>,
 }
 
 impl Spread {
@@ -47,6 +49,7 @@ impl Spread {
             let known = self.kinds.entry(kind).or_insert(0.0);
             *known = known.max(distance);
         }
+        self.words.extend(noise.iter().filter_map(word_in_column));
         for (series, distance) in noise.iter().filter_map(in_series).flatten() {
             let known = self.series.entry(series).or_insert((0, 0.0));
             *known = (known.0 + 1, known.1.max(distance));
@@ -68,6 +71,7 @@ impl Spread {
     /// Whether the two sides of a difference are the same line but for numbers that vary as far as that.
     pub(super) fn holds(&self, difference: &Difference) -> bool {
         self.holds_series(difference)
+            || word_in_column(difference).is_some_and(|column| self.words.contains(&column))
             || distances(difference).is_some_and(|distances| {
                 !distances.is_empty()
                     && distances.iter().all(|(kind, distance)| {
@@ -75,6 +79,14 @@ impl Spread {
                     })
             })
     }
+}
+
+/// The part and column of a table's cell that holds one word on both sides (`True`, a category).
+fn word_in_column(difference: &Difference) -> Option<(String, String)> {
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(char::is_alphabetic);
+    let (_, column) = difference.place.at.as_deref()?.split_once(" column ")?;
+    let both = is_word(&difference.recorded) && is_word(&difference.replayed);
+    both.then(|| (difference.place.part.clone(), column.to_owned()))
 }
 
 /// The numbers of a difference that differ, when nothing else does, each with the series it stands in.
@@ -189,6 +201,19 @@ mod tests {
         assert!(spread.holds(&cell(4, 2, "3", "1")));
         assert!(!spread.holds(&cell(4, 3, "3", "1")), "another column");
         assert!(!spread.holds(&cell(4, 2, "3", "9")), "far");
+    }
+
+    #[test]
+    fn a_column_in_which_a_word_varies_varies() {
+        let cell = |at: &str, recorded: &str, replayed: &str| Difference {
+            place: Place { part: "output 1 text/html".into(), at: Some(at.into()) },
+            ..difference(recorded, replayed)
+        };
+        let mut spread = Spread::default();
+        spread.learn(&[cell("row 1 column 4", "True", "False")]);
+        assert!(spread.holds(&cell("row 3 column 4", "False", "True")));
+        assert!(!spread.holds(&cell("row 3 column 5", "False", "True")), "another column");
+        assert!(!spread.holds(&cell("row 3 column 4", "False", "7")), "no word");
     }
 
     #[test]

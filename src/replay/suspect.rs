@@ -1,4 +1,4 @@
-//! Noise that is none: where an input has changed, what a cell shows may have come from it.
+//! Noise that is none: where an input or a library has changed, what a cell shows may have come from it.
 //!
 //! A uuid, a duration or a date may be made anew in every run, or stand in the data. Where the same data was read, it is
 //! noise whatever it looks like. Where it was not, a normaliser counts only if the code of the cell, or of those it builds
@@ -13,32 +13,38 @@ use regex::Regex;
 
 use super::{
     Rules,
-    cause::changed_inputs,
+    cause::{Known, changed_inputs},
+    library,
     lineage::{self, Lineage},
     verdict::{Judged, Verdict},
 };
 use crate::session::model::{Execution, Output, Recording};
 
 static MAKES_UUIDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\b(?:uuid[1-7]\(|UUID\(|uuid\.uuid|token_\w+\(|secrets\.|display_id|\.style\b|UUIDgenerate)").ok()
+    Regex::new(r"\b(?:uuid[1-7]\(|UUID\(|uuid\.uuid|token_\w+\(|secrets\.|display_id|\.style\b|UUIDgenerate|\bcomponents\(|file_html)").ok()
+});
+static NAMES_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\bgetpid\b|\.pid\b|process|\$\$|\$!|\bBASHPID\b|\bps\b|fork|Popen|psutil|joblib|logging|warn|concurrent|&\s*$").ok()
 });
 static READS_CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:time|clock|perf_counter|monotonic|datetime|date|timeit|process_time|default_timer)\.|\b(?:now|today|time|perf_counter|monotonic|default_timer|elapsed|timer?|tictoc)\(|%time|%prun|cProfile|tqdm|trange|progress|verbose|logging|\bfit|epochs|Sys\.time|system\.time|(?m:(?:^|[;&|(`{])\s*(?:date|time)\b)|^!|%%bash|%%sh|subprocess|\bls\b|stat\(|[\x22']now[\x22']|current_(?:timestamp|date|time)|sysdate|getdate",
+        r"(?i)\b(?:time|clock|perf_counter|monotonic|datetime|date|timeit|process_time|default_timer)\.|\b(?:now|today|time|perf_counter|monotonic|default_timer|elapsed|timer?|tictoc)\(|%time|%prun|cProfile|tqdm|trange|progress|verbose|logging|\bfit|cross_val|SearchCV|epochs|Sys\.time|system\.time|(?m:(?:^|[;&|(`{])\s*(?:date|time)\b)|^!|%%bash|%%sh|subprocess|\bls\b|stat\(|[\x22']now[\x22']|current_(?:timestamp|date|time)|sysdate|getdate",
     )
     .ok()
 });
 
-/// For each execution that an input reaches which has changed, by its id, the rules for judging it: without the
+/// For each execution that an input or a library reaches which has changed, by its id, the rules for judging it: without the
 /// normalisers for things that nothing in its code makes.
 pub(super) fn stricter(
     recorded: &Recording,
     replayed: &Recording,
     judged: &[Judged],
     rules: &Rules,
+    known: &Known,
 ) -> BTreeMap<i64, Rules> {
     let inputs = changed_inputs(recorded, replayed, judged);
-    if inputs.is_empty() {
+    let libraries = library::changed(recorded, replayed, known);
+    if inputs.is_empty() && libraries.is_empty() {
         return BTreeMap::new();
     }
     let lineage = Lineage::of(recorded);
@@ -47,7 +53,12 @@ pub(super) fn stricter(
     let near = |one: &&Judged| !one.equal_after.is_empty() || one.verdict == Verdict::WithinTolerance;
     for one in judged.iter().filter(|one| one.verdict.agrees()).filter(near) {
         let ancestors = lineage.ancestors(one.recorded);
-        if !std::iter::once(&one.recorded).chain(&ancestors).any(|id| inputs.contains_key(id)) {
+        let behind: Vec<i64> = std::iter::once(one.recorded).chain(ancestors).collect();
+        let codes = behind.iter().filter_map(|id| by_id.get(id)).map(|one| one.code.as_str());
+        let text = codes.fold(String::new(), |all, code| all + code + "\n");
+        let reached = behind.iter().any(|id| inputs.contains_key(id))
+            || !library::behind(recorded, &behind, &text, &libraries).is_empty();
+        if !reached {
             continue;
         }
         let mut code = String::new();
@@ -58,6 +69,7 @@ pub(super) fn stricter(
         // Pictures and charts say themselves when they were made, and name their parts.
         if by_id.get(&one.recorded).is_some_and(|it| it.outputs.iter().all(is_plain)) {
             off.extend((!makes(&MAKES_UUIDS)).then_some("uuid"));
+            off.extend((!makes(&NAMES_PROCESSES)).then_some("pid"));
             off.extend((!makes(&READS_CLOCK)).then_some(["duration", "clock"]).into_iter().flatten());
         }
         // A figure that is the same but for a little shows other data, unless it shows the time.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{
-    noise::{Pair, numbers, settle, shaped},
+    noise::{Pair, Side, numbers, settle, shaped},
     outputs::Tally,
     timings,
     verdict::{Difference, Place},
@@ -98,10 +98,7 @@ fn simplify(pair: &Pair, recorded: &str, replayed: &str, tally: &mut Tally) -> O
         }
     }
     if pair.rules.on("working_directory") {
-        let places = |text: &str, second: bool| {
-            let side = if second { &pair.replayed } else { &pair.recorded };
-            without_places(text, &side.cwd, &side.home)
-        };
+        let places = |text: &str, second: bool| without(text, if second { &pair.replayed } else { &pair.recorded });
         let other = pair.recorded.cwd != pair.replayed.cwd || pair.recorded.home != pair.replayed.home;
         if other && step("working_directory", &places, &mut a, &mut b) {
             return None;
@@ -124,9 +121,10 @@ fn differ(a: &str, b: &str, new_a: &str, new_b: &str) -> bool {
     a.len().abs_diff(new_a.len()) != b.len().abs_diff(new_b.len())
 }
 
-fn without_places(text: &str, cwd: &str, home: &str) -> String {
+/// Text with words for the working directory and home.
+pub(super) fn without(text: &str, side: &Side) -> String {
     let mut text = text.to_owned();
-    for (place, name) in [(cwd, "<cwd>"), (home, "<home>")] {
+    for (place, name) in [(&side.cwd, "<cwd>"), (&side.home, "<home>")] {
         if place.len() > 1 {
             text = text.replace(place, name);
         }

@@ -1,7 +1,7 @@
-"""The last hold-out: cases written by someone who had seen neither the rules nor the other cases.
+"""An earlier hold-out: cases written by someone who had seen neither the rules nor the other cases.
 
 Every truth was decided from what the cell does, then checked in a plain kernel: twice as it stands, once with the change.
-README has its figures at first sight. Rules were mended by some of these since: a new hold-out takes this one's place.
+README has its figures at first sight. Rules were mended by some of these since.
 """
 
 from truth import BYTE, CSV, Case, differs, same, varies
@@ -48,7 +48,7 @@ TREES = "tree,age,girth\n1,118,30\n1,484,58\n1,664,87\n1,1004,115\n2,118,33\n2,4
 CLIMATE = "year,station,temp,co2\n" + "".join(
     f"{1990 + i},{'north' if i % 2 else 'south'},{9.1 + 0.03 * i + (0.2 if i % 3 else -0.15):.2f},{354 + 1.8 * i:.1f}\n" for i in range(16))
 
-KEPT = [
+LOOKED_AT = [
     # ---------------------------------------------------------------- data changes
     Case("second-stock-returns", [
         same("""import hashlib, time
@@ -66,7 +66,7 @@ px.close.rolling(3).mean().plot(ax=ax, title="3-day mean"); plt.show()""", *D),
         same("px.volume.plot.bar(figsize=(4, 2))"),
         differs("""digest = hashlib.sha256(open("prices.csv", "rb").read()).hexdigest()
 print(f"[{time.strftime('%H:%M:%S')}] prices.csv sha256={digest[:16]}")""", "data"),
-    ], kept=True, files={"prices.csv": PRICES}, data={"prices.csv": PRICES.replace("104.75", "104.85")}),
+    ], files={"prices.csv": PRICES}, data={"prices.csv": PRICES.replace("104.75", "104.85")}),
 
     Case("second-fasta-mutation", [
         same("""def read_fasta(path):
@@ -90,7 +90,7 @@ for k, s in seqs.items():
         same("print('seq2/seq3:', hamming(seqs['seq2'], seqs['seq3']), hamming)"),
         differs("!grep -c GCA genes.fa; grep -v '>' genes.fa | fold -w3 | sort | uniq -c | sort -k1,1nr -k2 | head -4", "data"),
         same("import re\n[m.start() for m in re.finditer('GG[AT]CC', seqs['seq1'])], (c for c in codons)"),
-    ], kept=True, files={"genes.fa": FASTA}, data={"genes.fa": FASTA.replace("ATGGCATTT", "ATGGCTTTT")}),
+    ], files={"genes.fa": FASTA}, data={"genes.fa": FASTA.replace("ATGGCATTT", "ATGGCTTTT")}),
 
     Case("second-scan-filter", [
         same("""import numpy as np, matplotlib.pyplot as plt
@@ -107,7 +107,7 @@ print(img.shape, img.dtype, type(img.data), img.data)"""),
         same("hist, edges = np.histogram(img, bins=4, range=(0, 256))\nprint(hist, edges)"),
         differs("edge = ndimage.sobel(img.astype(float))\nprint(np.abs(edge).sum(), '| bytes at', hex(id(edge)))", *D),
         same("print(ndimage.label(img > 128)[1], 'bright regions')\n%timeit -n 20 -r 3 ndimage.gaussian_filter(img, 1)"),
-    ], kept=True, files={"scan.pgm": PGM}, data={"scan.pgm": PGM.replace("130 161 192 223", "130 161 193 223")}),
+    ], files={"scan.pgm": PGM}, data={"scan.pgm": PGM.replace("130 161 192 223", "130 161 193 223")}),
 
     Case("second-orders-sql", [
         same("""import sqlite3, csv, tempfile, os
@@ -125,7 +125,7 @@ pd.read_sql("select region, count(*) n, avg(amount) mean from orders group by re
         same("try:\n    db.execute('select totl from orders')\nexcept sqlite3.OperationalError as e:\n    print(type(e), e)"),
         differs("print('\\n'.join(list(db.iterdump())[2:6]))", *D),
         same("db.execute('select customer, max(amount) from orders group by 1 having count(*) > 1 order by 1').fetchall()"),
-    ], kept=True, files={"orders.csv": ORDERS}, data={"orders.csv": ORDERS.replace(
+    ], files={"orders.csv": ORDERS}, data={"orders.csv": ORDERS.replace(
         "2,Okafor,80.0,south\n3,Brandt,42.25,north\n", "3,Brandt,42.25,north\n2,Okafor,80.0,south\n")}),
 
     Case("second-access-log", [
@@ -148,7 +148,7 @@ for h in tqdm(hits, desc="checking"):
     ok += h[4].startswith(("2", "3"))
 print(ok, "of", len(hits), "served")""", *D),
         same("%%bash\ncut -d' ' -f1 access.log | sort -u\nwc -l < access.log\ndate"),
-    ], kept=True, files={"access.log": LOG},
+    ], files={"access.log": LOG},
         data={"access.log": LOG.replace('11:00:00 +0000] "GET /api/items HTTP/1.1" 200', '11:00:00 +0000] "GET /api/items HTTP/1.1" 500')}),
 
     Case("second-survey-cleaning", [
@@ -161,7 +161,7 @@ print(ok, "of", len(hits), "served")""", *D),
         same("df[['age', 'sex']].sort_values('age', ascending=False).head(3).style.set_caption('oldest')"),
         same("assert df.resp.is_unique\nprint(df.columns.tolist(), 'cleaned in', pd.Timestamp.now())"),
         differs("df.height_cm.astype(int).tolist()", *D),
-    ], kept=True, files={"survey.csv": SURVEY}, data={"survey.csv": SURVEY.replace("F,172,no", "F,,no")}),
+    ], files={"survey.csv": SURVEY}, data={"survey.csv": SURVEY.replace("F,172,no", "F,,no")}),
 
     Case("second-shipments", [
         same("""import json, uuid
@@ -180,7 +180,7 @@ for p in parcels: print(p["id"][:8], took(p))""", *D),
         differs("""import pandas as pd
 t = pd.DataFrame(parcels).assign(days=lambda d: (pd.to_datetime(d.arrived) - pd.to_datetime(d.left)).dt.total_seconds() / 86400)
 print(f"{t.days.mean():.3f} days on average; report {uuid.uuid1()}")""", *D),
-    ], kept=True, files={"shipments.json": SHIP},
+    ], files={"shipments.json": SHIP},
         data={"shipments.json": SHIP.replace("2024-02-29T21:30:00", "2024-02-29T21:36:00").replace("0b9e44d8-77aa", "0b9e44d8-77ab")}),
 
     Case("second-climate-trend", [
@@ -196,7 +196,7 @@ raw.co2.agg(["min", "max", "mean"])"""),
         differs("""import altair as alt
 alt.Chart(raw).mark_line().encode(x="year:O", y="temp:Q", color="station")""", *D),
         same("alt.Chart(raw[['year', 'co2']]).mark_bar().encode(x='year:O', y='co2:Q')"),
-    ], kept=True, files={"climate.csv": CLIMATE}, data={"climate.csv": CLIMATE.replace("1998,south,9.54", "1998,south,-9.54")}),
+    ], files={"climate.csv": CLIMATE}, data={"climate.csv": CLIMATE.replace("1998,south,9.54", "1998,south,-9.54")}),
 
     Case("second-bash-manifest", [
         same("echo \"started $(date '+%F %T') as pid $$\"; bytes=0"),
@@ -208,7 +208,7 @@ alt.Chart(raw).mark_line().encode(x="year:O", y="temp:Q", color="station")""", *
         same("t=$(mktemp -d); cp manifest.txt $t/; ls $t; echo kept in $t"),
         differs("md5sum manifest.txt", "data"),
         same("sort -k2,2n manifest.txt | head -1; ls -l /nonexistent 2>&1 | tail -1"),
-    ], kept=True, kernel="bash", files={"manifest.txt": MANIFEST}, data={"manifest.txt": MANIFEST.replace("88410", "188410")}),
+    ], kernel="bash", files={"manifest.txt": MANIFEST}, data={"manifest.txt": MANIFEST.replace("88410", "188410")}),
 
     Case("second-r-growth", [
         same("trees <- read.csv('trees.csv')\nstr(trees$age)\ncat('read at', format(Sys.time()), '\\n')"),
@@ -219,7 +219,7 @@ alt.Chart(raw).mark_line().encode(x="year:O", y="temp:Q", color="station")""", *
         differs("plot(trees$age, trees$girth, pch = 19, xlab = 'age (days)', ylab = 'girth (mm)')", *D),
         same("subset(trees, tree == 1)"),
         same("set.seed(3); round(rnorm(3), 3); tempfile()"),
-    ], kept=True, kernel="ir", files={"trees.csv": TREES}, data={"trees.csv": TREES.replace("2,664,111", "2,664,114")}),
+    ], kernel="ir", files={"trees.csv": TREES}, data={"trees.csv": TREES.replace("2,664,111", "2,664,114")}),
 
     # ---------------------------------------------------------------- noise only (and some chance)
     Case("second-dna-strings", [
@@ -240,7 +240,7 @@ print(Counter({k: len(v) for k, v in where.items()}).most_common(4)); print(wher
 print("wrote", f.name)"""),
         same("%%timeit -r 3 -n 50\nsum(1 for k in kmers(genome) if k == 'ATG')"),
         differs("unseeded = random.SystemRandom()\n''.join(unseeded.choices('ACGT', k=24))", "random"),
-    ], kept=True),
+    ]),
 
     Case("second-pendulum", [
         same("""%%time
@@ -260,7 +260,7 @@ period = 2 * np.pi * np.sqrt(L / g)
 print(f"small-angle period {period:.5f} s (computed in {time.perf_counter() - tic:.2e} s)")"""),
         same("np.sqrt(-energy[:3] - 1)"),
         same("%timeit -n 2 -r 2 solve_ivp(rhs, (0, 1), [0.1, 0])"),
-    ], kept=True),
+    ]),
 
     Case("second-bootstrap-lecture", [
         same("import numpy as np\nfrom scipy import stats\nheights = np.array([162, 175, 168, 181, 159, 170, 177, 166, 173, 185.])\n"
@@ -272,7 +272,7 @@ print(f"small-angle period {period:.5f} s (computed in {time.perf_counter() - ti
         same("rng = np.random.default_rng(42)\nseeded = rng.choice(heights, (400, 10)).mean(axis=1)\nprint(rng); seeded.std().round(6)"),
         varies("stats.bootstrap((heights,), np.mean, n_resamples=499).confidence_interval"),
         same("stats.bootstrap((heights,), np.mean, n_resamples=499, rng=7).standard_error"),
-    ], kept=True, twice=True),
+    ], twice=True),
 
     Case("second-iris-pipeline", [
         same("""from sklearn.datasets import load_iris
@@ -290,7 +290,7 @@ X.head()"""),
         same("scores = cross_val_score(clf, X, y, cv=5)\nprint('%.3f +/- %.3f' % (scores.mean(), scores.std()), clf[0].fit)"),
         same("try:\n    StandardScaler().transform(X)\nexcept Exception as e:\n    print(type(e).__name__, '-', e)"),
         same("import joblib, tempfile, os\np = os.path.join(tempfile.gettempdir(), f'clf-{os.getpid()}.joblib')\njoblib.dump(clf[0], p)"),
-    ], kept=True),
+    ]),
 
     Case("second-plot-gallery", [
         same("%matplotlib inline\nimport numpy as np, pandas as pd, matplotlib.pyplot as plt, seaborn as sns\nx = np.linspace(0, 6, 50)\n"
@@ -304,7 +304,7 @@ X.head()"""),
         same("from bokeh.embed import file_html\nfrom bokeh.resources import CDN\nfrom IPython.display import HTML\nHTML(file_html(p, CDN, 'line'))"),
         differs("plt.scatter(*np.random.rand(2, 30), c='k', s=8); plt.title('noise')", "random"),
         same("plt.subplots(1, 2, figsize=(4, 2))"),
-    ], kept=True),
+    ]),
 
     Case("second-classes-teaching", [
         same("class Animal:\n    '''Something alive.'''\n    def __init__(self, name): self.name = name\n    def speak(self): return '...'\n"
@@ -318,7 +318,7 @@ X.head()"""),
         same("%%writefile zoo.py\ndef feed(who, grams=100):\n    if grams < 0:\n        raise ValueError(f'{grams} g for {who}?')\n    return grams * 2"),
         same("import zoo\nprint(zoo.feed('Rex'))\nzoo.feed('Rex', -5)"),
         same("%whos"),
-    ], kept=True),
+    ]),
 
     Case("second-display-tour", [
         same("from IPython.display import *\ndisplay(HTML('<b>Bold</b> and <i>italic</i>'), Markdown('## Agenda\\n* one\\n* two'))"),
@@ -330,7 +330,7 @@ X.head()"""),
         same("from PIL import Image as PI\nimport numpy as np\nPI.fromarray(np.add.outer(np.arange(0, 120, 2), np.arange(0, 120, 2)).astype('uint8'))"),
         same("from tqdm.notebook import tqdm\nfor _ in tqdm(range(5), desc='epochs'): time.sleep(0.02)"),
         same("import uuid\ndisplay(HTML(f'<div id=\"plot-{uuid.uuid4().hex}\">drawn by node {uuid.uuid4()}</div>'))"),
-    ], kept=True),
+    ]),
 
     Case("second-job-logging", [
         same("""import logging, sys, os, uuid, time, warnings, random
@@ -347,7 +347,7 @@ log.info("job %s started by pid %d", job, os.getpid())"""),
         same("st = os.stat(os.__file__)\nprint(oct(st.st_mode), os.stat_result, len(jitter))\nopen('job.out', 'w').write('done\\n')\n"
              "print(time.ctime(os.stat('job.out').st_mtime), os.path.getsize('job.out'))"),
         same("import subprocess\nprint(subprocess.Popen(['sleep', '0']).pid, subprocess.run(['sh', '-c', 'exit 3']).returncode)"),
-    ], kept=True),
+    ]),
 
     Case("second-bash-host", [
         same("date; date +%s"),
@@ -359,7 +359,7 @@ log.info("job %s started by pid %d", job, os.getpid())"""),
         same("touch new.txt; ls -l --time-style=full-iso new.txt"),
         same("cat /proc/sys/kernel/random/uuid; printf '%s\\n' b a c | sort -r | tr '\\n' ' '"),
         same("ls /no/such/dir; echo \"status $?\""),
-    ], kept=True, kernel="bash"),
+    ], kernel="bash"),
 
     Case("second-r-lecture", [
         same("x <- c(4.1, 5.6, 3.9, 6.2, 5.0, 4.4)\nmean(x); sd(x)"),
@@ -371,7 +371,7 @@ log.info("job %s started by pid %d", job, os.getpid())"""),
         same("boxplot(mpg ~ cyl, data = mtcars, col = 'lightblue')"),
         same("stop('no model for ', sQuote('y', FALSE))"),
         same("system.time(for (i in 1:1e5) sqrt(i)); summary(lm(mpg ~ wt, mtcars))$r.squared"),
-    ], kept=True, kernel="ir"),
+    ], kernel="ir"),
 
     # ---------------------------------------------------------------- environment, machine
     Case("second-geo-timezones", [
@@ -390,7 +390,7 @@ print("it is", datetime.now(timezone.utc).strftime("%d.%m.%Y %H:%M:%S"), "UTC")"
         differs("{'unit': unit, 'speed': round(d / (1 if unit == 'km' else 1.852) / 2, 1)}", *E),
         same("print(json.dumps({'type': 'Point', 'coordinates': [5.32, 60.39]}, indent=1), f'after {time.process_time():.2f} s of CPU time')"),
         differs("!date -d @1700000000 '+%F %R %Z'; echo $GPS_UNIT", "environment"),
-    ], kept=True, environment={"TZ": "UTC", "GPS_UNIT": "km"}, given={"TZ": "Asia/Tokyo", "GPS_UNIT": "nm"}),
+    ], environment={"TZ": "UTC", "GPS_UNIT": "km"}, given={"TZ": "Asia/Tokyo", "GPS_UNIT": "nm"}),
 
     Case("second-bash-deploy", [
         differs("echo \"Deploying to ${STAGE:-nowhere} at $(date +%T)\"", "environment"),
@@ -401,7 +401,7 @@ print("it is", datetime.now(timezone.utc).strftime("%d.%m.%Y %H:%M:%S"), "UTC")"
         same("mktemp -u; date -u +%Y"),
         differs("env | grep -E '^(STAGE|REGION)=' | sort", "environment"),
         same("echo $REGION; echo ${#version}"),
-    ], kept=True, kernel="bash", environment={"STAGE": "test", "REGION": "eu-1"}, given={"STAGE": "prod", "REGION": "eu-1"}),
+    ], kernel="bash", environment={"STAGE": "test", "REGION": "eu-1"}, given={"STAGE": "prod", "REGION": "eu-1"}),
 
     Case("second-workers", [
         same("import os, psutil, joblib, time\nprint('pid', os.getpid(), 'started', time.ctime(psutil.Process().create_time()))"),
@@ -413,7 +413,7 @@ print("it is", datetime.now(timezone.utc).strftime("%d.%m.%Y %H:%M:%S"), "UTC")"
         same("sum(map(sum, work)), sum(len(w) for w in work)"),
         differs("%%bash\ntaskset -p $$ | sed 's/.*: //'", "machine", "environment"),
         same("%time joblib.Parallel(n_jobs=2, prefer='threads')(joblib.delayed(pow)(i, 2) for i in range(6))"),
-    ], kept=True, cpus=1),
+    ], cpus=1),
 
     # ---------------------------------------------------------------- libraries
     Case("second-metro-graph", [
@@ -429,7 +429,7 @@ print(G); print(nx.Graph.__repr__ is object.__repr__, repr(G))"""),
         same("import time\nt = time.time(); pr = nx.pagerank(G)\nprint(max(pr, key=pr.get), f'{pr[\"C\"]:.5f}', f'({time.time() - t:.4f} s)')"),
         differs("import pandas as pd\npd.Series(report).to_frame('value').style.format('{:.2f}')", "library", "downstream"),
         same("import matplotlib.pyplot as plt\nnx.draw(G, nx.circular_layout(G), with_labels=True, node_size=200); plt.show()"),
-    ], kept=True, patch=("networkx/algorithms/cluster.py", "return sum(c) / len(c)", "return sum(c) / (len(c) + 1)")),
+    ], patch=("networkx/algorithms/cluster.py", "return sum(c) / len(c)", "return sum(c) / (len(c) + 1)")),
 
     Case("second-lab-tables", [
         same("from tabulate import tabulate\nimport numpy as np, datetime as dt\nprint('protocol of', dt.date.today())\n"
@@ -443,7 +443,7 @@ print(G); print(nx.Graph.__repr__ is object.__repr__, repr(G))"""),
         differs("text = tabulate([[88.0151], [9.0]], tablefmt='plain')\nlen(text.split()[0])", "library"),
         same("import pandas as pd\npd.DataFrame(list(masses.items()), columns=['item', 'g']).set_index('item')"),
         differs("pd.DataFrame({'g': [102.3471, 9.8]}).to_markdown().splitlines()[2]", "library"),
-    ], kept=True, patch=("tabulate/__init__.py", '_DEFAULT_FLOATFMT = "g"', '_DEFAULT_FLOATFMT = ".3g"')),
+    ], patch=("tabulate/__init__.py", '_DEFAULT_FLOATFMT = "g"', '_DEFAULT_FLOATFMT = ".3g"')),
 
     # ---------------------------------------------------------------- order, code, place
     Case("second-knapsack-order", [
@@ -457,7 +457,7 @@ print(G); print(nx.Graph.__repr__ is object.__repr__, repr(G))"""),
         differs("print(len(log), 'steps so far')\nlog.append('check')", *O),
         same("fresh = random.Random(12)\n[fresh.random() for _ in range(2)]"),
         same("print(sorted(set(log)), fresh)\n%timeit -n 5 -r 2 best()"),
-    ], kept=True, order=[0, 6, 1, 3, 5, 4, 2, 7]),
+    ], order=[0, 6, 1, 3, 5, 4, 2, 7]),
 
     Case("second-word-counts", [
         same("""import re
@@ -475,7 +475,7 @@ len(words), len(set(words))"""),
         differs("def shout(w):\n    if len(w) > 5: raise ValueError(f'word too long: {w!r}')\n    return w.upper()\n[shout(w) for w in words]", "code"),
         same("[w for w in words if w.startswith('m')]"),
         differs("import matplotlib.pyplot as plt\nk, n = zip(*counts.most_common(3)); plt.bar(k, n, color='C0'); plt.show()", *C),
-    ], kept=True, edited={1: "stop = {'the', 'on', 'at', 'and', 'it', 'was', 'not'}\nsorted(stop)",
+    ], edited={1: "stop = {'the', 'on', 'at', 'and', 'it', 'was', 'not'}\nsorted(stop)",
                           6: "def shout(w):\n    if len(w) > 5: raise ValueError(f'word is too long: {w!r}')\n    return w.upper()\n[shout(w) for w in words]",
                           7: "list(filter(lambda w: w.startswith('m'), words))"}),
 
@@ -490,7 +490,7 @@ len(words), len(set(words))"""),
         differs("import warnings\nwarnings.simplefilter('always')\nfor g in gross:\n"
              "    if g > 21.5: warnings.warn('a quarter above 21.5 kEUR', stacklevel=2)", *C),
         same("float(sales.mean())"),
-    ], kept=True, edited={1: "plt.bar(q, sales, color=['grey', 'grey', 'orange', 'grey']); plt.ylabel('kEUR')",
+    ], edited={1: "plt.bar(q, sales, color=['grey', 'grey', 'orange', 'grey']); plt.ylabel('kEUR')",
                           2: "plt.pie(sales, labels=q, autopct='%d%%'); plt.title('Sales 2024'); plt.show()",
                           4: "rate = 0.20\ngross = sales * (1 + rate)\ngross.round(2)",
                           8: "float(np.mean(sales))  # same thing"}),
@@ -504,7 +504,7 @@ len(words), len(set(words))"""),
         same("sp.series(sp.cos(x), x, 0, 7)"),
         differs("print('p(2) =', p.subs(x, 2)); print(sp.latex(p))", *C),
         same("g = sp.lambdify(x, f)\nprint(round(g(1.0), 6), g)"),
-    ], kept=True, edited={1: "p = x ** 3 - 2 * x - 1\nsp.factor(p)", 4: "sp.Matrix([[2, 1], [1, 4]]).eigenvals()"}),
+    ], edited={1: "p = x ** 3 - 2 * x - 1\nsp.factor(p)", 4: "sp.Matrix([[2, 1], [1, 4]]).eigenvals()"}),
 
     Case("second-workshop-moved", [
         same("import os, pathlib, sys\nhere = pathlib.Path.cwd()\nhere"),
@@ -517,5 +517,5 @@ len(words), len(set(words))"""),
         same("os.makedirs('out', exist_ok=True)\nrain.to_csv('out/copy.csv')\n"
              "print('saved', os.path.abspath('out/copy.csv'), os.path.getsize('out/copy.csv'), 'bytes')"),
         differs("import numpy as np\nprint('spot check rows', np.random.randint(0, 10 ** 6, 3), 'in', os.getcwd())", "random"),
-    ], kept=True, files={"data/rain.csv": CSV}, moved=True),
+    ], files={"data/rain.csv": CSV}, moved=True),
 ]
