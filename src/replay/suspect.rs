@@ -21,10 +21,10 @@ use super::{
 use crate::session::model::{Execution, Output, Recording};
 
 static MAKES_UUIDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\b(?:uuid[1-7]\(|UUID\(|uuid\.uuid|token_\w+\(|secrets\.|display_id|\.style\b|UUIDgenerate|\bcomponents\(|file_html)").ok()
+    Regex::new(r"\b(?:uuid[1-7]\(|UUID\(|uuid\.uuid|token_\w+\(|secrets\.|display_id|\.style\b|UUIDgenerate|\bcomponents\(|file_html|make_msgid|MIME)").ok()
 });
 static NAMES_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\bgetpid\b|\.pid\b|process|\$\$|\$!|\bBASHPID\b|\bps\b|fork|Popen|psutil|joblib|logging|warn|concurrent|&\s*$").ok()
+    Regex::new(r"\bgetpid\b|\.pid\b|multiprocessing|subprocess|\(process\)|\{process|\$\$|\$!|\bBASHPID\b|\bps\b|fork|Popen|psutil|joblib|logging|warn|concurrent|&\s*$").ok()
 });
 static READS_CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
