@@ -21,7 +21,7 @@ use crate::{
 
 /// As many symbolic links as Linux follows in one path.
 const MOST_WALKED: usize = 40;
-/// More links than this are not told, more directories not remembered.
+/// More directories than this are not remembered.
 const MANY: usize = 16_384;
 
 /// The links of one session.
@@ -54,10 +54,11 @@ pub(super) struct Walked {
     pub(super) made: Vec<Vec<u8>>,
 }
 
-/// What a name is.
-enum Found {
-    Link(Vec<u8>),
-    Other,
+/// A name that is a link.
+struct Found {
+    text: Vec<u8>,
+    /// It was made after the session began.
+    new: bool,
 }
 
 impl Links {
@@ -78,16 +79,12 @@ impl Links {
         }
     }
 
-    fn look(&self, pid: u32, path: &[u8]) -> Found {
+    /// The link of this name, if it is one, and its file system answers.
+    fn look(&self, pid: u32, path: &[u8]) -> Option<Found> {
         let host = self.host(pid, path);
-        // Asked of the file system only if it answers; most names are no link.
-        match files::symlink_metadata(&host) {
-            Ok(found) if found.is_symlink() => match std::fs::read_link(&host) {
-                Ok(text) => Found::Link(text.as_os_str().as_bytes().to_vec()),
-                Err(_) => Found::Other,
-            },
-            _ => Found::Other,
-        }
+        let found = files::symlink_metadata(&host).ok().filter(std::fs::Metadata::is_symlink)?;
+        let text = std::fs::read_link(&host).ok()?.as_os_str().as_bytes().to_vec();
+        Some(Found { text, new: born_since(&found, self.started) })
     }
 
     /// Follows the links of an absolute path as process `pid` names it; the last one only if `follow`.
@@ -132,51 +129,41 @@ impl Links {
             }
             let at = [here.as_slice(), b"/", &name].concat();
             let is_last = left.iter().all(|name| name.is_empty());
-            let found = if is_last && !follow { Found::Other } else { self.look(pid, &at) };
-            match found {
-                Found::Link(text) if links < MOST_WALKED => {
-                    links += 1;
-                    if text.starts_with(b"/") {
-                        here.clear();
-                    }
-                    for name in split(&text).into_iter().rev() {
-                        left.push_front(name);
-                    }
-                    self.meet(pid, at, text, walked);
-                }
-                _ => here = at,
+            let stays = is_last && !follow || links == MOST_WALKED;
+            let Some(link) = (!stays).then(|| self.look(pid, &at)).flatten() else {
+                here = at;
+                continue;
+            };
+            links += 1;
+            if link.text.starts_with(b"/") {
+                here.clear();
             }
+            for name in split(&link.text).into_iter().rev() {
+                left.push_front(name);
+            }
+            self.meet(at, link, walked);
         }
         walked.path = if here.is_empty() { b"/".to_vec() } else { here };
     }
 
     /// A link is walked, or is about to go.
-    fn meet(&self, pid: u32, at: Vec<u8>, text: Vec<u8>, walked: &mut Walked) {
+    fn meet(&self, at: Vec<u8>, link: Found, walked: &mut Walked) {
         let mut state = self.lock();
-        if state.made.contains(&at) {
+        let told = state.told.contains(&at);
+        if state.made.contains(&at) || link.new && !told {
             walked.made.push(at);
-            return;
-        }
-        if state.told.contains(&at) || at.starts_with(b"/proc/") {
-            return;
-        }
-        let new = || files::symlink_metadata(&self.host(pid, &at)).is_ok_and(|found| born_since(&found, self.started));
-        if new() {
-            walked.made.push(at);
-            return;
-        }
-        if state.told.len() < MANY {
+        } else if !told && !at.starts_with(b"/proc/") {
             state.told.insert(at.clone());
             let key = format!("{LINK}{:06}", state.told.len());
-            walked.facts.push(Event::Fact { key, value: Link { path: at, target: text }.to_json() });
+            walked.facts.push(Event::Fact { key, value: Link { path: at, target: link.text }.to_json() });
         }
     }
 
     /// The name is about to go, or another thing takes its place: if it is a link, what is to be written because of it.
     pub(super) fn before_change(&self, pid: u32, path: &[u8]) -> Option<Vec<Event>> {
-        let Found::Link(text) = self.look(pid, path) else { return None };
+        let link = self.look(pid, path)?;
         let mut walked = Walked::default();
-        self.meet(pid, path.to_vec(), text, &mut walked);
+        self.meet(path.to_vec(), link, &mut walked);
         Some(walked.facts)
     }
 
@@ -187,19 +174,14 @@ impl Links {
 
     /// Whether there is no other thing at `path` than a link with this text: then the call that asked for it made it.
     pub(super) fn says(&self, pid: u32, path: &[u8], text: &[u8]) -> bool {
-        match self.look(pid, path) {
-            Found::Link(found) => found == text,
-            Found::Other => !self.host(pid, path).exists(),
-        }
+        self.look(pid, path).map_or_else(|| !self.host(pid, path).exists(), |found| found.text == text)
     }
 
     /// A link was made, or renamed to this name.
     pub(super) fn made(&self, path: &[u8]) {
         let mut state = self.lock();
         state.dirs.clear();
-        if state.made.len() < MANY {
-            state.made.insert(path.to_vec());
-        }
+        state.made.insert(path.to_vec());
     }
 
     /// Something was renamed or removed: directories may lie elsewhere now.
@@ -208,7 +190,7 @@ impl Links {
         state.dirs.clear();
         let was_ours = state.made.remove(old);
         drop(state);
-        if was_ours || matches!(self.look(pid, new), Found::Link(_)) {
+        if was_ours || self.look(pid, new).is_some() {
             self.made(new);
         }
     }

@@ -18,7 +18,7 @@ static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static MEASURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:time|perf_counter|monotonic|process_time|default_timer|now|time_ns)\(\) *-|Sys\.time\(\) *-|difftime|\btime \w").ok()
 });
-static PID_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+pub(super) static PID_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\bgetpid\b|\.pid\b|%\(process\)|\{process[:}]|\$\$|\$!|\bBASHPID\b|\bps\b|\bfork\(").ok()
 });
 

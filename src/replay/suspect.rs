@@ -16,6 +16,7 @@ use super::{
     cause::{Known, changed_inputs},
     library,
     lineage::{self, Lineage},
+    readers::PID_READER,
     verdict::{Judged, Verdict},
 };
 use crate::session::model::{Execution, Output, Recording};
@@ -23,8 +24,9 @@ use crate::session::model::{Execution, Output, Recording};
 static MAKES_UUIDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\b(?:uuid[1-7]\(|UUID\(|uuid\.uuid|token_\w+\(|secrets\.|display_id|\.style\b|UUIDgenerate|\bcomponents\(|file_html|make_msgid|MIME)").ok()
 });
-static NAMES_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\bgetpid\b|\.pid\b|multiprocessing|subprocess|\(process\)|\{process|\$\$|\$!|\bBASHPID\b|\bps\b|fork|Popen|psutil|joblib|logging|warn|concurrent|&\s*$").ok()
+/// What starts processes or names its own, beside what asks for their ids.
+static STARTS_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"multiprocessing|subprocess|Popen|psutil|joblib|logging|warn|concurrent|(?m:&\s*$)").ok()
 });
 static READS_CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
@@ -69,7 +71,7 @@ pub(super) fn stricter(
         // Pictures and charts say themselves when they were made, and name their parts.
         if by_id.get(&one.recorded).is_some_and(|it| it.outputs.iter().all(is_plain)) {
             off.extend((!makes(&MAKES_UUIDS)).then_some("uuid"));
-            off.extend((!makes(&NAMES_PROCESSES)).then_some("pid"));
+            off.extend((!makes(&PID_READER) && !makes(&STARTS_PROCESSES)).then_some("pid"));
             off.extend((!makes(&READS_CLOCK)).then_some(["duration", "clock"]).into_iter().flatten());
         }
         // A figure that is the same but for a little shows other data, unless it shows the time.
