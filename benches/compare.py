@@ -1,6 +1,6 @@
 """Times nbpack against the bare thing or a named peer, in alternated pairs, and prints medians of pairwise ratios.
 
-    compare.py PROGRAM [capture] [kernel] [bundle] [peers] [engines] [idle] [restore] [replay] [reuse] [--rounds N]
+    compare.py PROGRAM [capture] [kernel] [hashing] [memory] [bundle] [peers] [engines] [idle] [restore] [replay] [reuse] [--rounds N]
 
 CPU is user + system seconds of the whole process tree; it is the steadier figure on a shared machine. A pair is not
 started while the load exceeds the number of cores (at most a minute is waited).
@@ -149,6 +149,18 @@ def kernel():
     import kernel as beside  # benches/kernel.py
 
     beside.measure(scratch, arguments.rounds)
+
+
+def hashing():
+    import kernel as beside  # benches/kernel.py
+
+    beside.hashing(scratch, arguments.rounds)
+
+
+def memory():
+    import kernel as beside  # benches/kernel.py
+
+    beside.many_files(scratch)
 
 
 def exported():
@@ -329,7 +341,7 @@ def reuse():
 run(program, "install", "--kernel", "python3", "--user", env=dict(environment, VIRTUAL_ENV=prefix))
 try:
     for part in arguments.parts or ["capture", "kernel", "bundle", "idle", "restore", "replay"]:
-        {"capture": capture, "kernel": kernel, "bundle": bundle, "peers": peers, "engines": engines, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
+        {"capture": capture, "kernel": kernel, "hashing": hashing, "memory": memory, "bundle": bundle, "peers": peers, "engines": engines, "idle": idle, "restore": restore, "replay": replay, "reuse": reuse}[part]()
 finally:
     subprocess.run(["chmod", "-R", "u+w", str(scratch)], check=False)
     shutil.rmtree(scratch, ignore_errors=True)

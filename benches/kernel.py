@@ -7,6 +7,7 @@ A ratio is the median of the ratios of neighbours; the quartiles stand behind it
 import contextlib
 import glob
 import statistics
+import subprocess
 import sys
 import time
 
@@ -137,7 +138,75 @@ def measure(scratch, rounds):
                 starts[index].append(kernel.start)
     say("start to the first reply", *starts, "+100 ms", lambda _, more: more <= 100)
     executions(scratch)
+    many_files(scratch)
     deaf(scratch)
+
+
+READ_AND_WORK = """
+import hashlib, threading
+def read(path):
+    with open(path, 'rb') as file:
+        while file.read(1 << 20): pass
+def work(times):
+    # Lets go of the interpreter's lock: as many run as there are processors.
+    for _ in range(times): hashlib.pbkdf2_hmac('sha256', b'x', b'y', 100_000)
+def work_in(number):
+    threads = [threading.Thread(target=work, args=(40 // number,)) for _ in range(number)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+
+def hashing(scratch, rounds):
+    """Cells that read a gigabyte, and cells after them, while it is hashed."""
+    print(f"\nhashing: a file of 1 GB, new in each of {rounds} rounds, read and followed by two seconds of work")
+    path = scratch / "large.bin"
+    with both(scratch) as kernels:
+        for kernel in kernels:
+            kernel.run(READ_AND_WORK)
+        titles = ("the cell that reads it", "work on one processor after it", "work on two processors after it")
+        took = {title: ([], []) for title in titles}
+        for number in range(rounds):
+            for index in (0, 1) if number % 2 == 0 else (1, 0):
+                for title, code in zip(titles, (f"read({str(path)!r})", "work_in(1)", "work_in(2)")):
+                    if title != titles[1]:  # what comes after the reading and what comes after that have a file each
+                        quiet(kernels[1])
+                        subprocess.run(["dd", "if=/dev/urandom", f"of={path}", "bs=1M", "count=1000", "status=none"], check=True)
+                    if title == titles[2]:
+                        kernels[index].run(f"read({str(path)!r})")
+                    took[title][index].append(kernels[index].run(code))
+        quiet(kernels[1])
+        for title in titles:
+            say(title, *took[title], "<= 1.05", lambda ratio, _: ratio <= 1.05)
+    path.unlink()
+
+
+def quiet(kernel):
+    """Returns when the recording does nothing any more."""
+    while True:
+        before = kernel.cpu()
+        time.sleep(1)
+        if kernel.cpu() - before < 0.02:
+            return
+
+
+def many_files(scratch):
+    """The proxy's memory for 100,000 files, each read once, in one cell."""
+    kernel = Kernel(OURS, scratch)
+    try:
+        folder = scratch / "many"
+        for number in range(100_000):
+            path = folder / f"{number // 1000:03}" / f"measurement-{number:06}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{number}\n")
+        kernel.run("")
+        before = kernel.memory()
+        kernel.run(f"import pathlib\nfor path in pathlib.Path({str(folder)!r}).rglob('*.csv'): path.read_text()")
+        quiet(kernel)
+        most, after = kernel.memory("VmHWM") - before, kernel.memory() - before
+        tell("proxy's memory for 100,000 files", f"{before:.1f} MB, at most {most:+.1f} MB, then {after:+.1f} MB", "+50 MB", most <= 50)
+    finally:
+        kernel.end()
 
 
 def executions(scratch):

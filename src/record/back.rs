@@ -51,7 +51,7 @@ pub(super) fn start(
     parts: Parts,
     importer: Importer,
 ) -> Result<(JoinHandle<()>, JoinHandle<()>), FileError> {
-    let (jobs, for_worker) = mpsc::channel::<Job>();
+    let (jobs, for_worker) = mpsc::channel::<Vec<Job>>();
     let (done, versions) = mpsc::channel::<FileVersion>();
     let course = Arc::new(Course::default());
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -81,7 +81,7 @@ struct Back {
     shared: Arc<Shared>,
     id: SessionId,
     parts: Parts,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Vec<Job>>,
     versions: mpsc::Receiver<FileVersion>,
     course: Arc<Course>,
 }
@@ -175,11 +175,10 @@ impl Back {
     }
 
     fn give(&self, jobs: Vec<Job>) {
-        for job in jobs {
-            self.shared.open_jobs.fetch_add(1, Ordering::AcqRel);
-            if self.jobs.send(job).is_err() {
-                self.shared.open_jobs.fetch_sub(1, Ordering::AcqRel);
-            }
+        let count = jobs.len();
+        self.shared.open_jobs.fetch_add(count, Ordering::AcqRel);
+        if count > 0 && self.jobs.send(jobs).is_err() {
+            self.shared.open_jobs.fetch_sub(count, Ordering::AcqRel);
         }
     }
 

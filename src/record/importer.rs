@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     head,
-    keep::Job,
+    keep::{Content, Job},
     paths::Known,
     preserve::Standings,
     said::{Moment, Said, SaidError},
@@ -410,16 +410,8 @@ pub(super) fn left_aside(dir: &Path, db: &Db, versions: &[FileVersion]) -> Resul
         };
         let execution = row.map_or_else(first, |row| row.execution);
         let host = entry.path();
-        jobs.push(Job {
-            path,
-            host,
-            execution,
-            role: Role::Read,
-            expected: Some(signature),
-            prefix: None,
-            preserved: true,
-        });
+        jobs.push(Job::new(path.into(), &host, execution, Content::Aside(signature)));
     }
-    jobs.sort_by(|a, b| a.host.cmp(&b.host));
+    jobs.sort_by(|a, b| a.elsewhere.cmp(&b.elsewhere));
     Ok(jobs)
 }

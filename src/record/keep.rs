@@ -1,9 +1,9 @@
 //! Hashes inputs and results while nobody waits: one thread of the lowest priority.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::Read as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -11,7 +11,10 @@ use std::{
     },
 };
 
-use super::preserve::Standings;
+use super::{
+    paths::{SharedPath, as_path},
+    preserve::Standings,
+};
 use crate::{
     digest::Digest,
     event::now,
@@ -27,28 +30,62 @@ const RESULT_LIMIT: u64 = 1 << 30;
 /// The beginning of an input that was appended to is copied up to this size.
 const PREFIX_LIMIT: u64 = 1 << 30;
 
-/// A file to be hashed.
+/// More digests than this are not remembered, but for those of larger files.
+const MANY: usize = 16_384;
+
+/// What is to be hashed at a job's place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content {
+    /// An input, with its signature when it was opened, where that is known.
+    Input(Option<Signature>),
+    /// An input that had this signature and lies in the session directory now, to become a blob.
+    Aside(Signature),
+    /// An input that was appended to: only as many bytes from its beginning as this says.
+    Beginning(Signature),
+    /// A result.
+    Result,
+}
+
+/// A file to be hashed. A hundred thousand may wait for the end of a cell.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     /// The path in the record.
-    pub(super) path: Vec<u8>,
-    /// Where its bytes lie.
-    pub(super) host: PathBuf,
+    pub(super) path: SharedPath,
+    /// Where its bytes lie, if that is elsewhere.
+    pub(super) elsewhere: Option<Box<Path>>,
     /// The execution that read or wrote it.
     pub(super) execution: Option<i64>,
-    /// An input or a result.
-    pub(super) role: Role,
-    /// The signature when it was opened, where it is known.
-    pub(super) expected: Option<Signature>,
-    /// Only so many bytes from its beginning are meant: it was appended to.
-    pub(super) prefix: Option<u64>,
-    /// `host` is a file of the session directory, to become a blob.
-    pub(super) preserved: bool,
+    /// What is there.
+    pub(super) content: Content,
 }
 
 impl Job {
-    pub(super) fn execution(&self) -> Option<i64> {
-        self.execution
+    /// A job for a file that lies where the record says, if `host` is that place too.
+    pub(super) fn new(path: SharedPath, host: &Path, execution: Option<i64>, content: Content) -> Self {
+        let elsewhere = (host != as_path(&path)).then(|| host.into());
+        Self { path, elsewhere, execution, content }
+    }
+
+    /// Where its bytes lie.
+    pub(super) fn host(&self) -> &Path {
+        self.elsewhere.as_deref().unwrap_or_else(|| as_path(&self.path))
+    }
+
+    /// An input or a result.
+    pub(super) fn role(&self) -> Role {
+        match self.content {
+            Content::Input(_) | Content::Aside(_) | Content::Beginning(_) => Role::Read,
+            Content::Result => Role::Written,
+        }
+    }
+
+    /// The signature when it was opened, where that is known.
+    pub(super) fn expected(&self) -> Option<Signature> {
+        match self.content {
+            Content::Input(signature) => signature,
+            Content::Aside(signature) | Content::Beginning(signature) => Some(signature),
+            Content::Result => None,
+        }
     }
 }
 
@@ -67,7 +104,7 @@ pub(super) struct Course {
 pub(super) fn work(
     store: &Store,
     standings: &Standings,
-    jobs: &Receiver<Job>,
+    jobs: &Receiver<Vec<Job>>,
     done: &Sender<FileVersion>,
     open: &AtomicUsize,
     course: &Arc<Course>,
@@ -76,7 +113,7 @@ pub(super) fn work(
     // Where priorities may not be changed, the work is done at the ordinary one.
     rustix::process::setpriority_process(None, 19).unwrap_or_default();
     let mut digests = Digests::default();
-    while let Ok(job) = jobs.recv() {
+    for job in jobs.iter().flatten() {
         let version = if course.stop.load(Ordering::Relaxed) { None } else { digests.version(store, &job) };
         let lost = course.gone.load(Ordering::Relaxed) && version.as_ref().is_none_or(is_lost);
         if lost {
@@ -84,7 +121,7 @@ pub(super) fn work(
         }
         if let Some(version) = version.or_else(|| lost.then(|| nothing(&job, GONE))) {
             if version.kept {
-                standings.kept(&job.path, job.expected.unwrap_or(version.signature));
+                standings.kept(&job.path, job.expected().unwrap_or(version.signature));
             }
             // The importer is gone only when the session ends.
             done.send(version).unwrap_or_default();
@@ -101,22 +138,30 @@ fn is_lost(version: &FileVersion) -> bool {
 
 /// What was hashed already in this session, by signature.
 #[derive(Default)]
-pub(super) struct Digests(BTreeMap<Signature, (Digest, u32, bool)>);
+pub(super) struct Digests(HashMap<Signature, (Digest, u32, bool)>);
 
 impl Digests {
     /// The content of the job's file; `None` when there is nothing to say (a result that is gone again).
     pub(super) fn version(&mut self, store: &Store, job: &Job) -> Option<FileVersion> {
-        let result = match (job.preserved, job.prefix, job.role) {
-            (true, ..) => adopt(store, job),
-            (_, Some(bytes), _) => prefix(store, job, bytes),
-            (_, _, Role::Read) => self.input(store, job),
-            (_, _, Role::Written) => return self.result(job),
+        let result = match job.content {
+            Content::Input(_) => self.input(store, job),
+            Content::Aside(expected) => adopt(store, job, expected),
+            Content::Beginning(expected) => beginning(store, job, expected),
+            Content::Result => return self.result(job),
         };
         Some(result.unwrap_or_else(|error| unreadable(job, &error)))
     }
 
+    /// A small file that is met again under another name is hashed again sooner than a hundred thousand are remembered.
+    fn remember(&mut self, ingested: &Ingested, kept: bool) {
+        if self.0.len() >= MANY {
+            self.0.retain(|signature, _| signature.size > COPY_LIMIT);
+        }
+        self.0.insert(ingested.signature, (ingested.digest, ingested.mode, kept));
+    }
+
     fn input(&mut self, store: &Store, job: &Job) -> Result<FileVersion, FileError> {
-        let metadata = files::metadata(&job.host).map_err(FileError::new("read", &job.host))?;
+        let metadata = files::metadata(job.host()).map_err(FileError::new("read", job.host()))?;
         let found = Signature::of(&metadata);
         if let Some((digest, mode, kept)) = self.0.get(&found).copied() {
             let ingested = Ingested { digest, signature: found, mode, unstable: false };
@@ -124,18 +169,18 @@ impl Digests {
         }
         let small = metadata.len() <= COPY_LIMIT;
         // A store that is full or gone does not keep us from knowing the digest.
-        let (ingested, kept) = match small.then(|| store.ingest_file(&job.host)) {
+        let (ingested, kept) = match small.then(|| store.ingest_file(job.host())) {
             Some(Ok(ingested)) => (ingested, !ingested.unstable),
-            _ => (hash_file(&job.host)?, false),
+            _ => (hash_file(job.host())?, false),
         };
         if !ingested.unstable {
-            self.0.insert(ingested.signature, (ingested.digest, ingested.mode, kept));
+            self.remember(&ingested, kept);
         }
         Ok(checked(job, version(job, ingested, kept)))
     }
 
     fn result(&mut self, job: &Job) -> Option<FileVersion> {
-        let metadata = files::metadata(&job.host).ok().filter(|metadata| metadata.is_file())?;
+        let metadata = files::metadata(job.host()).ok().filter(|metadata| metadata.is_file())?;
         let signature = Signature::of(&metadata);
         if metadata.len() > RESULT_LIMIT {
             let empty = Ingested { digest: Digest::of(b""), signature, mode: mode_of(&metadata), unstable: false };
@@ -145,9 +190,9 @@ impl Digests {
         if let Some((digest, mode, kept)) = self.0.get(&signature).copied() {
             return Some(version(job, Ingested { digest, signature, mode, unstable: false }, kept));
         }
-        let ingested = hash_file(&job.host).ok()?;
+        let ingested = hash_file(job.host()).ok()?;
         if !ingested.unstable {
-            self.0.insert(ingested.signature, (ingested.digest, ingested.mode, false));
+            self.remember(&ingested, false);
         }
         Some(version(job, ingested, false))
     }
@@ -158,7 +203,7 @@ impl Digests {
 /// Who writes as many bytes and sets the time back changes only `ctime`; inodes may be others at each look on file
 /// systems that programs serve. A new mode or owner changes `ctime` too: then the word is too strong, which is the better fault.
 fn checked(job: &Job, version: FileVersion) -> FileVersion {
-    match job.expected {
+    match job.expected() {
         Some(expected)
             if (expected.size, expected.mtime_ns, expected.ctime_ns)
                 != (version.signature.size, version.signature.mtime_ns, version.signature.ctime_ns) =>
@@ -170,12 +215,12 @@ fn checked(job: &Job, version: FileVersion) -> FileVersion {
 }
 
 /// Makes what was put aside a blob: moved when it has no other name any more, else copied.
-fn adopt(store: &Store, job: &Job) -> Result<FileVersion, FileError> {
+fn adopt(store: &Store, job: &Job, expected: Signature) -> Result<FileVersion, FileError> {
     use std::os::unix::fs::MetadataExt as _;
-    let alone = std::fs::metadata(&job.host).map_err(FileError::new("read", &job.host))?.nlink() == 1;
+    let alone = std::fs::metadata(job.host()).map_err(FileError::new("read", job.host()))?.nlink() == 1;
     let moved = if alone {
-        let ingested = hash_file(&job.host)?;
-        match store.adopt(&job.host, &ingested.digest) {
+        let ingested = hash_file(job.host())?;
+        match store.adopt(job.host(), &ingested.digest) {
             Ok(()) => Some(ingested),
             // The session lies on a disk of this machine, the store on a network.
             Err(error) if error.source.kind() == std::io::ErrorKind::CrossesDevices => None,
@@ -187,22 +232,22 @@ fn adopt(store: &Store, job: &Job) -> Result<FileVersion, FileError> {
     let ingested = match moved {
         Some(ingested) => ingested,
         None => {
-            let ingested = store.ingest_file(&job.host)?;
-            std::fs::remove_file(&job.host).map_err(FileError::new("remove", &job.host))?;
+            let ingested = store.ingest_file(job.host())?;
+            std::fs::remove_file(job.host()).map_err(FileError::new("remove", job.host()))?;
             ingested
         }
     };
     let found = version(job, ingested, true);
-    let Some(expected) = job.expected else { return Ok(found) };
     // The copy has a time of its own; a link that somebody wrote through has another size or time.
     let changed = expected.size != ingested.signature.size;
     let note = changed.then(|| "changed while it was put aside".to_owned());
     Ok(FileVersion { signature: expected, unstable: changed, note, ..found })
 }
 
-fn prefix(store: &Store, job: &Job, bytes: u64) -> Result<FileVersion, FileError> {
-    let error = || FileError::new("read", &job.host);
-    let file = files::open(&job.host)?;
+fn beginning(store: &Store, job: &Job, expected: Signature) -> Result<FileVersion, FileError> {
+    let bytes = expected.size;
+    let error = || FileError::new("read", job.host());
+    let file = files::open(job.host())?;
     let metadata = file.metadata().map_err(error())?;
     let dir = store.tmp();
     files::create_private_dir(&dir)?;
@@ -219,8 +264,7 @@ fn prefix(store: &Store, job: &Job, bytes: u64) -> Result<FileVersion, FileError
         let (_, path) = copy.keep().map_err(|error| FileError::new("write", &dir)(error.error))?;
         store.adopt(&path, &digest)?;
     }
-    let signature = job.expected.unwrap_or_else(|| Signature::of(&metadata));
-    let ingested = Ingested { digest, signature, mode: mode_of(&metadata), unstable: read < bytes };
+    let ingested = Ingested { digest, signature: expected, mode: mode_of(&metadata), unstable: read < bytes };
     let note = Some("the session appended to it; this is its beginning as it was read".to_owned());
     Ok(FileVersion { note, ..version(job, ingested, keep) })
 }
@@ -232,9 +276,9 @@ fn mode_of(metadata: &std::fs::Metadata) -> u32 {
 
 fn version(job: &Job, ingested: Ingested, kept: bool) -> FileVersion {
     FileVersion {
-        path: job.path.clone(),
+        path: job.path.to_vec(),
         execution: job.execution,
-        role: job.role,
+        role: job.role(),
         digest: Some(ingested.digest),
         signature: ingested.signature,
         mode: ingested.mode,
@@ -260,11 +304,11 @@ fn unreadable(job: &Job, error: &FileError) -> FileVersion {
 fn nothing(job: &Job, note: &str) -> FileVersion {
     let nothing = Signature { dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 };
     FileVersion {
-        path: job.path.clone(),
+        path: job.path.to_vec(),
         execution: job.execution,
-        role: job.role,
+        role: job.role(),
         digest: None,
-        signature: job.expected.unwrap_or(nothing),
+        signature: job.expected().unwrap_or(nothing),
         mode: 0,
         kept: false,
         unstable: false,
@@ -299,15 +343,7 @@ pub(super) fn missing(
                 && !known.contains(path)
                 && is_data(path)
         })
-        .map(|(path, file)| Job {
-            path: path.to_vec(),
-            host: Path::new(super::paths::as_path(path)).to_owned(),
-            execution: file.execution,
-            role: Role::Read,
-            expected: file.signature,
-            prefix: None,
-            preserved: false,
-        })
+        .map(|(path, file)| Job::new(path.into(), as_path(path), file.execution, Content::Input(file.signature)))
         .collect()
 }
 
@@ -321,25 +357,15 @@ mod tests {
         let store = Store::open(&dir.path().join("store")).unwrap();
         let there = dir.path().join("there");
         std::fs::write(&there, b"x").unwrap();
-        let job = |host: &Path, role: Role| Job {
-            path: b"/made".to_vec(),
-            host: host.to_owned(),
-            execution: Some(1),
-            role,
-            expected: None,
-            prefix: None,
-            preserved: false,
-        };
+        let job = |host: &Path, content: Content| Job::new(SharedPath::from(&b"/made"[..]), host, Some(1), content);
         let gone = dir.path().join("gone");
-        let jobs = || [job(&there, Role::Written), job(&gone, Role::Written), job(&gone, Role::Read)];
+        let jobs = || [job(&there, Content::Result), job(&gone, Content::Result), job(&gone, Content::Input(None))];
         // (the kernel lives, has ended, has ended and there is no time): (lost, versions, digests)
         for (ended, stopped, expected) in [(false, false, (0, 2, 1)), (true, false, (2, 3, 1)), (true, true, (3, 3, 0))]
         {
             let (jobs_in, receiver) = std::sync::mpsc::channel();
             let (done, versions) = std::sync::mpsc::channel();
-            for job in jobs() {
-                jobs_in.send(job).unwrap();
-            }
+            jobs_in.send(jobs().into()).unwrap();
             drop(jobs_in);
             let course = Arc::new(Course::default());
             course.gone.store(ended, Ordering::Relaxed);
@@ -360,15 +386,8 @@ mod tests {
         let path = dir.path().join("input");
         std::fs::write(&path, b"one").unwrap();
         let before = std::fs::metadata(&path).unwrap();
-        let job = |expected: &std::fs::Metadata| Job {
-            path: b"/input".to_vec(),
-            host: path.clone(),
-            execution: None,
-            role: Role::Read,
-            expected: Some(Signature::of(expected)),
-            prefix: None,
-            preserved: false,
-        };
+        let content = |expected| Content::Input(Some(Signature::of(expected)));
+        let job = |expected| Job::new(SharedPath::from(&b"/input"[..]), &path, None, content(expected));
         let found = Digests::default().version(&store, &job(&before)).unwrap();
         assert!(!found.unstable && found.digest == Some(Digest::of(b"one")));
         // Linux counts time in steps of some milliseconds.
@@ -387,17 +406,8 @@ mod tests {
         let store = Store::open(&dir.path().join("store")).unwrap();
         let path = dir.path().join("log");
         std::fs::write(&path, vec![b'x'; 40 << 20]).unwrap();
-        let expected = Some(Signature::of(&std::fs::metadata(&path).unwrap()));
-        let (preserved, prefix, execution) = (false, None, None);
-        let job = Job {
-            path: b"/log".to_vec(),
-            host: path.clone(),
-            execution,
-            role: Role::Read,
-            expected,
-            prefix,
-            preserved,
-        };
+        let content = Content::Input(Some(Signature::of(&std::fs::metadata(&path).unwrap())));
+        let job = Job::new(SharedPath::from(&b"/log"[..]), &path, None, content);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -4,10 +4,13 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use memchr::memmem::Finder;
+
+/// A path that several tables have: a session can read a hundred thousand files.
+pub(super) type SharedPath = Arc<[u8]>;
 
 /// Which files are none of the session's data, told by their paths alone.
 #[derive(Clone, Debug, Default)]

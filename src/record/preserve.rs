@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     links::Links,
-    paths::{self, Known},
+    paths::{self, Known, SharedPath},
     touched::born_since,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(super) enum Standing {
 
 /// The standing of every path that could be an input, shared by recorder, importer and worker.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standings(Arc<Mutex<HashMap<Vec<u8>, Standing>>>, Arc<Mutex<Moves>>);
+pub(super) struct Standings(Arc<Mutex<HashMap<SharedPath, Standing>>>, Arc<Mutex<Moves>>);
 
 /// Directories that were renamed, in order: what was read below the old name has another name now, and what is read
 /// below the new one was there under the old.
@@ -62,7 +62,7 @@ fn moved(path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Standings {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SharedPath, Standing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,10 +103,10 @@ impl Standings {
     }
 
     /// The inputs below a directory whose content is not in the store, as far as is known.
-    fn inputs_below(&self, dir: &[u8]) -> Vec<(Vec<u8>, Standing)> {
-        let below = |path: &Vec<u8>| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
-        let input = |(path, standing): (&Vec<u8>, &Standing)| match standing {
-            Standing::Input { .. } if below(path) => Some((path.clone(), *standing)),
+    fn inputs_below(&self, dir: &[u8]) -> Vec<(SharedPath, Standing)> {
+        let below = |path: &[u8]| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
+        let input = |(path, standing): (&SharedPath, &Standing)| match standing {
+            Standing::Input { .. } if below(path) => Some((Arc::clone(path), *standing)),
             _ => None,
         };
         self.lock().iter().filter_map(input).collect()
@@ -116,11 +116,16 @@ impl Standings {
         self.lock().get(path).copied()
     }
 
+    /// The path as this table has it; else one of its own.
+    pub(super) fn shared(&self, path: &[u8]) -> SharedPath {
+        self.lock().get_key_value(path).map_or_else(|| path.into(), |(shared, _)| Arc::clone(shared))
+    }
+
     /// The path is being read.
     pub(super) fn read(&self, path: &[u8]) {
         let mut map = self.lock();
         if !map.contains_key(path) {
-            map.insert(path.to_vec(), Standing::Input { kept: None });
+            map.insert(path.into(), Standing::Input { kept: None });
         }
     }
 
@@ -133,11 +138,11 @@ impl Standings {
 
     /// The path, which had no standing, was changed; `old` when something was there before.
     pub(super) fn changed(&self, path: &[u8], old: bool) {
-        self.lock().entry(path.to_vec()).or_insert(if old { Standing::Overwritten } else { Standing::Created });
+        self.lock().entry(path.into()).or_insert(if old { Standing::Overwritten } else { Standing::Created });
     }
 
     fn set(&self, path: &[u8], standing: Standing) {
-        self.lock().insert(path.to_vec(), standing);
+        self.lock().insert(path.into(), standing);
     }
 }
 

@@ -94,12 +94,12 @@ fn import_into(store: &Store, dir: &Path, db: Db) -> Result<(), ImportError> {
     // A kernel in a container is gone with its root: its files are those of the bundle.
     if importer.db().state("foreign_root")?.is_none() {
         jobs.extend(keep::missing(&importer.db().files()?, &versions, |path| known.is_data(path)));
-        jobs.extend(importer.take_jobs().into_iter().filter(|job| job.role == session::model::Role::Written));
+        jobs.extend(importer.take_jobs().into_iter().filter(|job| job.role() == session::model::Role::Written));
     }
     let mut digests = Digests::default();
     let mut spent = 0;
     for (index, job) in jobs.iter().enumerate() {
-        spent += job.expected.map_or(0, |signature| signature.size);
+        spent += job.expected().map_or(0, |signature| signature.size);
         if (index < aside || spent <= HASH_BUDGET)
             && let Some(version) = digests.version(store, job)
         {

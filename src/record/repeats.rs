@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::event::{FileAccess, FileOp};
 
 /// More files than this are not remembered at once.
-const MANY: usize = 16_384;
+const MANY: usize = 4096;
 
 /// What was opened since the kernel's state changed last.
 #[derive(Debug, Default)]

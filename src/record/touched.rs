@@ -12,7 +12,7 @@ use super::{
     attribution::{Attribution, PATIENCE},
     keep::Job,
     open_files::OpenFiles,
-    paths::{self, Known, as_path},
+    paths::{self, Known, SharedPath, as_path},
     preserve::{Standing, Standings},
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) struct Touched {
     /// Host prefix for the target's paths: empty, or `/proc/PID/root`.
     root: Vec<u8>,
     started: Nanos,
-    paths: HashMap<Vec<u8>, PathState>,
+    paths: HashMap<SharedPath, PathState>,
     next_path: i64,
     processes: HashMap<u32, (i64, u32)>,
     next_process: i64,
@@ -106,7 +106,7 @@ impl Touched {
                 asked: None,
                 read_in: ReadIn::Nowhere,
             };
-            touched.paths.insert(row.path, state);
+            touched.paths.insert(row.path.into(), state);
         }
         for (execution, busy, idle) in db.spans()? {
             touched.attribution.known_execution(execution, busy, idle);
@@ -212,7 +212,7 @@ impl Touched {
         self.next_path += 1;
         db.put_path(id, path)?;
         let state = PathState { id, created_here: false, written: false, asked: None, read_in: ReadIn::Nowhere };
-        self.paths.insert(path.to_vec(), state);
+        self.paths.insert(self.standings.shared(path), state);
         Ok(id)
     }
 
@@ -338,7 +338,7 @@ impl Touched {
         let existed = match standing {
             Some(Standing::Input { .. } | Standing::Overwritten) => true,
             Some(Standing::Created) => false,
-            None => self.paths.contains_key(&path) || !self.born_here(&path),
+            None => self.paths.contains_key(path.as_slice()) || !self.born_here(&path),
         };
         let usage = if usage == Use::Update && !existed { Use::Write } else { usage };
         if self.known.is_data(&path) {
@@ -350,7 +350,7 @@ impl Touched {
     /// What was there under another name, before a directory above it was renamed, has that name in the record: a replay
     /// renames the directory too.
     fn first_name(&self, path: Vec<u8>) -> Vec<u8> {
-        if self.paths.get(&path).is_some_and(|state| state.written || state.created_here) {
+        if self.paths.get(path.as_slice()).is_some_and(|state| state.written || state.created_here) {
             return path;
         }
         self.standings.origin(&path)
@@ -393,7 +393,7 @@ impl Touched {
                 self.count(db, execution, access, path, Use::Read)
             }
             // It was there when it was opened and is gone now.
-            Err(_) if self.paths.get(&path).is_some_and(|state| state.created_here) => {
+            Err(_) if self.paths.get(path.as_slice()).is_some_and(|state| state.created_here) => {
                 self.count(db, execution, access, path, Use::Read)
             }
             Err(_) => self.count(db, execution, access, path, Use::Absent),
@@ -427,7 +427,7 @@ impl Touched {
         path: Vec<u8>,
         usage: Use,
     ) -> Result<(), DbError> {
-        let is_new = !self.paths.contains_key(&path);
+        let is_new = !self.paths.contains_key(path.as_slice());
         let creating = matches!(usage, Use::Write | Use::RenameTo);
         let created = is_new
             && creating
@@ -439,7 +439,7 @@ impl Touched {
         let id = self.path_id(db, &path)?;
         let is_data = self.known.is_data(&path);
         let signature = access.signature;
-        let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
+        let Some(state) = self.paths.get_mut(path.as_slice()) else { return Ok(()) };
         state.created_here |= created;
         let signature = if matches!(usage, Use::Read | Use::Exec | Use::Update) { signature } else { None };
         let created_here = state.created_here;

@@ -1,7 +1,12 @@
 //! What is to be hashed: inputs as they were first read, results as they are when their execution is over.
 
+use std::sync::Arc;
+
 use super::{
-    super::{keep::Job, paths::as_path},
+    super::{
+        keep::{Content, Job},
+        paths::as_path,
+    },
     ReadIn, Touched,
 };
 use crate::{
@@ -20,10 +25,11 @@ impl Touched {
         let mut open = std::mem::take(&mut self.open);
         for (path, pid) in open.changed(|path| as_path(&self.host(path)).to_owned()) {
             let host = as_path(&self.host(&path)).to_owned();
-            let Some(state) = self.paths.get_mut(&path) else { continue };
+            let Some(state) = self.paths.get_mut(path.as_slice()) else { continue };
             state.written = true;
             let (id, created_here) = (state.id, state.created_here);
-            self.writes.insert((execution, path.clone()), result(&path, host, Some(execution)));
+            let job = Job::new(path.as_slice().into(), &host, Some(execution), Content::Result);
+            self.writes.insert((execution, path.clone()), job);
             let (usage, first, last, count, signature) = (Use::Update, at, at, 1, None);
             let file =
                 FileUse { path, execution: Some(execution), pid, usage, first, last, count, signature, created_here };
@@ -39,7 +45,7 @@ impl Touched {
         let Some(execution) = later else { return Ok(()) };
         version.execution = Some(execution);
         let id = self.path_id(db, &version.path)?;
-        let created_here = self.paths.get(&version.path).is_some_and(|state| state.created_here);
+        let created_here = self.paths.get(version.path.as_slice()).is_some_and(|state| state.created_here);
         let (at, path, usage) = (version.signature.mtime_ns, version.path.clone(), Use::Update);
         let (execution, pid, first, last, count, signature) = (version.execution, 0, at, at, 1, None);
         db.put_file_use(id, &FileUse { path, execution, pid, usage, first, last, count, signature, created_here })
@@ -56,8 +62,11 @@ impl Touched {
     /// Hash jobs of executions that are over (all of them, where nothing runs).
     pub(in crate::record) fn take_jobs(&mut self) -> Vec<Job> {
         let open = self.attribution.open();
-        let over = |job: &Job| job.execution().is_none_or(|execution| !open.contains(&execution));
-        let (mut jobs, later) = std::mem::take(&mut self.reads).into_iter().partition::<Vec<_>, _>(over);
+        let over = |job: &Job| job.execution.is_none_or(|execution| !open.contains(&execution));
+        let reads = std::mem::take(&mut self.reads);
+        // Mostly all of them, and they may be many.
+        let (mut jobs, later) =
+            if reads.iter().all(over) { (reads, Vec::new()) } else { reads.into_iter().partition(over) };
         self.reads = later;
         let (ready, later) = std::mem::take(&mut self.writes).into_iter().partition::<Vec<_>, _>(|(_, job)| over(job));
         self.writes = later.into_iter().collect();
@@ -80,16 +89,9 @@ impl Touched {
         }
         let is_link = usage == Use::RenameTo
             && files::symlink_metadata(as_path(&self.host_of(path, false))).is_ok_and(|found| found.is_symlink());
+        let Some(shared) = self.paths.get_key_value(path).map(|(shared, _)| Arc::clone(shared)) else { return };
         let Some(state) = self.paths.get_mut(path) else { return };
-        let job = |role: Role, expected: Option<Signature>| Job {
-            path: path.to_vec(),
-            host: as_path(&host).to_owned(),
-            execution,
-            role,
-            expected,
-            prefix: None,
-            preserved: false,
-        };
+        let job = |content: Content| Job::new(Arc::clone(&shared), as_path(&host), execution, content);
         match usage {
             Use::Read | Use::Exec | Use::Update => {
                 if !state.created_here && !state.written {
@@ -99,20 +101,20 @@ impl Touched {
                         state.asked = content.or(Some((0, at)));
                         state.read_in = ReadIn::Execution(execution);
                         if usage != Use::Update || signature.is_some() {
-                            self.reads.push(job(Role::Read, signature));
+                            self.reads.push(job(Content::Input(signature)));
                         }
                     }
                 }
                 if usage == Use::Update {
                     state.written = true;
-                    self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));
+                    self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Content::Result));
                 }
             }
             // What a link leads to is no work of the session's.
             Use::RenameTo if is_link => state.written = true,
             Use::Write | Use::RenameTo => {
                 state.written = true;
-                self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Role::Written, None));
+                self.writes.insert((execution.unwrap_or(0), path.to_vec()), job(Content::Result));
             }
             Use::Remove | Use::RenameFrom => {
                 state.written = true;
@@ -126,14 +128,14 @@ impl Touched {
     pub(super) fn preserved(&mut self, db: &Db, execution: Option<i64>, preserved: Preserved) -> Result<(), DbError> {
         let path = self.fold(&preserved.path);
         self.path_id(db, &path)?;
-        let Some(state) = self.paths.get_mut(&path) else { return Ok(()) };
+        let Some(state) = self.paths.get_mut(path.as_slice()) else { return Ok(()) };
         let execution = match state.read_in {
             ReadIn::Execution(first) => first,
             ReadIn::Nowhere => execution,
         };
         state.read_in = ReadIn::Execution(execution);
         state.asked = Some((preserved.signature.size, preserved.signature.mtime_ns));
-        self.reads.retain(|job| job.path != path);
+        self.reads.retain(|job| *job.path != *path);
         let host = match preserved.outcome {
             Ok(host) => host,
             Err(note) => {
@@ -154,20 +156,8 @@ impl Touched {
             }
         };
         let in_place = host == as_path(&self.host(&preserved.path));
-        self.reads.push(Job {
-            path,
-            host,
-            execution,
-            role: Role::Read,
-            expected: Some(preserved.signature),
-            prefix: in_place.then_some(preserved.signature.size),
-            preserved: !in_place,
-        });
+        let content = if in_place { Content::Beginning } else { Content::Aside };
+        self.reads.push(Job::new(path.into(), &host, execution, content(preserved.signature)));
         Ok(())
     }
-}
-
-/// A job for what an execution wrote.
-fn result(path: &[u8], host: std::path::PathBuf, execution: Option<i64>) -> Job {
-    Job { path: path.to_vec(), host, execution, role: Role::Written, expected: None, prefix: None, preserved: false }
 }
