@@ -195,6 +195,27 @@ def bundle():
     print(f"  size: nbpack {os.path.getsize(scratch / 'a.nbpack') / 1e6:.1f} MB, peer {os.path.getsize(scratch / 'peer.tar.zst') / 1e6:.1f} MB")
     export()
     compare("second export: CPU seconds", ("tar | zstd -3 -T0", peer), [("nbpack export again", export)])
+    changed_cell()
+
+
+def changed_cell():
+    """What a session with one changed cell adds to the store, and how long its export takes."""
+    took, grown = [], []
+    for number in range(arguments.rounds):
+        before = bytes_of(scratch / "data/nbpack/v1/blobs")
+        session("python3-nbpack", [IMPORTS, f"print(pandas.__version__, {number})"])
+        ident = json.loads(subprocess.check_output([program, "sessions", "--json"]))[0]["id"]
+        began = time.monotonic()
+        run(program, "export", "--quiet", "--force", ident, "-o", str(scratch / "changed.nbpack"))
+        took.append(time.monotonic() - began)
+        grown.append(bytes_of(scratch / "data/nbpack/v1/blobs") - before)
+    share = statistics.median(grown) / os.path.getsize(scratch / "changed.nbpack")
+    print(f"\nexport after one changed cell: {statistics.median(took):.2f} s (wall, median of {arguments.rounds}; goal 2 s), "
+          f"{statistics.median(grown) / 1e6:.2f} MB new in the store, {share:.2%} of the bundle (goal 1 %)")
+
+
+def bytes_of(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def peers():
@@ -296,18 +317,55 @@ def restore():
     use = "import pandas; print(pandas.__version__)"
     python = subprocess.check_output([program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", "import sys; print(sys.executable)"], text=True).strip()
 
-    def plain():
+    def clear(_name):
         shutil.rmtree(scratch / "plain", ignore_errors=True)
         (scratch / "plain").mkdir()
+        empty_store()
+
+    def plain():
         shell(f"tar --zstd -C {scratch}/plain -xf {scratch}/peer.tar.zst")
         run(python, "-c", use)
 
     def ours():
-        empty_store()
         run(program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", use)
-    compare("restore and first `import pandas`: CPU seconds", ("tar --zstd -x, then python", plain), [("nbpack run", ours)])
+    compare("restore and first `import pandas`: CPU seconds", ("tar --zstd -x, then python", plain), [("nbpack run", ours)], before=clear)
+    print(f"  memory of a restore at its most: {peak_of_restore():.0f} MB   goal 150 MB")
     again = lambda: run(program, "run", str(scratch / "a.nbpack"), "--", "python", "-c", "1")
     compare("second start: CPU seconds", ("bare python", lambda: run(python, "-c", "1")), [("nbpack run", again)])
+    again_restored()
+
+
+def peak_of_restore():
+    """MB of the largest process of a restore into an empty store."""
+    empty_store()
+    command = [program, "restore", "--quiet", "--no-kernel", "--force", "--notebook", str(scratch / "out.ipynb"), str(scratch / "a.nbpack")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command} ended with {status}")
+    return used.ru_maxrss / 1024
+
+
+def again_restored():
+    """Wall time of a restore whose layers are there, and of a restored kernel's start beside the bare one's."""
+    import kernel as beside  # benches/kernel.py
+
+    command = [program, "restore", "--force", "--json", "--notebook", str(scratch / "out.ipynb"), str(scratch / "a.nbpack")]
+    times = []
+    for _ in range(arguments.rounds + 1):
+        began = time.monotonic()
+        said = subprocess.check_output(command, text=True)
+        times.append(time.monotonic() - began)
+    print(f"\nrestore whose layers are there: {statistics.median(times[1:]):.2f} s (wall, median of {arguments.rounds})   goal 1 s")
+    restored = pathlib.Path(json.loads(said)["kernelspec"]).name
+    starts = ([], [])
+    for number in range(2 * arguments.rounds + 1):
+        for index in (0, 1) if number % 2 == 0 else (1, 0):
+            kernel = beside.Kernel((beside.BARE, restored)[index], scratch)
+            kernel.end()
+            if number:  # the first warms the disk's cache
+                starts[index].append(kernel.start)
+    beside.say("restored kernel, start to the first reply", *starts, "+100 ms", lambda _, more: more <= 100)
 
 
 WORK = """

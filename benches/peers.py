@@ -28,7 +28,7 @@ def peers(scratch, root, imports, shell):
         def with_buildah():
             shell(f"rm -f {out}/buildah.tar; {buildah} rm -a >/dev/null; c=$({buildah} from scratch); {buildah} copy -q $c {root} / >/dev/null; "
                   f"{buildah} commit -q $c oci-archive:{out}/buildah.tar >/dev/null")
-        found.append(("buildah copy, commit (gzip)", out / "buildah.tar", with_buildah))
+        found.append(("buildah copy, commit (tar)", out / "buildah.tar", with_buildah))
     else:
         missing("buildah")
     if shutil.which("umoci"):

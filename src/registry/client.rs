@@ -132,7 +132,7 @@ impl Attempts {
                 // A token may run out in the middle; a registry that never likes one is not asked for ever.
                 if self.authorized > 5 { Err(client.denied(None, String::new())) } else { Ok(()) }
             }
-            Trouble::Lost(source) if self.failed >= ATTEMPTS => Err(RegistryError::Unreachable { host, source }),
+            Trouble::Lost(source) if self.failed >= ATTEMPTS => Err(client.unreachable(source)),
             Trouble::Lost(_) => wait(pause, progress),
             Trouble::Busy { after: Some(wait), .. } if wait > LONGEST_PAUSE => Err(RegistryError::Later { host, wait }),
             Trouble::Busy { status, request, message, .. } if self.failed >= ATTEMPTS => {
@@ -256,6 +256,14 @@ impl Client {
         }
     }
 
+    /// Says which way was tried: it may be the proxy that is not there.
+    pub(super) fn unreachable(&self, source: Box<ureq::Error>) -> RegistryError {
+        let is_around = |proxy: &&ureq::Proxy| !self.base.parse().is_ok_and(|uri: Uri| proxy.is_no_proxy(&uri));
+        let proxy = self.agent.config().proxy().filter(is_around);
+        let through = proxy.map(|proxy| format!(" through the proxy {}:{}", proxy.host(), proxy.port()));
+        RegistryError::Unreachable { host: format!("{}{}", self.host, through.unwrap_or_default()), source }
+    }
+
     /// What an error of the connection means.
     fn trouble(&self, error: ureq::Error) -> Trouble {
         use std::io::ErrorKind;
@@ -265,7 +273,7 @@ impl Client {
             if !self.plain && (text.contains("InvalidContentType") || text.contains("InvalidMessage")) {
                 Trouble::Final(RegistryError::Insecure { host: host.clone() })
             } else {
-                Trouble::Final(RegistryError::Unreachable { host: host.clone(), source: Box::new(error) })
+                Trouble::Final(self.unreachable(Box::new(error)))
             }
         };
         match error {

@@ -38,7 +38,7 @@ pub enum RegistryError {
     /// No connection, in as many attempts as there are.
     #[error("cannot reach the registry {host}")]
     Unreachable {
-        /// As in the reference.
+        /// As in the reference, and through which proxy.
         host: String,
         /// The last attempt's.
         source: Box<ureq::Error>,

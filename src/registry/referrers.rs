@@ -192,8 +192,7 @@ fn value(
         // Registries without the referrers API have several ways to say so.
         400 | 403..=428 | 501 => Ok(None),
         200 => {
-            let bytes = read(&mut answer, 4 << 20)
-                .map_err(|source| RegistryError::Unreachable { host: client.host.clone(), source: Box::new(source) })?;
+            let bytes = read(&mut answer, 4 << 20).map_err(|source| client.unreachable(Box::new(source)))?;
             Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default()))
         }
         _ => Err(client.refused(&request, &mut answer)),

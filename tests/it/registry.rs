@@ -459,3 +459,42 @@ fn a_proxy_is_the_way_to_a_registry_and_is_told_its_credentials() {
     // Without being asked for, nothing goes over plain HTTP, through a proxy either.
     said(run("eve", address(), "", &["push", "a.nbpack", image]));
 }
+
+#[test]
+fn tls_goes_through_a_tunnel_of_the_proxy_and_around_it_where_that_is_said() {
+    let env = TestEnv::new();
+    let there = |program: &str| Path::new(program).exists();
+    if !rustix::process::geteuid().is_root() || !there("/usr/bin/openssl") || !there("/usr/bin/docker-registry") {
+        return crate::support::skipped("needs root, openssl and docker-registry");
+    }
+    let bundle = make_bundle(&env, "a.nbpack", 3 << 20, "one");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/connect_proxy.py");
+    let mut command = env.command("unshare");
+    command.args(["--net", "python3"]).arg(script).arg(crate::support::program()).arg(&bundle).arg(env.work());
+    let output = command.output().unwrap();
+    let said = json(&output);
+    let of = |name: &str| {
+        let one = &said[name];
+        let tunnels: Vec<String> = serde_json::from_value(one["tunnels"].clone()).unwrap();
+        (one["code"].as_i64().unwrap(), tunnels, one["said"].as_str().unwrap().to_owned())
+    };
+    let is_there = |tunnels: &[String]| {
+        !tunnels.is_empty() && tunnels.iter().all(|line| line == "CONNECT 192.0.2.1:5443 HTTP/1.1")
+    };
+    for name in ["push", "pull", "other excluded"] {
+        let (code, tunnels, said) = of(name);
+        assert!(code == 0 && is_there(&tunnels), "{name}: {tunnels:?} {said}");
+    }
+    let (code, tunnels, text) = of("excluded");
+    assert!(code == 0 && tunnels.is_empty(), "{tunnels:?} {text}");
+    let read = |name: &str| std::fs::read(env.work().join(name)).unwrap();
+    for name in ["out.nbpack", "around.nbpack", "through.nbpack"] {
+        assert!(read("a.nbpack") == read(name), "{name}");
+    }
+    // Not let through, or nobody there: it says so, shows no password, and leaves no file.
+    let (code, tunnels, text) = of("wrong password");
+    assert!(code == 2 && is_there(&tunnels) && text.contains("proxy") && !text.contains("loud"), "{text}");
+    let (code, _, text) = of("no proxy there");
+    assert!(code == 2 && text.contains("127.0.0.1:9"), "{text}");
+    assert!(!env.work().join("none.nbpack").exists());
+}
