@@ -3,7 +3,7 @@
     stops.py NOTEBOOK.ipynb KERNEL JSON
 
 JSON is a list of steps: {"run": code}, with "interrupt": words after which the kernel is interrupted, "end": words after
-which it is told to end, "dies": true where the kernel ends by itself; {"slide": text} sends a new value to the widget
+which it is told to end, "lost": words after which this client is gone without a word, "dies": true where the kernel ends by itself; {"slide": text} sends a new value to the widget
 model whose state has this description.
 """
 
@@ -50,6 +50,8 @@ def until_idle(msg_id, step, deadline):
             done = True
             time.sleep(0.3)
             manager.interrupt_kernel()
+        if step.get("lost") and step["lost"] in said:
+            os._exit(0)
         if step.get("end") and step["end"] in said:
             manager.shutdown_kernel(now=False)
             return said

@@ -9,7 +9,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    event::{self, Nanos},
+    event::{self, Nanos, ThreadStart},
     files,
 };
 
@@ -46,6 +46,19 @@ fn start_ticks(stat: &[u8]) -> Option<i64> {
     rest.split(' ').nth(19)?.parse().ok()
 }
 
+/// A thread that was started longer ago than this is told of when it does something: Linux says when it was in steps of
+/// the half.
+const JUST_STARTED: Nanos = 20_000_000;
+
+/// What a look at the threads found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// They wait, without a limit in time, until another thread or process says something.
+    pub waiting: Vec<u32>,
+    /// They were started a moment ago, and were there now.
+    pub new: Vec<ThreadStart>,
+}
+
 /// The threads of some processes.
 #[derive(Debug, Default)]
 pub struct Tasks {
@@ -53,26 +66,31 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// The threads of these processes that were started after `since` and wait, without a limit in time, until another
-    /// thread or process says something: through memory (`futex`), or through a pipe. Processes that have gone leave `pids`.
-    pub fn waiting(&mut self, pids: &mut BTreeSet<u32>, since: Nanos) -> Vec<u32> {
+    /// Looks at the threads of these processes that were started after `since`. For a word they wait through memory
+    /// (`futex`), or through a pipe. Processes that have gone leave `pids`.
+    pub fn look(&mut self, pids: &mut BTreeSet<u32>, since: Nanos) -> Looked {
         let before = std::mem::take(&mut self.started);
-        let mut waiting = Vec::new();
+        let mut looked = Looked::default();
         pids.retain(|pid| {
             let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
             for tid in tasks.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
                 if self.started.len() >= MOST {
                     break;
                 }
-                let Some(started) = before.get(&tid).copied().or_else(|| started(tid)) else { continue };
+                let known = before.get(&tid).copied();
+                let Some(started) = known.or_else(|| started(tid)) else { continue };
                 self.started.insert(tid, started);
+                let at = event::now();
+                if known.is_none() && at.saturating_sub(started) < JUST_STARTED {
+                    looked.new.push(ThreadStart { at, pid: *pid, tid, started });
+                }
                 if started > since && waits(*pid, tid) {
-                    waiting.push(tid);
+                    looked.waiting.push(tid);
                 }
             }
             true
         });
-        waiting
+        looked
     }
 }
 
@@ -136,13 +154,17 @@ mod tests {
         let mut pids = BTreeSet::from([std::process::id(), 0x3fff_ffff]);
         let mut tasks = Tasks::default();
         let deadline = std::time::Instant::now() + Duration::from_secs(1);
-        let mut waiting = Vec::new();
+        let (mut waiting, mut new) = (Vec::new(), Vec::new());
         while !waiting.contains(&tid(true)) && std::time::Instant::now() < deadline {
-            waiting = tasks.waiting(&mut pids, before - 20_000_000);
+            let looked = tasks.look(&mut pids, before - 20_000_000);
+            new.extend(looked.new.into_iter().map(|thread| thread.tid));
+            waiting = looked.waiting;
         }
         assert!(waiting.contains(&tid(true)) && !waiting.contains(&tid(false)), "{waiting:?} of {found:?}");
         assert_eq!(pids, BTreeSet::from([std::process::id()]));
-        assert!(!tasks.waiting(&mut pids, event::now() + 1_000_000_000).contains(&tid(true)));
+        assert!(new.contains(&tid(true)) && new.contains(&tid(false)), "{new:?} of {found:?}");
+        let again = tasks.look(&mut pids, event::now() + 1_000_000_000);
+        assert!(!again.waiting.contains(&tid(true)) && !again.new.iter().any(|thread| thread.tid == tid(true)));
         let started = started(tid(true)).unwrap();
         assert!((started - before).abs() < 100_000_000, "{started} {before}");
         for_time.thread().unpark();

@@ -40,7 +40,9 @@ impl Failure {
 pub(super) fn explain(error: &anyhow::Error, verb: Option<&str>) -> ExitCode {
     // `nbpack … | head`: who read has seen enough.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+        let of_system = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let kind = of_system.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind());
+        kind == Some(ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
         return ExitCode::from(128 + 13); // as if SIGPIPE had ended us
@@ -99,7 +101,7 @@ fn by_system(error: &anyhow::Error) -> Option<String> {
                 "no space is left: `nbpack du` shows what nbpack keeps, `nbpack gc` and `nbpack rm` free some"
             }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                "`ls -ld` shows whose it is: name a place of yours; XDG_DATA_HOME moves nbpack's own files"
+                "`ls -ld` shows who may: have it given to you, or name a place of yours; XDG_DATA_HOME moves nbpack's own files"
             }
             ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
                 "a file is wanted there and not a directory: name one"

@@ -117,15 +117,17 @@ fn answer(args: &Args, request: Request, context: &Context) -> anyhow::Result<Va
         Request::Inputs => inputs(&session()?, context),
         Request::Cells { cells, secrets } => standings(&session()?, cells.as_ref(), secrets, context),
         Request::Plan { exclude } => {
-            let words =
-                [vec!["export".to_owned(), session()?, "--dry-run".to_owned()], with(&[("--exclude", exclude)])];
+            let words = [
+                vec!["export".to_owned(), exported(&session()?, context)?, "--dry-run".to_owned()],
+                with(&[("--exclude", exclude)]),
+            ];
             let quiet = Context { quiet: true, lines: false, ..context.clone() };
             let words = std::iter::once("nbpack".to_owned()).chain(words.concat());
             let Some(Verb::Export(args)) = Cli::try_parse_from(words)?.verb else { anyhow::bail!("no export") };
             export::preview(&args, &quiet)
         }
         Request::Export { output, redact, allow, exclude } => {
-            let mut words = vec!["export".to_owned(), session()?, "--json".to_owned()];
+            let mut words = vec!["export".to_owned(), exported(&session()?, context)?, "--json".to_owned()];
             words.extend(redact.then(|| "--redact".to_owned()));
             words.extend(with(&[("--allow", allow), ("--exclude", exclude)]));
             words.extend(output.into_iter().flat_map(|output| ["--output".to_owned(), expand(&output, context)]));
@@ -138,7 +140,7 @@ fn answer(args: &Args, request: Request, context: &Context) -> anyhow::Result<Va
             let path = expand(&path, context);
             let mut words = vec!["restore".to_owned(), path, "--json".to_owned(), "--kernel".to_owned()];
             words.extend(notebook.into_iter().flat_map(|path| ["--notebook".to_owned(), expand(&path, context)]));
-            let mut done = child(&words)?;
+            let mut done = child(&words).map_err(in_the_dialog)?;
             let name = |key: &str| word(&done, key).map(PathBuf::from);
             let kernel = name("kernelspec").and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
             let beside = name("notebook").map(|path| relative(&path, context));
@@ -147,6 +149,23 @@ fn answer(args: &Args, request: Request, context: &Context) -> anyhow::Result<Va
             Ok(done)
         }
     }
+}
+
+/// What is exported: after a restart the notebook's last session that ran something, as by the command.
+fn exported(session: &str, context: &Context) -> anyhow::Result<String> {
+    let store = context.store()?;
+    let info = session::read_info(&session::db_path(&store, &SessionId(session.to_owned())))?;
+    let notebook = info.notebook.filter(|_| info.executions == 0);
+    Ok(notebook.map_or_else(|| session.to_owned(), |path| path.to_string_lossy().into_owned()))
+}
+
+/// The dialog has a field for what is a flag of the command.
+fn in_the_dialog(error: anyhow::Error) -> anyhow::Error {
+    let (message, hint) = super::failure::parts(&error);
+    if !hint.is_some_and(|hint| hint.contains("--notebook")) {
+        return error;
+    }
+    Failure::unable(message).hint("give another name for its notebook").into()
 }
 
 fn word<'a>(object: &'a Value, key: &str) -> Option<&'a str> {

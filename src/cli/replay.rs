@@ -79,10 +79,13 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             // The recorded conditions: what is given is laid over them, and nothing else changes.
             let given =
                 SpecOptions { binds: given.binds, env: given.env, inexact: given.inexact, ..SpecOptions::default() };
-            let place = Place::Container { restored: &restored, given };
-            let again = || once(&place, &recorded, timeout, &context.store()?, context);
-            let first = again()?;
-            let second = if args.twice { Some(again()?) } else { None };
+            let replay = |given: SpecOptions| {
+                let place = Place::Container { restored: &restored, given };
+                once(&place, &recorded, timeout, &context.store()?, context)
+            };
+            let first = replay(given.clone())?;
+            let other = SpecOptions { first_pid: Some(replay::other_pid(&recorded.recording)), ..given };
+            let second = if args.twice { Some(replay(other)?) } else { None };
             (recorded, first, second)
         }
         None => {

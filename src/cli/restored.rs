@@ -47,6 +47,7 @@ impl Given {
             environment_first: true,
             keep_upper: false,
             inexact: self.inexact,
+            first_pid: None,
         }
     }
 }

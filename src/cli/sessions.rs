@@ -138,6 +138,8 @@ fn table(sessions: &[SessionInfo]) -> String {
             (false, None, _) => "killed",
             // A front end whose patience ends before the kernel's shutdown sends SIGTERM.
             (false, Some(_), Some(0 | libc::SIGTERM)) => "ended",
+            // Nor does one wait for a kernel's start that it has no use for any more.
+            (false, Some(_), Some(libc::SIGINT)) if info.executions == 0 => "ended",
             (false, Some(_), Some(libc::SIGKILL)) => "killed",
             (false, Some(_), _) => "died",
         };

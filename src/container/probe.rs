@@ -171,6 +171,7 @@ fn try_container(scratch: &Path, program: &Path) -> ProbeResult {
         network: false,
         exact_roots: Vec::new(),
         movable: Vec::new(),
+        first_pid: None,
         inexact: false,
         machine: false,
     };

@@ -101,7 +101,7 @@ pub(super) fn enter_namespaces(
     // From here on `/…` is a path of the image; the old root is only reachable through `outside`. It goes before a path that
     // the bundle names is followed, for a link of the image may lead through `/proc/self/fd`. Linux wants it to be there
     // until `/proc` is mounted.
-    mount_proc(processes, spec.machine)?;
+    mount_proc(processes, spec)?;
     mount_dev(&devices, spec.machine)?;
     for (path, tree) in &machine {
         show_read_only(tree, path)?;
@@ -332,8 +332,8 @@ fn make_exact(prefix: &Path, canonical: &Path) -> Result<(), Failed> {
     attach(&tree, prefix, Step::Bind)
 }
 
-/// `open` leaves nothing covered: Linux lets a container inside mount its own `/proc` only then.
-fn mount_proc(shared: Option<OwnedFd>, open: bool) -> Result<(), Failed> {
+/// A stand-in for a machine has nothing covered: Linux lets a container inside mount its own `/proc` only then.
+fn mount_proc(shared: Option<OwnedFd>, spec: &Spec) -> Result<(), Failed> {
     let proc = Path::new("/proc");
     make_dir(proc, 0o555)?;
     match shared {
@@ -341,9 +341,13 @@ fn mount_proc(shared: Option<OwnedFd>, open: bool) -> Result<(), Failed> {
         None => {
             let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             mount("proc", proc, "proc", flags, None).map_err(at(Step::Proc, "mount /proc"))?;
+            // Before it is covered. Nothing else is started before the command.
+            if let Some(before) = spec.first_pid.and_then(|pid| pid.checked_sub(1)) {
+                fs::write("/proc/sys/kernel/ns_last_pid", before.to_string()).unwrap_or_default();
+            }
         }
     }
-    if open {
+    if spec.machine {
         return Ok(());
     }
     for name in PROC_READ_ONLY {

@@ -37,6 +37,9 @@ pub struct Spec {
     /// Directories that may be renamed inside, as far as they are small: an overlay refuses that for others.
     #[serde(default)]
     pub movable: Vec<PathBuf>,
+    /// The command's process id, where Linux lets it be chosen (`ns_last_pid` in `pid_namespaces(7)`); refused, it is another.
+    #[serde(default)]
+    pub first_pid: Option<u32>,
     /// A person lets it run below another path and without isolation where there is no other way.
     #[serde(default)]
     pub inexact: bool,
@@ -69,6 +72,7 @@ impl Spec {
             network: false,
             exact_roots: Vec::new(),
             movable: Vec::new(),
+            first_pid: None,
             inexact: false,
             machine: true,
         }

@@ -213,6 +213,7 @@ async fn serve(config: Config, launcher: Launcher, sink: Arc<dyn EventSink>) -> 
                 deliver(kernel.as_ref(), libc::SIGTERM);
             }
             () = gone(&mut manager), if doomed.is_none() => {
+                sink.record(Event::Fact { key: "end".to_owned(), value: event::now().into() });
                 shared.before_end().await;
                 deliver(kernel.as_ref(), libc::SIGTERM);
                 doomed = Some(Instant::now() + GRACE);

@@ -122,7 +122,15 @@ impl Attribution {
         }
         // It was there when it was seen.
         let last = thread.at.clamp(thread.started, thread.started.saturating_add(STEP));
-        self.threads.insert(thread.tid, Started { pid: thread.pid, first: thread.started, last });
+        let mut met = Started { pid: thread.pid, first: thread.started, last };
+        // Whoever met it sooner knows better: another reader of the machine's clock is off by less than a step.
+        if let Some(before) = self.threads.get(&thread.tid)
+            && before.pid == met.pid
+            && before.first.abs_diff(met.first) < STEP.unsigned_abs() / 2
+        {
+            met.last = met.last.min(before.last);
+        }
+        self.threads.insert(thread.tid, met);
     }
 
     /// A process was met; gives the execution that started it.
@@ -291,6 +299,9 @@ mod tests {
         assert_eq!(all.execution_of(23 * SECOND, 7, 74), None);
         // This one was seen before the second began.
         all.thread(&ThreadStart { at: started + STEP / 8, ..thread(7, 76, started) });
+        assert_eq!(all.execution_of(23 * SECOND, 7, 76), Some(2));
+        // Nor does it matter that it was seen once more later.
+        all.thread(&ThreadStart { at: 23 * SECOND, ..thread(7, 76, started + STEP / 100) });
         assert_eq!(all.execution_of(23 * SECOND, 7, 76), Some(2));
         // A process that was seen within the step belongs to the one that ran then; seen later, it cannot be told.
         for (pid, at, of) in [(77, started + STEP * 9 / 10, Some(3)), (78, 22 * SECOND + STEP, None)] {

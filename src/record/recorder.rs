@@ -336,16 +336,19 @@ impl Recorder {
         }
     }
 
-    /// Says which threads wait for a word, now that an execution begins or has ended: see `attribution`.
-    fn tell_waiting(&self) {
+    /// Says which threads are there, and which wait for a word, now that an execution begins or has ended: see
+    /// `attribution`.
+    fn tell_threads(&self) {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let Workers { tasks, pids, since } = &mut *workers;
         let Some(since) = *since else { return };
-        let tids = tasks.waiting(pids, since);
+        let looked = tasks.look(pids, since);
         drop(workers);
-        if !tids.is_empty() {
-            self.append(&Event::Waiting { tids });
+        let mut events: Vec<Event> = looked.new.into_iter().map(Event::Thread).collect();
+        if !looked.waiting.is_empty() {
+            events.push(Event::Waiting { tids: looked.waiting });
         }
+        self.append_all(&events);
     }
 
     /// What is to be written because of an event that is no message.
@@ -442,7 +445,7 @@ impl EventSink for Recorder {
                 if let Some(message) = front.gate.admit(message, &kind) {
                     self.append_locked(front, &[Event::Message(message)]);
                     if kind == "status" {
-                        self.tell_waiting();
+                        self.tell_threads();
                     }
                 }
             }

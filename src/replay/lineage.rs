@@ -322,7 +322,9 @@ fn used(part: &str, local: &BTreeSet<String>, bound: &BTreeMap<String, usize>) -
 /// What the kernel itself reads and writes in every execution: its history, caches, pseudo-files.
 pub(super) fn is_kernels_own(path: &[u8]) -> bool {
     let within = |part: &str| path.windows(part.len()).any(|window| window == part.as_bytes());
-    ["/.ipython/", "/.cache/", "/__pycache__/", "/.config/matplotlib/"].into_iter().any(within)
+    ["/.ipython/", "/profile_default/history.sqlite", "/.cache/", "/__pycache__/", "/.config/matplotlib/"]
+        .into_iter()
+        .any(within)
         || ["/proc/", "/dev/", "/sys/"].iter().any(|place| path.starts_with(place.as_bytes()))
 }
 

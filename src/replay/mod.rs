@@ -44,6 +44,6 @@ pub use figure::difference as figure_difference;
 pub use judge::{is_judged, judge, judge_knowing};
 pub use noise::NORMALISERS;
 pub use rules::{Rules, RulesError};
-pub use run::{Options, Place, Replay, RunError, run};
+pub use run::{Options, Place, Replay, RunError, other_pid, run};
 pub(crate) use text::on_screen;
 pub use verdict::{Judged, Verdict, Verdicts};

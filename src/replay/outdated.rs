@@ -87,7 +87,8 @@ pub enum Kind {
 /// How many files of one kind are named before the rest is only counted.
 const NAMED: usize = 5;
 
-/// What is to be said of each cell that ran. `cells` is the notebook as it is now; `None` where nobody knows.
+/// What is to be said of each cell that ran, and is there still. `cells` is the notebook as it is now; `None` where nobody
+/// knows.
 /// `disk` is `None` where the recorded paths are not this machine's (a kernel in a container).
 pub fn standings(recording: &Recording, cells: Option<&Cells>, disk: Option<&dyn Disk>) -> Vec<Standing> {
     let ran: Vec<&Execution> = recording
@@ -128,6 +129,8 @@ pub fn standings(recording: &Recording, cells: Option<&Cells>, disk: Option<&dyn
             })
         })
         .collect();
+    // An output that nobody sees any more cannot be out of date.
+    all.retain(|standing| cells.is_none_or(|cells| cells.iter().any(|(id, _)| *id == standing.cell)));
     all.sort_by_key(|standing| standing.execution);
     all
 }

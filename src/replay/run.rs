@@ -170,7 +170,7 @@ pub fn run(
     let inner_dir = sockets.path().join("k");
     files::create_private_dir(&inner_dir)?;
     let told = Told::default();
-    let setup = setup(place, options, &store, front.clone(), inner_dir, &told)?;
+    let setup = setup(place, recording, options, &store, front.clone(), inner_dir, &told)?;
     let (sender, ended) = oneshot::channel();
     // Not waited for without a limit: its end is told over the channel.
     std::thread::spawn(move || drop(sender.send(record::kernel::run(setup))));
@@ -312,10 +312,25 @@ struct Start {
     contain: Option<Contain>,
 }
 
-fn start(place: &Place<'_>, options: &Options<'_>, inner_dir: &Path) -> Result<Start, RunError> {
+/// The kernel's process id as its code saw it; a restored kernel's was that of its container.
+fn kernel_pid(recording: &Recording) -> Option<u32> {
+    let kernel = recording.processes.iter().min_by_key(|process| process.started)?;
+    recording.info.parent.is_none().then_some(kernel.pid)
+}
+
+/// A process id for another replay, so that what depends on it differs between the two.
+pub fn other_pid(recording: &Recording) -> u32 {
+    // Both are below the smallest limit that Linux is set to by default, and apart by a prime.
+    let first = kernel_pid(recording).unwrap_or(2);
+    if first > 20_000 { first - 7_919 } else { first + 7_919 }
+}
+
+fn start(place: &Place<'_>, recording: &Recording, options: &Options<'_>, inner_dir: &Path) -> Result<Start, RunError> {
     match place {
         Place::Container { restored, given } => {
-            let kernel = restore::kernel_setup(restored, options.store, given.clone())?;
+            let first_pid = given.first_pid.or_else(|| kernel_pid(recording));
+            let given = SpecOptions { first_pid, ..given.clone() };
+            let kernel = restore::kernel_setup(restored, options.store, given)?;
             let (inner, program) = (inner_dir.to_owned(), options.program.to_owned());
             Ok(Start {
                 argv: kernel.argv.clone(),
@@ -343,13 +358,14 @@ fn start(place: &Place<'_>, options: &Options<'_>, inner_dir: &Path) -> Result<S
 /// What the recorder needs to run the restored kernel under the recorded conditions.
 fn setup(
     place: &Place<'_>,
+    recording: &Recording,
     options: &Options<'_>,
     store: &Store,
     front: Connection,
     inner_dir: PathBuf,
     told: &Told,
 ) -> Result<record::kernel::Setup, RunError> {
-    let start = start(place, options, &inner_dir)?;
+    let start = start(place, recording, options, &inner_dir)?;
     let run = place.run_config();
     let (parent, foreign_root) = match place {
         Place::Container { restored, .. } => (Some(restored.manifest), true),

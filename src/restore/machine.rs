@@ -93,7 +93,9 @@ pub fn differences(recorded: &Machine, here: &Machine) -> Vec<String> {
         return lines;
     }
     let missing = recorded.beyond(here);
-    if !missing.is_empty() {
+    if here.flags.is_empty() {
+        lines.push("what this processor has cannot be read here (/proc/cpuinfo)".to_owned());
+    } else if !missing.is_empty() {
         lines.push(format!("this processor lacks what the recording's had: {}", missing.join(" ")));
     }
     if recorded.linux != here.linux && !recorded.linux.is_empty() {

@@ -123,6 +123,12 @@ pub fn resolve(
         return ensure(&bundle, store, None, now, progress);
     }
     let Some(restored) = find(store, name)? else {
+        // What may not be looked at may be there.
+        if let Err(error) = fs::symlink_metadata(&path)
+            && error.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return Err(FileError::new("look at", &path)(error).into());
+        }
         let known = list(store)?.into_iter().map(|known| known.name).collect();
         return Err(RestoreError::NotFound { name: name.to_owned(), known });
     };

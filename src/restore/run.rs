@@ -46,6 +46,8 @@ pub struct SpecOptions {
     pub keep_upper: bool,
     /// Where there is no other way: below another path, and without isolation.
     pub inexact: bool,
+    /// The process id of what is run, where Linux lets it be chosen.
+    pub first_pid: Option<u32>,
 }
 
 /// What to run, in the root of `restored`, as the recorded user with the recorded environment.
@@ -88,6 +90,7 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
         network: options.network,
         exact_roots,
         movable: run.renamed.clone(),
+        first_pid: options.first_pid,
         inexact: options.inexact,
         machine: false,
     })
@@ -127,12 +130,13 @@ pub struct KernelSetup {
     over: Vec<PathBuf>,
     network: bool,
     inexact: bool,
+    first_pid: Option<u32>,
 }
 
 /// How to run the kernel of `restored`.
 pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) -> Result<KernelSetup, RestoreError> {
     let (binds, over) = (options.binds.clone(), options.over.clone());
-    let (network, inexact) = (options.network, options.inexact);
+    let (network, inexact, first_pid) = (options.network, options.inexact, options.first_pid);
     let spec = spec(restored, store, restored.run.argv.clone(), options)?;
     Ok(KernelSetup {
         argv: spec.argv.into_iter().map(OsString::from).collect(),
@@ -145,6 +149,7 @@ pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) ->
         over,
         network,
         inexact,
+        first_pid,
     })
 }
 
@@ -157,8 +162,15 @@ impl KernelSetup {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let mut binds = self.binds.clone();
         binds.push(Bind { host: inner_dir.to_owned(), target: PathBuf::from(INNER_DIR), read_only: false });
-        let (over, network, inexact) = (self.over.clone(), self.network, self.inexact);
-        let options = SpecOptions { binds, over, network, inexact, cwd: Some(launch.cwd), ..SpecOptions::default() };
+        let options = SpecOptions {
+            binds,
+            over: self.over.clone(),
+            network: self.network,
+            inexact: self.inexact,
+            first_pid: self.first_pid,
+            cwd: Some(launch.cwd),
+            ..SpecOptions::default()
+        };
         let argv = launch.argv.into_iter().map(text).collect();
         let mut spec = spec(&self.restored, &self.store, argv, options).map_err(|error| match error {
             RestoreError::File(error) => RunError::File(error),

@@ -74,7 +74,7 @@ fn printed(path: &std::path::Path) -> Vec<(String, String)> {
 fn a_batch_runs_the_notebook_with_parameters_and_stops_at_the_first_failure() {
     let Some(python) = crate::support::python() else { return };
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel"]);
     std::fs::write(env.work().join("a.csv"), "a\n1\n2\n").unwrap();
     let path = env.record(&python, "job.ipynb", &["n = 1", "print(open('a.csv').read().split()[n])", "1 / (n - 2)"]);
     // The tag is put into the file, as a person does it.

@@ -116,7 +116,14 @@ fn a_cell_above_that_was_deleted_or_edited_is_told() {
     let recording = recording(&[("a", "x = 1"), ("b", "y = x"), ("c", "k = 2"), ("d", "print(k)")]);
     let now = shown(&[("b", "y = x"), ("c", "k = 3"), ("d", "print(k)")]);
     let found = standings(&recording, Some(&now), None);
-    assert_eq!(said(&found), ["a: ", "b: Deleted", "c: ", "d: Edited"]);
+    assert_eq!(said(&found), ["b: Deleted", "c: ", "d: Edited"]);
+}
+
+#[test]
+fn a_cell_that_is_not_in_the_notebook_any_more_has_no_output_to_be_out_of_date() {
+    let recording = recording(&[("a", "x = 1"), ("b", "y = x"), ("c", "x = 2"), ("d", "y = x")]);
+    let now = shown(&[("c", "x = 2"), ("d", "y = x")]);
+    assert_eq!(said(&standings(&recording, Some(&now), None)), ["c: ", "d: "]);
 }
 
 #[test]

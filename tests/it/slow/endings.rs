@@ -20,6 +20,15 @@ fn replayed(env: &TestEnv, python: &Path, kernel: &str, steps: &Value) -> (Optio
     let notebook = env.work().join("nb.ipynb");
     let ran = env.command(python).arg(driver).arg(&notebook).arg(kernel).arg(steps.to_string()).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let runs = || {
+        let sessions: Value = serde_json::from_str(&env.nbpack_ok(&["sessions", "--json"])).unwrap();
+        sessions.as_array().unwrap().iter().any(|session| session["running"] == true)
+    };
+    while runs() {
+        assert!(std::time::Instant::now() < deadline, "the recording does not end");
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    }
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack", "--force"]);
     let output = env.nbpack(&["replay", "--json", "b.nbpack"]);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -104,6 +113,19 @@ fn a_kernel_that_was_told_to_end_in_the_middle_is_told_again() {
     ]);
     let (code, json) = replayed(&env, &python, KERNEL, &steps);
     assert_eq!((code, verdicts(&json)), (Some(0), vec!["identical", "identical"]), "{json}");
+    assert!(json["notes"].as_array().unwrap().is_empty(), "{json}");
+}
+
+#[test]
+fn a_kernel_whose_client_was_gone_in_the_middle_is_ended_there_again() {
+    let Some((env, python)) = prepared() else { return };
+    let steps = json!([
+        {"run": "print('begin')"},
+        {"run": "import time\nfor n in range(600): print(n, flush=True); time.sleep(0.2)", "lost": "3\n"},
+    ]);
+    let (code, json) = replayed(&env, &python, KERNEL, &steps);
+    assert_eq!(code, Some(0), "{json}");
+    assert!(json["executions"][1]["seconds_replayed"].as_f64().unwrap_or_default() < 30.0, "{json}");
     assert!(json["notes"].as_array().unwrap().is_empty(), "{json}");
 }
 

@@ -15,6 +15,7 @@ mod inventory;
 mod kernels;
 mod kills;
 mod panel;
+mod pictures;
 mod prepare;
 mod published;
 mod replay;

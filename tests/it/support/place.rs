@@ -103,6 +103,7 @@ impl Place {
             network: false,
             exact_roots: vec![],
             movable: vec![],
+            first_pid: None,
             inexact: false,
             machine: false,
         }
