@@ -43,8 +43,7 @@ def notebook(kernel, work, out):
                 expect(cells.nth(index).locator(".jp-InputArea-prompt")).to_contain_text(f"[{index + 1}]")
             cells.nth(2).locator(".jp-OutputArea-output img").wait_for()
             # Jupyter's own question about news, and its list of files, are not what is shown.
-            for close in page.locator(".Toastify__close-button").all():
-                close.click()
+            page.add_style_tag(content=".Toastify { display: none }")
             page.keyboard.press("Control+s")
             page.keyboard.press("Control+b")
             status.click()
@@ -66,6 +65,7 @@ def report(page_file, out):
         page = chromium.new_page(viewport={"width": 1100, "height": 900})
         page.goto(page_file.resolve().as_uri())
         expect(page.locator("body")).to_contain_text("sales.csv")
+        page.locator("h2", has_text="What differs").evaluate("heading => heading.scrollIntoView()")
         page.screenshot(path=out)
         chromium.close()
 

@@ -37,7 +37,7 @@ fn the_pictures_of_the_documentation_show_what_is_there_now() {
         return support::skipped("no Chromium (/usr/bin/chromium)");
     }
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel", "pandas", "matplotlib"]);
     sales(&env, 50.0);
     picture(&env, &python, "panel.png", &["notebook", KERNEL, env.work().to_str().unwrap()]);
 

@@ -109,5 +109,5 @@ fn what_depends_on_the_kernels_process_id_comes_out_again_and_is_told_by_another
     // The third one's depends on what else this machine started meanwhile.
     let twice = verdicts(&env.nbpack_ok(&["replay", "--twice", "--json", "p.nbpack"]));
     assert_eq!(twice[..2], ["identical"; 2]);
-    assert!(["identical", "nondeterministic"].contains(&twice[2].as_str()), "{twice:?}");
+    assert_ne!(twice[2], "changed");
 }
