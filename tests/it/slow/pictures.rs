@@ -37,11 +37,12 @@ fn the_pictures_of_the_documentation_show_what_is_there_now() {
         return support::skipped("no Chromium (/usr/bin/chromium)");
     }
     let env = TestEnv::new();
-    env.small_environment(&python, &["ipykernel", "pandas", "matplotlib"]);
+    env.install_kernel(&python);
     sales(&env, 50.0);
     picture(&env, &python, "panel.png", &["notebook", KERNEL, env.work().to_str().unwrap()]);
 
-    // The same work with one amount changed, and a page about it.
+    // The same work with one amount changed, and a page about it. A small environment, so that it is packed soon.
+    env.small_environment(&python, &["ipykernel", "pandas", "matplotlib"]);
     let cells = [
         "import pandas, matplotlib.pyplot as plt\n%matplotlib inline",
         "sales = pandas.read_csv('sales.csv')\nsales.groupby('region').amount.mean().round(1)",
