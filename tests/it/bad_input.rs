@@ -113,7 +113,7 @@ fn the_notebook_runs_on_when_the_disk_of_its_record_is_full() {
 fn a_full_disk_leaves_no_half_bundle_and_no_half_layer() {
     let Some(python) = python() else { return };
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel"]);
     env.record(&python, "nb.ipynb", &["print(1)"]);
     let nbpack = |args: &[&str]| {
         let mut command = env.command(program());

@@ -33,7 +33,7 @@ fn text(output: &Output) -> String {
 /// Makes a bundle in `env.work()` with the program beside it, and removes everything it was made from.
 fn pack(env: &TestEnv, cells: &[&str]) -> Option<()> {
     let python = support::python()?;
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel", "pandas", "scikit-learn"]);
     std::fs::write(env.work().join("a.csv"), "a,b\n1,2\n3,4\n").unwrap();
     env.record(&python, "nb.ipynb", cells);
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);

@@ -20,7 +20,7 @@ fn ok(command: &mut Command) -> String {
 
 fn bundle(env: &TestEnv, arguments: &[&str]) -> Option<PathBuf> {
     let python = support::python()?;
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel", "pandas", "jupyterlab"]);
     std::fs::write(env.work().join("a.csv"), "a,b\n1,2\n").unwrap();
     env.record(&python, "nb.ipynb", &["import pandas as pd\nprint(pd.read_csv('a.csv').to_string())"]);
     let mut all = vec!["export", "nb.ipynb", "-o", "b.nbpack"];

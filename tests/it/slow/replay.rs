@@ -21,7 +21,7 @@ fn verdicts(text: &str) -> Vec<String> {
 fn noise_is_no_alarm_and_a_changed_byte_of_data_is_named() {
     let Some(python) = python() else { return };
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel"]);
     let data = |last: u32| (1..50).chain([last]).fold(String::new(), |text, number| text + &format!("{number}\n"));
     std::fs::write(env.work().join("data.txt"), data(50)).unwrap();
     env.record(&python, "a.ipynb", CELLS);
@@ -58,7 +58,7 @@ fn a_link_that_was_replaced_leads_where_it_led_then() {
     use std::os::unix::fs::symlink;
     let Some(python) = python() else { return };
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel"]);
     let work = env.work();
     for (name, content) in [("a.csv", "a,1"), ("b.csv", "b,2"), ("d1/x.txt", "one"), ("d2/x.txt", "two")] {
         std::fs::create_dir_all(work.join(name).parent().unwrap()).unwrap();
@@ -95,7 +95,7 @@ fn a_link_that_was_replaced_leads_where_it_led_then() {
 fn what_depends_on_the_kernels_process_id_comes_out_again_and_is_told_by_another_one() {
     let Some(python) = python() else { return };
     let env = TestEnv::new();
-    env.install_kernel(&python);
+    env.small_environment(&python, &["ipykernel"]);
     let cells = [
         "import os; print(os.getpid() % 1000)",
         "import random; random.seed(os.getpid()); print(random.random())",
