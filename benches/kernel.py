@@ -159,7 +159,7 @@ def work_in(number):
 
 def hashing(scratch, rounds):
     """Cells that read a gigabyte, and cells after them, while it is hashed."""
-    print(f"\nhashing: a file of 1 GB, new in each of {rounds} rounds, read and followed by two seconds of work")
+    print(f"\nhashing: a file of 1 GB, new in each of {rounds} rounds, read, and cells that compute after it")
     path = scratch / "large.bin"
     with both(scratch) as kernels:
         for kernel in kernels:

@@ -46,16 +46,12 @@ fn start_ticks(stat: &[u8]) -> Option<i64> {
     rest.split(' ').nth(19)?.parse().ok()
 }
 
-/// A thread that was started longer ago than this is told of when it does something: Linux says when it was in steps of
-/// the half.
-const JUST_STARTED: Nanos = 20_000_000;
-
 /// What a look at the threads found.
 #[derive(Debug, Default)]
 pub struct Looked {
     /// They wait, without a limit in time, until another thread or process says something.
     pub waiting: Vec<u32>,
-    /// They were started a moment ago, and were there now.
+    /// They are met for the first time, and were there now.
     pub new: Vec<ThreadStart>,
 }
 
@@ -80,11 +76,13 @@ impl Tasks {
                 let known = before.get(&tid).copied();
                 let Some(started) = known.or_else(|| started(tid)) else { continue };
                 self.started.insert(tid, started);
-                let at = event::now();
-                if known.is_none() && at.saturating_sub(started) < JUST_STARTED {
-                    looked.new.push(ThreadStart { at, pid: *pid, tid, started });
+                if started <= since {
+                    continue;
                 }
-                if started > since && waits(*pid, tid) {
+                if known.is_none() {
+                    looked.new.push(ThreadStart { at: event::now(), pid: *pid, tid, started });
+                }
+                if waits(*pid, tid) {
                     looked.waiting.push(tid);
                 }
             }

@@ -258,10 +258,10 @@ impl Client {
 
     /// Says which way was tried: it may be the proxy that is not there.
     pub(super) fn unreachable(&self, source: Box<ureq::Error>) -> RegistryError {
-        let is_around = |proxy: &&ureq::Proxy| !self.base.parse().is_ok_and(|uri: Uri| proxy.is_no_proxy(&uri));
-        let proxy = self.agent.config().proxy().filter(is_around);
-        let through = proxy.map(|proxy| format!(" through the proxy {}:{}", proxy.host(), proxy.port()));
-        RegistryError::Unreachable { host: format!("{}{}", self.host, through.unwrap_or_default()), source }
+        let is_on_the_way = |proxy: &&ureq::Proxy| !self.base.parse().is_ok_and(|uri: Uri| proxy.is_no_proxy(&uri));
+        let proxy = self.agent.config().proxy().filter(is_on_the_way);
+        let proxy = proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()));
+        RegistryError::Unreachable { host: self.host.clone(), proxy, source }
     }
 
     /// What an error of the connection means.

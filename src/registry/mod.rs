@@ -36,10 +36,12 @@ pub use referrers::{put_signatures, signatures};
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// No connection, in as many attempts as there are.
-    #[error("cannot reach the registry {host}")]
+    #[error("cannot reach the registry {host}{}", proxy.as_deref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default())]
     Unreachable {
-        /// As in the reference, and through which proxy.
+        /// As in the reference.
         host: String,
+        /// `HOST:PORT`, where one was on the way.
+        proxy: Option<String>,
         /// The last attempt's.
         source: Box<ureq::Error>,
     },

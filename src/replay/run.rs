@@ -320,9 +320,10 @@ fn kernel_pid(recording: &Recording) -> Option<u32> {
 
 /// A process id for another replay, so that what depends on it differs between the two.
 pub fn other_pid(recording: &Recording) -> u32 {
-    // Both are below the smallest limit that Linux is set to by default, and apart by a prime.
     let first = kernel_pid(recording).unwrap_or(2);
-    if first > 20_000 { first - 7_919 } else { first + 7_919 }
+    // Below the smallest limit that Linux is set to (32,768), and not so many tens or hundreds away.
+    let base = if (10_000..20_000).contains(&first) { 20_000 } else { 10_000 };
+    base + first.wrapping_add(7_919) % 10_000
 }
 
 fn start(place: &Place<'_>, recording: &Recording, options: &Options<'_>, inner_dir: &Path) -> Result<Start, RunError> {

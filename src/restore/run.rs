@@ -126,18 +126,12 @@ pub struct KernelSetup {
     pub inner_dir_inside: PathBuf,
     store: Store,
     restored: Restored,
-    binds: Vec<Bind>,
-    over: Vec<PathBuf>,
-    network: bool,
-    inexact: bool,
-    first_pid: Option<u32>,
+    options: SpecOptions,
 }
 
 /// How to run the kernel of `restored`.
 pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) -> Result<KernelSetup, RestoreError> {
-    let (binds, over) = (options.binds.clone(), options.over.clone());
-    let (network, inexact, first_pid) = (options.network, options.inexact, options.first_pid);
-    let spec = spec(restored, store, restored.run.argv.clone(), options)?;
+    let spec = spec(restored, store, restored.run.argv.clone(), options.clone())?;
     Ok(KernelSetup {
         argv: spec.argv.into_iter().map(OsString::from).collect(),
         env: spec.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
@@ -145,11 +139,7 @@ pub fn kernel_setup(restored: &Restored, store: &Store, options: SpecOptions) ->
         inner_dir_inside: PathBuf::from(INNER_DIR),
         store: store.clone(),
         restored: restored.clone(),
-        binds,
-        over,
-        network,
-        inexact,
-        first_pid,
+        options,
     })
 }
 
@@ -160,17 +150,8 @@ impl KernelSetup {
     /// The guard must live until the kernel was started.
     pub fn contain(&self, launch: Launch, inner_dir: &Path, program: &Path) -> Result<(Launch, Cleanup), RunError> {
         let text = |value: OsString| value.to_string_lossy().into_owned();
-        let mut binds = self.binds.clone();
-        binds.push(Bind { host: inner_dir.to_owned(), target: PathBuf::from(INNER_DIR), read_only: false });
-        let options = SpecOptions {
-            binds,
-            over: self.over.clone(),
-            network: self.network,
-            inexact: self.inexact,
-            first_pid: self.first_pid,
-            cwd: Some(launch.cwd),
-            ..SpecOptions::default()
-        };
+        let mut options = SpecOptions { cwd: Some(launch.cwd), ..self.options.clone() };
+        options.binds.push(Bind { host: inner_dir.to_owned(), target: PathBuf::from(INNER_DIR), read_only: false });
         let argv = launch.argv.into_iter().map(text).collect();
         let mut spec = spec(&self.restored, &self.store, argv, options).map_err(|error| match error {
             RestoreError::File(error) => RunError::File(error),
