@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use super::{
     Context, child,
     failure::Failure,
+    planned,
     progress::{Progress, bytes},
     push, recipes, remote, terminal,
 };
@@ -209,7 +210,7 @@ pub(super) fn preview(args: &Args, context: &Context) -> anyhow::Result<serde_js
         .map(|(path, why)| serde_json::json!({"path": crate::files::display_bytes(path).to_string(), "why": why}))
         .collect();
     Ok(serde_json::json!({
-        "layers": rows(&plan, &store, args.compression.into()),
+        "layers": planned::rows(&plan, &store, args.compression.into()),
         "findings": findings,
         "warnings": survey.inventory.warnings,
         "left_out": left_out,
@@ -235,7 +236,7 @@ fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         if !args.json {
             say_warnings(&inventory, context)?;
         }
-        return show_plan(&plan, &store, args.compression.into(), args.json);
+        return planned::show(&plan, &store, args.compression.into(), args.json);
     }
     // The plan has them, and there may be many.
     found.inventory.entries.clear();
@@ -440,15 +441,14 @@ fn redact(
 ) -> anyhow::Result<()> {
     let in_record = secrets::redact(recording, findings);
     let in_files = secrets::redact_files(inventory, store, findings);
-    let remaining: Vec<_> = in_record.remaining.into_iter().chain(in_files.remaining).collect();
-    if let Some(finding) = remaining.first() {
+    if let Some(finding) = in_files.remaining.first() {
         let label = label(finding);
         return Err(Failure::no(format!("{label} cannot be replaced there; nothing was written"))
             .hint(format!("leave the file out with --exclude, or let it pass with --allow '{label}'"))
             .into());
     }
     if !context.quiet {
-        let texts = in_record.changed + in_files.changed;
+        let texts = in_record + in_files.changed;
         let count = findings.len();
         terminal::tell(&format!("note: {count} secret(s) were replaced in {texts} text(s); the record says so"))?;
     }
@@ -547,40 +547,6 @@ fn output(args: &Args, context: &Context, recording: &Recording) -> anyhow::Resu
             .into());
     }
     Ok(write::Output::File(path))
-}
-
-/// The layers as JSON.
-fn rows(plan: &bundle::plan::Plan, store: &Store, compression: Compression) -> Vec<serde_json::Value> {
-    let rows = plan.layers.iter().zip(write::reusable(plan, store, compression));
-    rows.map(|(layer, reused)| {
-        serde_json::json!({"title": layer.title, "bytes": layer.bytes, "entries": layer.entries.len(), "reused": reused})
-    })
-    .collect()
-}
-
-fn show_plan(
-    plan: &bundle::plan::Plan,
-    store: &Store,
-    compression: Compression,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, &rows(plan, store, compression))?;
-        writeln!(out)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let reusable = write::reusable(plan, store, compression);
-    let rows = plan.layers.iter().zip(reusable);
-    let (mut total, mut new) = (0, 0);
-    for (layer, reused) in rows {
-        total += layer.bytes;
-        new += if reused { 0 } else { layer.bytes };
-        let state = if reused { "have" } else { "new" };
-        writeln!(out, "{state:>4}  {:>10}  {:>6} entries  {}", bytes(layer.bytes), layer.entries.len(), layer.title)?;
-    }
-    writeln!(out, "{} layers, {} before compression, {} of them new", plan.layers.len(), bytes(total), bytes(new))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// What a person should know about the files that go in.

@@ -23,6 +23,7 @@ mod labextension;
 mod ls;
 mod man;
 mod panel;
+mod planned;
 mod prepare;
 mod progress;
 mod pull;

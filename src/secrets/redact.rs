@@ -12,7 +12,7 @@ use crate::{
 /// What stands where a secret was.
 const MARK: &str = "[redacted]";
 
-/// What was done.
+/// What was done in files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Redaction {
     /// Texts that were changed.
@@ -21,10 +21,11 @@ pub struct Redaction {
     pub remaining: Vec<Finding>,
 }
 
-/// Replaces every found value everywhere in the recording, also where it was not found, and says so in a gap.
+/// Replaces every found value everywhere in the recording, also where it was not found, and says so in a gap. Gives how
+/// many texts were changed.
 ///
 /// What was found in a file is replaced in the recording too; the file itself is for [`redact_files`].
-pub fn redact(recording: &mut Recording, findings: &[Finding]) -> Redaction {
+pub fn redact(recording: &mut Recording, findings: &[Finding]) -> u64 {
     let mut redactor = Redactor::new(findings);
     for execution in &mut recording.executions {
         redactor.text(&mut execution.code);
@@ -74,10 +75,7 @@ pub fn redact(recording: &mut Recording, findings: &[Finding]) -> Redaction {
             count: redactor.changed,
         });
     }
-    Redaction {
-        changed: redactor.changed,
-        remaining: findings.iter().filter(|one| one.is_in_file()).cloned().collect(),
-    }
+    redactor.changed
 }
 
 /// Replaces found values in the notebook, configuration, code, text data and software list of an inventory: their entries hold the

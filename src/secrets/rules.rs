@@ -69,6 +69,8 @@ const NAMED: &[(&str, &str)] = &[
     ("docker-token", r"\b(dckr_pat_[A-Za-z0-9_-]{20,})"),
     ("service-token", r"\b((?:r8_|gsk_|pplx-|xai-|nvapi-|lin_api_|PMAK-|shp(?:at|ca|pa|ss)_|sq0(?:atp|csp)-|NRAK-|sntrys_|sntryu_|glsa_|glc_|pscale_(?:tkn|pw|oauth)_|sbp_|figd_|HRKU-|pul-|rubygems_|dp\.pt\.|dop_v1_|tfp_|ntn_|secret_|EAAC|eyJrIjoi|FlyV1 |cio[A-Z]|CFPAT-|PMAT-|ddp_|ATATT3|ATCTT3|wandb_v1_|jina_|tvly-|co_)[A-Za-z0-9_=.-]{28,})"),
     ("airtable-token", r"\b(pat[A-Za-z0-9]{14}\.[0-9a-f]{64})\b"),
+    // A conda channel's address with its token (`/t/TOKEN/CHANNEL`).
+    ("conda-token", r"https?://[A-Za-z0-9.:_-]{3,100}/t/([a-z]{2}-[A-Za-z0-9-]{24,})"),
     ("dropbox-token", r"\b(sl\.[A-Za-z0-9_-]{100,})"),
 ];
 
@@ -87,8 +89,8 @@ const GUARDED: &[(&str, Guard, &str)] = &[
     ("password", Guard::Mixed, r#"(?i)(?:password|passwd|passphrase|passwort|pwd)["']\s*,\s*["']([^"'\n\s]{6,128})["']"#),
     ("password", Guard::Mixed, r#"(?im)(?:password|passwd|passphrase|passwort|\bpwd|_pwd|_pass)[ \t]*(?:=|:|is)[ \t]*([^\s"'(){},;<>]{6,128})(?:[\s,;"'<>)}\]&]|$)"#),
     ("password-option", Guard::Real, r#"(?i)(?:^|\s)--?(?:password|passwd|passphrase|db-pass)[= ]["']?([^\s"']{5,128})"#),
-    ("secret", Guard::Random, r#"(?i)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|token|credential|\bauth|\bapp_?id|_key|_pat)s?[A-Za-z0-9_-]{0,16}[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:|,)\s*[fbru]{0,2}["']([^"'\s]{12,})["']"#),
-    ("secret", Guard::Random, r#"(?im)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|token|credential|_key|_pat)[A-Za-z0-9_-]{0,16}(?:[ \t]?[=:][ \t]?| is |\t| {2,20})([^\s"'(){},;<>&][^\s"'(){},;<>]*)"#),
+    ("secret", Guard::Random, r#"(?i)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|token|credential|\bauth|\bapp_?id|_key|_pat\b)s?[A-Za-z0-9_-]{0,16}[\]"']{0,3}\s*(?::\s*str\s*)?(?:==?|:=|=>|:|,)\s*[fbru]{0,2}["']([^"'\s]{12,})["']"#),
+    ("secret", Guard::Random, r#"(?im)(?:secret|api[_.-]?key|apikey|access[_.-]?key|auth[_.-]?key|account[_.-]?key|license[_.-]?key|private[_.-]?key|encryption[_.-]?key|signing[_.-]?key|token|credential|_key|_pat\b)[A-Za-z0-9_-]{0,16}(?:[ \t]?[=:][ \t]?| is |\t| {2,20})([^\s"'(){},;<>&][^\s"'(){},;<>]*)"#),
     ("secret-option", Guard::Random, r#"(?i)(?:^|\s)--?(?:[A-Za-z0-9_-]{0,20}token|[A-Za-z0-9_-]{0,20}secret|[A-Za-z0-9_-]{0,20}api-?key|auth)[= ]["']?([^\s"']{12,})"#),
     // A pair of name and password, as request libraries take it.
     ("password", Guard::Real, r#"(?i)\bauth\s*=\s*\(\s*[fbru]{0,2}["'][^"'\n]{0,64}["']\s*,\s*[fbru]{0,2}["']([^"'\n]{4,128})["']"#),
@@ -111,6 +113,7 @@ fn needles(name: &str) -> &'static [&'static str] {
         "aws-secret-key" => &["aws", "secret"],
         "azure-key" => &["accountkey", "sharedaccesskey"],
         "azure-sas" => &["sig="],
+        "conda-token" => &["/t/"],
         "azure-secret" => &["8q~"],
         "terraform-token" => &[".atlasv1."],
         "telegram-token" => &[":aa"],

@@ -441,3 +441,40 @@ fn ctrl_c_in_the_middle_leaves_nothing_half_written() {
     bundle::write(&plan, &run_config(), &store, WriteOptions::default(), &mut out, &()).unwrap();
     assert!(Bundle::open(&env.work().join("a.nbpack")).unwrap().verify(&()).is_sound());
 }
+
+#[test]
+fn a_redacted_bundle_holds_the_secret_nowhere_and_replays() {
+    let Some(python) = crate::support::python() else { return };
+    let env = TestEnv::new();
+    env.small_environment(&python, &["ipykernel"]);
+    let token = ["gh", "p_", &"a1B2c3D4e5".repeat(4)].concat();
+    std::fs::write(env.work().join("client.py"), format!("TOKEN = \"{token}\"\n")).unwrap();
+    std::fs::write(env.work().join("hosts.json"), format!("{{\"token\": \"{token}\"}}\n")).unwrap();
+    // In code, in outputs, in the saved notebook, in a module and in a file of data.
+    let cells = [
+        "import client, json\nprint('as', client.TOKEN)",
+        "json.load(open('hosts.json'))",
+        &format!("headers = {{'X-Token': '{token}'}}\nheaders"),
+    ];
+    env.record(&python, "nb.ipynb", &cells);
+    let refused = env.nbpack(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && !env.work().join("b.nbpack").exists());
+    for place in ["cell:3", "output:1", "nb.ipynb", "client.py", "hosts.json"] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+    assert!(!said.contains(&token), "{said}");
+
+    env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack", "--redact"]);
+    let bundle = Bundle::open(&env.work().join("b.nbpack")).unwrap();
+    for layer in bundle.layers() {
+        let tar = zstd::decode_all(bundle.blob(layer).unwrap()).unwrap();
+        assert!(memchr::memmem::find(&tar, token.as_bytes()).is_none(), "{}", layer.title);
+        if layer.title.starts_with("session") {
+            assert!(memchr::memmem::find(&tar, b"[redacted]").is_some());
+        }
+    }
+    env.nbpack_ok(&["verify", "b.nbpack"]);
+    let said = env.nbpack_ok(&["replay", "b.nbpack"]);
+    assert!(said.contains("3 identical"), "{said}");
+}
