@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     builder::Builder,
-    distributions,
+    distributions::{self, Distribution},
     environment::{Environment, Kind},
     model::{Class, Source},
     paths, record,
@@ -45,8 +45,12 @@ pub(crate) fn collect(
         _ => (Vec::new(), Vec::new()),
     };
     let by_conda = found.len();
+    // A conda package of a Python distribution brings its dist-info: it is one thing, by the name that conda knows.
+    let of_conda: HashSet<Vec<u8>> = found.iter().flat_map(|one| one.files.iter().cloned()).collect();
     for site in &environment.sites {
-        found.extend(distributions::read_site(site));
+        let says = |file: &&Vec<u8>| matches!(paths::name(file), b"METADATA" | b"PKG-INFO");
+        let is_condas = |one: &Distribution| one.files.iter().filter(says).any(|file| of_conda.contains(file));
+        found.extend(distributions::read_site(site).into_iter().filter(|one| !is_condas(one)));
     }
     let loaded: Vec<usize> = (0..found.len())
         .filter(|&index| found.get(index).is_some_and(|one| one.files.iter().any(|file| touched(file))))
@@ -63,7 +67,7 @@ pub(crate) fn collect(
         component.dependency = !all_of_it && !component.loaded;
         let at = builder.add_component(component);
         for file in &distribution.files {
-            // Inside a conda prefix conda's own list wins over the dist-info it installed.
+            // Inside a conda prefix conda's own list wins over what was installed over it.
             if index < by_conda || !owners.contains_key(file) {
                 owners.insert(file.clone(), at);
             }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -85,7 +86,6 @@ fn text(dir: &[u8], name: &str) -> Option<String> {
 
 /// When the installer wrote RECORD, in seconds since the epoch: its ctime.
 fn installed(dir: &[u8]) -> i64 {
-    use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(paths::as_path(dir).join("RECORD")).map_or(0, |metadata| metadata.ctime())
 }
 
@@ -263,13 +263,25 @@ fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -
     let word = |key: &str| meta.get(key).and_then(|value| value.as_str()).map(str::to_owned);
     let list = |key: &str| meta.get(key).and_then(|value| value.as_array()).cloned().unwrap_or_default();
     let in_prefix = |path: &str| paths::join(prefix, path.as_bytes());
+    let mut lines = Vec::new();
     for entry in meta.pointer("/paths_data/paths").and_then(|paths| paths.as_array()).into_iter().flatten() {
-        if entry.get("prefix_placeholder").is_some()
-            && let Some(path) = entry.get("_path").and_then(|path| path.as_str())
-        {
+        let Some(path) = entry.get("_path").and_then(|path| path.as_str()) else { continue };
+        let has_prefix = entry.get("prefix_placeholder").is_some();
+        if has_prefix {
             prefixed.push(in_prefix(path));
         }
+        if entry.get("path_type").is_some_and(|kind| kind == "hardlink") {
+            // With the prefix in it a file has other bytes, and a text another length.
+            let digest = entry.get(if has_prefix { "sha256_in_prefix" } else { "sha256" });
+            let size = entry.get("size_in_bytes").and_then(serde_json::Value::as_u64);
+            lines.push(record::Line {
+                path: path.to_owned(),
+                digest: digest.and_then(|hex| format!("sha256:{}", hex.as_str()?).parse().ok()),
+                size: size.filter(|_| !has_prefix),
+            });
+        }
     }
+    let written = fs::metadata(path).map_or(0, |metadata| metadata.ctime());
     Some(Distribution {
         component: Component {
             kind: "conda".to_owned(),
@@ -280,7 +292,7 @@ fn read_conda_package(prefix: &[u8], path: &Path, prefixed: &mut Vec<Vec<u8>>) -
             direct_url: None,
             loaded: false,
             dependency: false,
-            modified: Vec::new(),
+            modified: record::modified(&lines, prefix, written),
             arch: word("subdir"),
             ..Component::default()
         },

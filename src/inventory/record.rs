@@ -91,12 +91,15 @@ pub(crate) fn digest(lines: &[Line]) -> Option<Digest> {
 ///
 /// Each is compared by size; it is hashed when it was written after RECORD, which installers write last and whose ctime
 /// nobody can set back. So what was not touched costs one `stat`; in a copied environment the times say nothing, and more
-/// is hashed. Scripts that an installer wrote are compared too; what is not there is named.
+/// is hashed. A file that an installer linked from its cache gets a new ctime with every other environment that links it;
+/// of those it must be the content's time. Scripts that an installer wrote are compared too; what is not there is named.
 pub(crate) fn modified(lines: &[Line], site: &[u8], installed: i64) -> Vec<String> {
     let is_modified = |line: &&Line| {
         let Ok(metadata) = fs::metadata(paths::as_path(&line.absolute(site))) else { return true };
+        let later = |time: i64| time > installed.saturating_add(SLACK);
+        let is_shared = metadata.nlink() > 1 && !later(metadata.mtime());
         line.size.is_some_and(|size| size != metadata.len())
-            || (metadata.ctime() > installed.saturating_add(SLACK) && differs(line, site))
+            || (later(metadata.ctime()) && !is_shared && differs(line, site))
     };
     let compared = lines.iter().filter(|line| line.digest.is_some() && !line.is_bytecode());
     let mut modified: Vec<String> = compared.filter(is_modified).map(|line| line.path.clone()).collect();
@@ -148,6 +151,13 @@ mod tests {
         assert_eq!(modified(&lines, paths::bytes(site.path()), 0), ["edited.py", "gone.py"]);
         // Written before RECORD was: not worth a look, as long as it has its size.
         assert_eq!(modified(&lines, paths::bytes(site.path()), i64::MAX), ["gone.py"]);
+        // Linked into another environment since: its status is young, its content is not.
+        let edited = site.path().join("edited.py");
+        fs::hard_link(&edited, site.path().join("another")).unwrap();
+        assert_eq!(modified(&lines, paths::bytes(site.path()), 0), ["edited.py", "gone.py"], "its content is young");
+        let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        files::open(&edited).unwrap().set_modified(old).unwrap();
+        assert_eq!(modified(&lines, paths::bytes(site.path()), 5), ["gone.py"]);
     }
 
     #[test]

@@ -61,3 +61,64 @@ fn pip_and_uv_give_the_same_layers_of_code_and_bytecode_at_two_places_and_times(
         );
     }
 }
+
+/// The layers of packages by title: not those that name the prefix (`environment`), or what is the user's.
+fn installed(bundle: &Bundle) -> BTreeMap<String, String> {
+    let others = ["environment", "system state", "session", "local", "data"];
+    let own = |title: &str| !others.iter().any(|other| title.starts_with(other));
+    bundle
+        .layers()
+        .iter()
+        .filter(|layer| own(&layer.title))
+        .map(|layer| (layer.title.clone(), layer.diff_id.to_string()))
+        .collect()
+}
+
+#[test]
+fn an_environment_of_a_conda_installer_goes_to_a_machine_without_it_and_shares_its_layers_from_another_prefix() {
+    let Some(driver) = support::python() else { return };
+    let rattler = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-validators/bin/python");
+    if !rattler.exists() {
+        return support::skipped("no rattler (target/test-validators; README's test command makes it)");
+    }
+    // Short: the installer writes a prefix into programs where a longer one stood.
+    let places = tempfile::Builder::new().prefix("c").rand_bytes(4).tempdir_in("/tmp").unwrap();
+    let prefixes = ["a", "other"].map(|name| places.path().join(name));
+    let site = ok(Command::new(&driver).args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conda_environment.py");
+    let both = format!("{}:{}", prefixes[0].display(), prefixes[1].display());
+    ok(Command::new(rattler).arg(script).arg(both).arg(site).arg("ipykernel"));
+
+    let cells = [
+        "import psutil, sys\nprint(psutil.__version__, sys.prefix == sys.base_prefix)",
+        "import sqlite3\nsqlite3.connect(':memory:').execute('select 6 * 7').fetchone()",
+    ];
+    let mut layers = Vec::new();
+    for prefix in &prefixes {
+        let env = TestEnv::new();
+        env.install_kernel(&prefix.join("bin/python"));
+        env.record(&driver, "nb.ipynb", &cells);
+        // Nothing that the installer wrote down looks like a secret.
+        env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
+        let bundle = Bundle::open(&env.work().join("b.nbpack")).unwrap();
+        let software: serde_json::Value =
+            serde_json::from_str(&env.nbpack_ok(&["show", "--json", "--libraries", "b.nbpack"])).unwrap();
+        let of = |kind: &str| {
+            let all = software["libraries"].as_array().unwrap().iter();
+            all.filter(|one| one["kind"] == kind).map(|one| one["name"].to_string()).collect::<Vec<_>>()
+        };
+        assert!(of("conda").len() > 20, "{software}");
+        // Each is what the installer put there, not a wheel besides.
+        assert_eq!(of("pypi"), Vec::<String>::new());
+        layers.push(installed(&bundle));
+        // The colleague has no conda, and none of this.
+        std::fs::rename(prefix, prefix.with_extension("gone")).unwrap();
+        let said = env.nbpack_ok(&["replay", "b.nbpack"]);
+        assert!(said.contains("2 identical"), "{said}");
+        let late = "import sqlite3, prompt_toolkit, pyexpat, sysconfig; print(sysconfig.get_config_var('prefix'))";
+        let said = env.nbpack_ok(&["run", "b.nbpack", "--", "python", "-c", late]);
+        assert_eq!(Path::new(said.trim()), prefix, "text that names the prefix still does");
+    }
+    let differ: Vec<_> = layers[0].iter().filter(|(title, diff_id)| layers[1].get(*title) != Some(diff_id)).collect();
+    assert!(differ.is_empty() && layers[0].len() > 10, "{differ:?} of {layers:?}");
+}
