@@ -374,4 +374,28 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 300, ..Default::default() })]
+
+        /// Not packed, or bytecode that says the new name and is normal for good.
+        #[test]
+        fn no_bytes_of_a_pyc_make_the_walker_panic(
+            changes in proptest::collection::vec((16_usize..200, proptest::prelude::any::<u8>()), 0..6),
+            cut in proptest::option::of(0_usize..200),
+            more: Vec<u8>,
+        ) {
+            let mut bytes = module(b"/home/a/m.py");
+            let end = bytes.len() - 16;
+            for (at, value) in changes {
+                bytes[16 + at % end] = value;
+            }
+            bytes.truncate(cut.unwrap_or(bytes.len()));
+            bytes.extend(more);
+            if let Ok(once) = normalise(&bytes, b"/opt/m.py", 7, None) {
+                proptest::prop_assert!(memchr::memmem::find(&once, b"/opt/m.py").is_some());
+                proptest::prop_assert_eq!(normalise(&once, b"/opt/m.py", 7, None), Ok(once));
+            }
+        }
+    }
 }

@@ -170,4 +170,30 @@ mod tests {
         }
         assert!(at(whole.to_vec()).is_none_or(|elf| elf.needed.len() < 100));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, ..Default::default() })]
+
+        /// Whatever stands where offsets and counts should: an answer, of strings that are in the file.
+        #[test]
+        fn no_bytes_in_an_elf_file_make_the_reader_panic(
+            changes in proptest::collection::vec((0_usize..1024, proptest::prelude::any::<u64>()), 0..6),
+            cut in proptest::option::of(0_usize..16_384),
+        ) {
+            use std::io::Write as _;
+            static WHOLE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| std::fs::read("/bin/sh").unwrap());
+            let mut bytes = WHOLE.clone();
+            for (at, value) in changes {
+                bytes[at * 4..at * 4 + 8].copy_from_slice(&value.to_le_bytes());
+            }
+            bytes.truncate(cut.unwrap_or(bytes.len()));
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            if let Some(elf) = read(&file).unwrap() {
+                for text in elf.needed.iter().chain(&elf.interpreter) {
+                    proptest::prop_assert!(memchr::memmem::find(&bytes, text).is_some());
+                }
+            }
+        }
+    }
 }

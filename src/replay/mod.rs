@@ -12,6 +12,8 @@ mod drive;
 mod figure;
 pub mod file;
 mod generators;
+#[cfg(test)]
+mod hostile_tests;
 mod judge;
 mod library;
 pub mod lineage;
