@@ -1,7 +1,10 @@
 //! `nbpack show --format`: what a session used and did, for other tools.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     io::Write as _,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,15 +12,19 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::{Subject, online};
+use super::{Inputs, Subject, online};
 use crate::{
     bundle::read::Bundle,
     cli::{Context, failure::Failure, progress::Progress, terminal},
     files,
-    inventory::model::{Component, EntryKind, Inventory, Source},
+    inventory::model::{Class, Component, EntryKind, Inventory, Source},
     package_index::Index,
     report::standards::{self, Facts, Format, wheel},
+    store::Store,
 };
+
+/// Of more files than these only the number is said.
+const NAMED: usize = 8;
 
 /// As on the command line.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +116,9 @@ pub(super) fn write(
     files::create_dir(&dir)?;
     if name == Name::Repo2docker {
         repo2docker(&dir, &facts, subject)?;
+        if !context.quiet {
+            say_what_is_missing(subject, &context.store()?)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let indexes = online.map(|named| online::indexes(named, context)).transpose()?.unwrap_or_default();
@@ -141,6 +151,25 @@ fn repo2docker(dir: &Path, facts: &Facts<'_>, subject: &Subject) -> anyhow::Resu
         files::publish_bytes(&dir.join(name), 0o644, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// A recipe names software; what the notebook reads has to lie beside it.
+fn say_what_is_missing(subject: &Subject, store: &Store) -> std::io::Result<()> {
+    let cwd = &subject.recording.info.cwd;
+    let Inputs { datasets, others } = Inputs::of(&subject.recording, store);
+    let own = others.into_iter().filter(|(_, class)| *class == Class::LocalModule).map(|(version, _)| version);
+    let read: BTreeSet<String> = datasets
+        .into_iter()
+        .chain(own)
+        .map(|version| Path::new(OsStr::from_bytes(&version.path)))
+        .map(|path| path.strip_prefix(cwd).unwrap_or(path).display().to_string())
+        .collect();
+    if read.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = read.iter().map(String::as_str).take(NAMED).collect();
+    let more = if read.len() > NAMED { format!(" and {} more", read.len() - NAMED) } else { String::new() };
+    terminal::tell(&format!("note: not in it is what the notebook reads: {}{more}", named.join(", ")))
 }
 
 /// Rebuilds the wheels and writes the lists of them; gives the distributions that cannot become one, and why.

@@ -102,7 +102,9 @@ fn validators_of_others_accept_the_documents_and_installers_make_an_equal_enviro
     let version = ok(Command::new(&python).args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]));
     for (format, file) in [("repo2docker", "requirements.txt"), ("environment.yml", "environment.yml")] {
         let dir = format!("recipe-{file}");
-        env.nbpack_ok(&["show", bundle, "--format", format, "--to", &dir]);
+        let written = env.nbpack(&["show", bundle, "--format", format, "--to", &dir]);
+        let said = String::from_utf8_lossy(&written.stderr);
+        assert_eq!(said.contains("not in it is what the notebook reads: a b.csv\n"), format == "repo2docker", "{said}");
         let mut repo2docker = Command::new(bin.join("jupyter-repo2docker"));
         let said = ok(repo2docker.args(["--no-build", "--no-run", "--debug"]).arg(env.work().join(&dir)));
         assert!(said.contains(&format!("for python={}\n", version.trim())), "{format}: {said}");
