@@ -1,8 +1,8 @@
-"""The last hold-out, second half: measurements, models, charts, processes.
+"""An earlier hold-out, second half: measurements, models, charts, processes.
 
 Written by someone who had seen neither the rules nor the other cases. Every truth was decided from what the cell does, then
 checked in a plain kernel: twice as it stands, once with the change. README has its figures at first sight. Rules were mended
-by some of these since: a new hold-out takes this one's place.
+by some of these since.
 """
 
 import random as _random

@@ -131,6 +131,10 @@ pub fn explain(
         }
         causes.dedup();
         causes.truncate(MOST);
+        // What the cell itself asks for says more than what another one made of it.
+        let own_code = then.get(&judged.recorded).map(String::as_str).unwrap_or_default();
+        let asked = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if obeys(own_code, name));
+        causes.extend(variables.iter().filter(asked).take(MOST).cloned());
         let by_value = lineage.ancestors_by_value(judged.recorded);
         if let Some(of) = by_value.intersection(&differing).next() {
             let through = path_from(&lineage, judged.recorded, *of);
@@ -163,8 +167,10 @@ pub fn explain(
                 if causes.is_empty() && makes_sets(&without_strings(&text)) {
                     causes.push(Cause::SetOrder);
                 }
-            } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. })) {
-                // Seeded numbers are the same again: then the machine comes first.
+            } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }))
+                || shows_processors(recorded, replayed, judged)
+            {
+                // Seeded numbers are the same again, and the two counts of processors stand there: then the machine comes first.
                 causes.splice(0..0, machine.iter().cloned());
             }
             if causes.is_empty() {
@@ -178,6 +184,20 @@ pub fn explain(
         }
         judged.causes = causes;
     }
+}
+
+/// Whether a word of a line that differs is the number of processors on both sides, and another one on each.
+fn shows_processors(recorded: &Recording, replayed: &Recording, judged: &Judged) -> bool {
+    let count = |recording: &Recording| recording.facts.get("cpu.count").and_then(Value::as_u64);
+    let (Some(then), Some(now)) = (count(recorded), count(replayed)) else { return false };
+    let words = |line: &str| -> Vec<Option<u64>> {
+        line.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.parse().ok()).collect()
+    };
+    then != now
+        && judged.differences.iter().any(|one| {
+            let (a, b) = (words(&one.recorded), words(&one.replayed));
+            a.len() == b.len() && a.iter().zip(&b).any(|pair| pair == (&Some(then), &Some(now)))
+        })
 }
 
 /// Causes that lie in the conditions of the run and that the code of an execution, or of those it depends on, shows to
@@ -194,19 +214,40 @@ fn conditions(
         return own;
     }
     let mut causes = library::behind(recorded, behind, text, libraries);
+    causes.extend(reaching(text, variables));
+    causes.extend(own);
+    causes
+}
+
+/// Those of the changed variables that the code names, then those that libraries obey whatever it says.
+pub(super) fn reaching(text: &str, variables: &[Cause]) -> Vec<Cause> {
     let named = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if names_word(text, name));
-    causes.extend(variables.iter().filter(named).take(MOST).cloned());
+    let mut causes: Vec<Cause> = variables.iter().filter(named).take(MOST).cloned().collect();
     let steering = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if steers(name));
     let more: Vec<Cause> =
         variables.iter().filter(steering).filter(|cause| !causes.contains(cause)).take(MOST).cloned().collect();
     causes.extend(more);
-    causes.extend(own);
     causes
+}
+
+/// Whether code names something that draws random numbers.
+pub(super) fn names_random(code: &str) -> bool {
+    RANDOM.as_ref().is_some_and(|regex| regex.is_match(&without_strings(code)))
 }
 
 /// Whether a text has this as a whole word.
 pub(super) fn names_word(text: &str, word: &str) -> bool {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
+}
+
+/// Whether code itself asks for a variable: by its name, or by a function whose answer hangs on it.
+fn obeys(code: &str, name: &str) -> bool {
+    static LOCAL_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"\b(?:localtime|fromtimestamp|tzname|mktime|ctime|astimezone|tzset)\b|\bdate\b").ok()
+    });
+    names_word(code, name)
+        || name == "PYTHONHASHSEED" && code.contains("hash(")
+        || name == "TZ" && LOCAL_TIME.as_ref().is_some_and(|regex| regex.is_match(code))
 }
 
 /// Whether libraries are known to obey this variable, whatever the code says.

@@ -53,6 +53,25 @@ impl Window {
             }
     }
 
+    /// Whether two dates are as far apart as the two executions, which lasted so many seconds: both said *now* and added or
+    /// subtracted the same (`now - timedelta(days=40)`). Without a time of day only where days lie between the two.
+    pub(super) fn both_moved(recorded: (&Self, f64, &str), replayed: (&Self, f64, &str)) -> bool {
+        let (then, now) = (read(recorded.2), read(replayed.2));
+        let (Some(then), Some(now)) = (then, now) else { return false };
+        let (Some(then_day), Some(now_day)) = (then.day, now.day) else { return false };
+        if !recorded.0.is_known() || !replayed.0.is_known() {
+            return false;
+        }
+        let least = replayed.0.end - replayed.1 - recorded.0.end - SLACK;
+        let most = replayed.0.end - (recorded.0.end - recorded.1) + SLACK;
+        let days = (now_day - then_day) as f64;
+        match (then.second, now.second) {
+            (Some(x), Some(y)) => (least - then.step..=most + now.step).contains(&(days * DAY + y - x)),
+            (None, None) => least >= DAY && ((least / DAY).floor()..=(most / DAY).ceil()).contains(&days),
+            _ => false,
+        }
+    }
+
     /// Whether a date, a time of day or both lie in it, said by a clock that is `zone` seconds before UTC's.
     fn holds(&self, reading: Reading, zone: f64) -> bool {
         let (first, last) = (self.start - SLACK + zone, self.end + SLACK + zone);
@@ -86,9 +105,14 @@ struct Reading {
     step: f64,
 }
 
-/// `20261122T181254Z`, `20261122-181254`, `261122_181254`.
+/// `20261122T181254Z`, `20261122-181254`, `261122_181254`, `20261122`.
 fn compact(text: &str) -> Option<Reading> {
-    let (date, time) = text.strip_suffix('Z').unwrap_or(text).split_once(['T', '-', '_'])?;
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let Some((date, time)) = text.split_once(['T', '-', '_']) else {
+        let number: i64 = text.parse().ok().filter(|_| text.len() == 8)?;
+        let day = days(number / 10_000, number / 100 % 100, number % 100)?;
+        return Some(Reading { day: Some(day), second: None, step: 1.0 });
+    };
     if !matches!(date.len(), 6 | 8) || time.len() != 6 {
         return None;
     }
@@ -100,6 +124,12 @@ fn compact(text: &str) -> Option<Reading> {
 }
 
 fn read(text: &str) -> Option<Reading> {
+    // As a part of a name (`run_20261122-181254_a.csv`, `d_20261122.csv`) it has the signs around it.
+    let text = text.trim_matches(['-', '_', '.']);
+    // A web server's log has a colon before the time (`22/Nov/2026:18:12:54`).
+    let spaced = text.split_once(':').filter(|(date, _)| date.len() == 11 && date.contains('/'));
+    let spaced = spaced.map(|(date, time)| format!("{date} {time}"));
+    let text = spaced.as_deref().unwrap_or(text);
     if let Some(reading) = compact(text) {
         return Some(reading);
     }
@@ -202,6 +232,23 @@ mod tests {
         assert!(held("20261122T181301Z") && held("20261122-181301") && held("261122-181301"));
         assert!(!held("20261122T182559Z") && !held("20261123T002559Z") && !held("261122-182559"), "none of any zone");
         assert!(held("22.11.2026 18:13:01.857"));
+        assert!(held("_20261122_181301_") && held("-2026-11-22") && held("20261122") && !held("20261112"));
+    }
+
+    #[test]
+    fn dates_that_are_counted_from_now_move_with_it() {
+        let then = window();
+        let moved = |by: f64, a, b| {
+            let now = Window { start: then.start + by, end: then.end + by };
+            Window::both_moved((&then, 3.0, a), (&now, 2.0, b))
+        };
+        assert!(moved(3600.0, "2026-10-13 18:17:50", "2026-10-13 19:17:51"));
+        assert!(moved(11.0, "Tue Oct 13 23:59:57 2026", "Wed Oct 14 00:00:08 2026"));
+        assert!(!moved(3600.0, "2026-10-13 18:17:50", "2026-10-13 18:17:50.5"));
+        assert!(!moved(3600.0, "2026-10-13 18:17:50", "2026-10-13 19:18:50"));
+        assert!(moved(7.0 * DAY, "2026-10-13", "2026-10-20") && !moved(7.0 * DAY, "2026-10-13", "2026-10-22"));
+        assert!(!moved(3600.0, "2026-10-13", "2026-10-14"), "of a day nothing is known so soon");
+        assert!(!moved(3600.0, "18:17:50", "19:17:50") && !moved(3600.0, "2026-10-13", "2026-10-13 19:17:50"));
     }
 
     #[test]

@@ -86,7 +86,8 @@ pub fn judge_knowing(
         }
     }
     if second.is_some() {
-        excuse_all(&mut verdicts, &noises, &then);
+        let chance = suspect::left_to_chance(recorded, replayed, &verdicts.executions, known);
+        excuse_all(&mut verdicts, &noises, &then, &chance);
     }
     let order = others_before(&pairs, now.len());
     let used: BTreeSet<usize> = pairs.into_iter().flatten().collect();
@@ -180,7 +181,7 @@ fn differences(recorded: Ran, replayed: Ran, rules: &Rules, tolerance: f64) -> V
 }
 
 /// Excuses every execution by its own noise, and by what is learnt from those that call the same functions.
-fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Execution]) {
+fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Execution], chance: &BTreeSet<i64>) {
     let functions = spread::functions(then.iter().map(|execution| execution.code.as_str()));
     for (at, judged) in verdicts.executions.iter_mut().enumerate() {
         let mut spread = Spread::default();
@@ -191,19 +192,36 @@ fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Exec
                 spread.learn(noise);
             }
         }
-        excuse(judged, noises.get(at).map_or(&[], Vec::as_slice), &spread);
+        let is_chance = chance.contains(&judged.recorded);
+        excuse(judged, noises.get(at).map_or(&[], Vec::as_slice), &spread, is_chance);
     }
 }
 
+/// In fewer places nothing is left to chance.
+const MANY_PLACES: usize = 4;
+
 /// A difference where the two replays differ as well is noise, and so is a number of a kind that varies as far. A replay that fails where the recording does not is
 /// never excused: it may fail every second time, and the person must know.
-fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread) {
+fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread, is_chance: bool) {
+    // Of rows that are drawn anew some cells are the same twice; most are not.
+    let mostly_varies = |part: &str| {
+        let of_part = || judged.differences.iter().filter(|difference| difference.place.part == part);
+        let varying = of_part().filter(|difference| noise.iter().any(|noise| noise.place.covers(&difference.place)));
+        let (varying, all) = (varying.count(), of_part().count());
+        all >= MANY_PLACES && varying * 2 >= all
+    };
     let excused = |difference: &Difference| {
         let mut there = noise.iter().filter(|noise| noise.place.covers(&difference.place)).peekable();
-        !is_error(&difference.place) && spread.holds(difference)
-            || difference.place.part != "status"
-                && there.peek().is_some()
-                && !there.any(|noise| noise.place == difference.place && varying::changed(difference, noise))
+        let part = difference.place.part.as_str();
+        if !is_error(&difference.place) {
+            let by_chance = is_chance && (there.peek().is_some() || mostly_varies(part));
+            if spread.holds(difference) || by_chance {
+                return true;
+            }
+        }
+        part != "status"
+            && there.peek().is_some()
+            && !there.any(|noise| noise.place == difference.place && varying::changed(difference, noise))
     };
     let differs = matches!(judged.verdict, Verdict::Changed | Verdict::Error);
     if differs && judged.differences.iter().all(excused) {

@@ -198,11 +198,18 @@ pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (defines, uses)
 }
 
+/// Code without the magics that run the rest of their line, or of their cell, in the notebook's own names.
+fn without_timers(code: &str) -> std::borrow::Cow<'_, str> {
+    static TIMERS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?m)^([ \t]*)(?:%(?:time|prun)[ \t]+|%%(?:time|prun|capture)\b[^\n]*)").ok());
+    TIMERS.as_ref().map_or(std::borrow::Cow::Borrowed(code), |regex| regex.replace_all(code, "$1"))
+}
+
 /// The same for code that runs after other code has `imported` names; it adds its own, and gives them as a third. What is
 /// called in an imported module (`stats.ttest_ind(x, y)`) changes no object of the notebook's.
-fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
+fn names_with(whole: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
     // Several statements on one line are several lines.
-    let code = without_keywords(&without_strings(code)).replace(';', "\n");
+    let code = without_keywords(&without_strings(&without_timers(whole))).replace(';', "\n");
     let mut defines = BTreeSet::new();
     let mut own = BTreeSet::new();
     for found in DEFINES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)) {
@@ -266,6 +273,11 @@ fn names_with(code: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>,
     } else if matches(&DRAWS) {
         uses.insert(RANDOM_STATE.to_owned());
     }
+    // A shell's names stand in its texts too (`"$best"`), and so do Python's in its shell lines.
+    static SHELL_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)").ok());
+    let named = SHELL_NAME.as_ref().into_iter().flat_map(|regex| regex.captures_iter(whole));
+    let named = named.filter_map(|found| Some(found.get(1)?.as_str().to_owned()));
+    uses.extend(named.filter(|name| !bound.contains_key(name)));
     (defines, uses, own)
 }
 
@@ -467,6 +479,21 @@ mod tests {
         );
         assert!(uses.is_superset(&set(&["f", "z", "pairs", "p"])));
         assert!(!uses.contains("x") && !uses.contains("w") && !uses.contains("v") && !uses.contains("append"));
+    }
+
+    #[test]
+    fn names_in_the_texts_of_a_shell_are_used() {
+        let (defines, _) = names("best=$(sort scores.txt | head -1)");
+        let (_, uses) = names("IFS=';' read -r who points <<< \"$best\"\necho \"${who} of $day\"");
+        assert!(defines.contains("best") && uses.is_superset(&set(&["best", "day"])), "{defines:?} {uses:?}");
+    }
+
+    #[test]
+    fn what_a_timed_line_or_cell_binds_is_bound() {
+        let (defines, uses) = names("%time model = fit(frame)\nmodel.score(x)");
+        assert!(defines.contains("model") && uses.contains("frame") && !uses.contains("time"), "{defines:?} {uses:?}");
+        let (defines, uses) = names("%%time\nrows = load(path)");
+        assert!(defines.contains("rows") && uses == set(&["load", "path"]), "{uses:?}");
     }
 
     #[test]

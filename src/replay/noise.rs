@@ -23,11 +23,18 @@ pub const NORMALISERS: &[(&str, &str)] = &[
         "uuid",
         "random uuids (versions 1, 4, 6, 7), with and without dashes, the length that the code cuts from one, `token_hex`, IPython's `display_id`, message ids and boundaries of e-mails; named ones (3, 5) are data",
     ),
-    ("generated_name", "numbers and names that asyncio and multiprocessing give (`name='Task-3'`, `psm_1a2b3c4d`)"),
+    (
+        "generated_name",
+        "numbers and names that asyncio, multiprocessing and Linux give (`name='Task-3'`, `psm_1a2b3c4d`, `fd=65`)",
+    ),
+    ("port", "ports of this machine's own addresses that Linux chose, on both sides (32768 to 60999)"),
     ("inode", "the number of a file's inode, where the line says that it is one, or `ls -i` does"),
     ("widget_id", "model ids of widgets"),
     ("html_id", "generated ids in HTML, SVG and JSON, when the same renaming explains every one of them"),
-    ("clock", "dates, times of day and epoch numbers that lie within the session on both sides"),
+    (
+        "clock",
+        "dates, times of day and epoch numbers that lie within the session on both sides; dates that the code counts from now, as far apart as the two executions",
+    ),
     (
         "duration",
         "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, fields that a library fills with them (`mean_fit_time`)",
@@ -43,10 +50,14 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("ansi", "colours"),
     ("execution_count", "the number in `In [3]`"),
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
+    (
+        "completion_order",
+        "the order of lines that threads, processes and tasks print as they end, where the code runs such",
+    ),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`, `0o100664`): in a bundle it may"),
     (
         "listing",
-        "times, links, mode and size of a directory, and of a notebook, in `ls -l`: a bundle has a later notebook",
+        "times, links, mode and size of a directory, and of a notebook, in `ls -l`: a bundle has a later notebook; fractions of a second in the time of a file",
     ),
     ("name_resolution", "which of the resolver's errors says that a host's name could not be looked up"),
     (
@@ -68,6 +79,7 @@ pub(super) enum Shape {
     MessageId,
     Numbered,
     DisplayId,
+    Port,
     Loops,
     Rate,
     Clock,
@@ -94,16 +106,18 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::InTemporary, r"(?:/var)?/tmp/[\w.+-]{8,}"),
     (
         Shape::PlacedAddress,
-        r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)",
+        r"(?:\bat |@ ?|environment: |pointer: |bytecode: )0x[0-9a-fA-F]{4,16}\b|\.\.\.x[0-9a-f]{12}(?:&gt;|>)|\bmemory:[0-9a-f]{12}\b",
     ),
     (Shape::Address, r"0x[0-9a-fA-F]{2,16}\b"),
     // RFC 5322 message ids of Python's email (time, process, 64 random bits), and RFC 2046 boundaries.
     (Shape::MessageId, r"\b\d{10,}\.\d+\.\d{10,}@|={15}\d{10,20}=="),
     // asyncio and multiprocessing number what they make; shared memory gets a drawn name.
-    (Shape::Numbered, r"\bname='(?:Task|Thread|\w*Process)-\d+(?::\d+)?'|\bpsm_[0-9a-f]{8}\b"),
+    (Shape::Numbered, r"\bname='(?:Task|Thread|\w*Process)-\d+(?::\d+)?'|\bfd=\d+\b|\bpsm_[0-9a-f]{8}\b"),
     // IPython draws it from the operating system.
     (Shape::DisplayId, r"\bdisplay_id=[0-9a-f]{32}\b"),
     (Shape::Hex, r"-?[0-9a-f]{32}\b"),
+    // Loopback's addresses with a port, as text and as Python shows a pair.
+    (Shape::Port, r"\b(?:127\.0\.0\.1|localhost|0\.0\.0\.0)(?::|', )\d{5}\b|\[::1?\]:\d{5}\b"),
     // At least one letter among the first eight: the rest are numbers. (Of decimals none.)
     (
         Shape::ShortHex,
@@ -119,17 +133,18 @@ const SHAPES: &[(Shape, &str)] = &[
         r"(?x)
         datetime\.(?:datetime|date)\(\d+(?:,\ \d+)+
         | time\.struct_time\(tm_year=\d+(?:,\ tm_\w+=-?\d+){8}\)
-        | \b\d{4}-\d{2}-\d{2}(?:[T\ ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:Z|\ ?[+-]\d{2}:?\d{2}\b)?
+        # A name before it may end in a sign, which is none of a number.
+        | (?:[-_]|\b)\d{4}-\d{2}-\d{2}(?:[T\ ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:Z|\ ?[+-]\d{2}:?\d{2}\b)?
         | \b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+(?:\d{1,2}\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*
             (?:\s+\d{1,2}\b)?,?(?:\s+\d{4}\b)?(?:\s+\d{1,2}:\d{2}:\d{2})?(?:\s+[A-Z]{3,4}\b)?(?:\s+\d{4}\b)?
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\ [\ \d]\d\ \d{2}:\d{2}\b
-        | \b\d{1,2}[\ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ -]\d{4}\b(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?
+        | \b\d{1,2}[\ /-](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[\ /-]\d{4}\b(?:[\s:]+\d{1,2}:\d{2}(?::\d{2})?)?
         | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\ \d{1,2},\ \d{4}\b
         | \b\d{1,2}[./]\d{1,2}[./]\d{4}\b(?:,?\ \d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\ ?[AaPp][Mm]\b)?)?
         | \b\d{4}/\d{2}/\d{2}\b(?:\ \d{2}:\d{2}(?::\d{2})?)?
         | \b\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:\ ?[AaPp][Mm]\b)?
         | \b\d{2}:\d{2}\b
-        | \b(?:20)?\d{6}[-_T]\d{6}(?:Z\b|\b)",
+        | (?:[-_]|\b)(?:20)?\d{6}[-_T]\d{6}(?:Z\b|_|\b)",
     ),
     (
         Shape::Duration,
@@ -172,7 +187,7 @@ static ANY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static ONLY_NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NUMBER).ok());
 static TIMING_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:wall|cpu times?|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
+        r"(?i)\b(?:wall|cpu times?|user|sys|best of|fastest run|slowest run|elapsed|took|takes|duration|per loop|run ?time|ran \d+ tests?|finished|done|completed|timing|seconds|total time|fit_time|score_time|time)\b|/step\b|it/s\b",
     )
     .ok()
 });
@@ -260,8 +275,8 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         return true;
     }
     let name = match a.shape {
-        Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text)).then_some("uuid"),
-        Shape::Hex => (random_hex(a.text) && random_hex(b.text)).then_some("uuid"),
+        Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text) && drawn_apart(a.text, b.text)).then_some("uuid"),
+        Shape::Hex => (random_hex(a.text) && random_hex(b.text) && drawn_apart(a.text, b.text)).then_some("uuid"),
         Shape::ShortHex => pair.cut_id(a.text, b.text).then_some("uuid"),
         Shape::DisplayId | Shape::MessageId => Some("uuid"),
         Shape::Numbered => Some("generated_name"),
@@ -273,10 +288,14 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         }
         Shape::PlacedAddress => Some("address"),
         Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
+        Shape::Port => (chosen_port(a.text) && chosen_port(b.text)).then_some("port"),
         Shape::Loops | Shape::Rate => Some("duration"),
         Shape::Clock => {
             let both = Window::both_hold((&pair.recorded.window, a.text), (&pair.replayed.window, b.text));
-            both.then_some("clock").or_else(|| short_duration(pair, line, a.text, b.text))
+            let moved = || pair.reads_clock() && pair.both_moved(a.text, b.text);
+            let cut = pair.reads_file_time() && cut_to_seconds(a.text, b.text);
+            let name = (both || moved()).then_some("clock").or(cut.then_some("listing"));
+            name.or_else(|| short_duration(pair, line, a.text, b.text))
         }
         Shape::Duration => measured(pair, line, a.text, b.text).then_some("duration"),
         Shape::Bar => (percentage(a.text) == percentage(b.text)).then_some("progress_bar"),
@@ -334,8 +353,12 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
         name = Some("duration");
     } else if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
         name = Some("memory");
-    } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y) {
+    } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y)
+        || is_day(a) && is_day(b) && Window::both_hold((&pair.recorded.window, a), (&pair.replayed.window, b))
+    {
         name = Some("clock");
+    } else if pair.reads_file_time() && x > 1e9 && x.floor() == y.floor() && (x.fract() == 0.0 || y.fract() == 0.0) {
+        name = Some("listing");
     } else if whole(a.trim_end_matches('.')) && whole(b.trim_end_matches('.')) {
         if heap_number(x) && heap_number(y) {
             name = Some("object_id");
@@ -347,7 +370,9 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
         {
             name = Some("pid");
         }
-    } else if pair.reads_clock() && is_timing(line) && took(&pair.recorded, x) && took(&pair.replayed, y) {
+    } else if pair.reads_clock() && is_timing(line) && took(&pair.recorded, x) && took(&pair.replayed, y)
+        || pair.names_milliseconds(line, a) && took(&pair.recorded, x / 1e3) && took(&pair.replayed, y / 1e3)
+    {
         name = Some("duration");
     }
     if let Some(name) = name.filter(|name| pair.rules.on(name)) {
@@ -358,7 +383,7 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
         return false;
     }
     let error = (x - y).abs() / x.abs().max(y.abs());
-    let close = x == y || (x.is_nan() && y.is_nan()) || error <= pair.tolerance;
+    let close = !pair.rules.exact && (x == y || (x.is_nan() && y.is_nan()) || error <= pair.tolerance);
     if close {
         tally.errors.push(if error.is_finite() { error } else { 0.0 });
     }
@@ -431,6 +456,25 @@ fn last_part(name: &[u8]) -> Option<&[u8]> {
     name.rsplit(|c| matches!(c, b'.' | b'-' | b'_' | b'/')).next()
 }
 
+/// In the range from which Linux takes a port when a program names none (`ip_local_port_range`, ip(7)).
+fn chosen_port(text: &str) -> bool {
+    let digits = text.rsplit(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|port| port.parse().ok()).is_some_and(|port: u32| (32_768..=60_999).contains(&port))
+}
+
+/// Two times that are one up to the second, of which one ends there: a bundle keeps no fraction of a file's time.
+fn cut_to_seconds(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let rest = long.strip_prefix(short).and_then(|rest| rest.strip_prefix(['.', ',']));
+    short.contains(':') && rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Eight digits, as `20261122` has them.
+fn is_day(text: &str) -> bool {
+    let digits = text.trim_matches(['-', '.']);
+    digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A pid of a session that is large enough not to be mistaken for a count.
 fn is_pid(side: &Side, value: f64) -> bool {
     value >= SMALLEST_PID && side.pids.contains(&(value as u32))
@@ -446,6 +490,16 @@ fn random_uuid(text: &str) -> bool {
 fn random_hex(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     matches!(text.as_bytes().get(12), Some(b'4')) && matches!(text.as_bytes().get(16), Some(b'8' | b'9' | b'a' | b'b'))
+}
+
+/// Whether two ids of 32 digits can be two draws. Of two uuids of version 4 two digits in 32 are the same by chance; half of
+/// them never are, and somebody has edited one. The versions that hold a time begin or end alike.
+fn drawn_apart(a: &str, b: &str) -> bool {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_hexdigit).collect::<Vec<u8>>();
+    let (a, b) = (digits(a), digits(b));
+    let is_drawn = |digits: &[u8]| digits.get(12) == Some(&b'4');
+    let alike = a.iter().zip(&b).filter(|(x, y)| x.eq_ignore_ascii_case(y)).count();
+    !is_drawn(&a) || !is_drawn(&b) || alike * 2 < a.len()
 }
 
 /// A mode as it is with the group's right to write.

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::noise::Pair;
+use super::{clock::Window, noise::Pair};
 
 static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"\b(?:time\.|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\(|cProfile|%prun|%%prun|os\.times|getrusage|cpu_times|EPOCHREALTIME|EPOCHSECONDS|\bdate \+%s)",
+        r"\b(?:time\.|time\(\)|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\(|cProfile|%prun|%%prun|os\.times|getrusage|cpu_times|EPOCHREALTIME|EPOCHSECONDS|\bdate \+%s)",
     )
     .ok()
 });
@@ -45,6 +45,16 @@ static PROFILE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bcProfile\b|%prun\b|\bimport profile\b|\bpstats\b").ok());
 static INODE_READER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bst_ino\b|\bstat\b|\binode\b|\bls -\w*i").ok());
+/// Code whose parts end when they end: threads, processes, tasks.
+static SIDE_BY_SIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\bas_completed\b|\bimap_unordered\b|\bThread\(|\bThreadPool|\bPool\(|\bProcess\(|\bProcessPool|\bcreate_task\b|\bTaskGroup\b|\bgather\(|\bxargs\b[^\n]*-P|\bparallel\b|(?m:&\s*$)",
+    )
+    .ok()
+});
+/// Code that asks when a file was changed.
+static FILE_TIME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bgetm?[ca]?time\b|\bst_[mac]time|\bstat\b|\bls\b|\bfile\.info\b|\bmtime\b").ok());
 /// Code that cuts a random id to a length: from a uuid's digits, or by bytes.
 static CUT_ID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:\.hex|uuid[14]\(\)\))\[: ?(\d+)\]|\btoken_hex\((\d+)\)").ok());
@@ -113,6 +123,13 @@ impl Pair<'_> {
                 || matches!(word.as_str(), "monotonic" | "perf_counter" | "uptime" | "clock"))
     }
 
+    /// Whether the word before a number says that it counts milliseconds (`'ms': 0.733`), and the code reads a clock.
+    pub(super) fn names_milliseconds(&self, line: &str, text: &str) -> bool {
+        let word = line.split_once(text).map(|(before, _)| last_word(before)).unwrap_or_default();
+        self.reads_clock()
+            && (matches!(word.as_str(), "ms" | "msec" | "millis" | "milliseconds") || word.ends_with("_ms"))
+    }
+
     /// Whether the code takes the difference of two readings of a clock.
     pub(super) fn measures(&self) -> bool {
         matches(&MEASURE, self.code)
@@ -121,6 +138,22 @@ impl Pair<'_> {
     /// Whether the code reads a clock, as its text shows.
     pub(super) fn reads_clock(&self) -> bool {
         matches(&CLOCK_READER, self.code)
+    }
+
+    /// Whether two dates are as far apart as the two executions.
+    pub(super) fn both_moved(&self, a: &str, b: &str) -> bool {
+        let (then, now) = (&self.recorded, &self.replayed);
+        Window::both_moved((&then.window, then.lasted, a), (&now.window, now.lasted, b))
+    }
+
+    /// Whether the code runs things beside each other, of which the one that ends first is shown first.
+    pub(super) fn runs_side_by_side(&self) -> bool {
+        matches(&SIDE_BY_SIDE, self.code)
+    }
+
+    /// Whether the code asks when files were changed.
+    pub(super) fn reads_file_time(&self) -> bool {
+        matches(&FILE_TIME, self.code)
     }
 
     /// Whether the code asks for the load of the machine, and a line speaks of it.

@@ -23,6 +23,8 @@ pub struct Rules {
     pub same_cpu: f64,
     /// The same across CPU classes.
     pub other_cpu: f64,
+    /// Numbers must be written alike, digit by digit.
+    pub(super) exact: bool,
     /// Largest distance of two figures, see `Judged::figure_distance`.
     pub figure: f64,
     /// Normalisers that are not to be used, by name.
@@ -33,7 +35,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { same_cpu: 1e-9, other_cpu: 1e-6, figure: 0.01, off: BTreeSet::new(), own: Vec::new() }
+        Self { same_cpu: 1e-9, other_cpu: 1e-6, figure: 0.01, exact: false, off: BTreeSet::new(), own: Vec::new() }
     }
 }
 

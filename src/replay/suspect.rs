@@ -13,8 +13,8 @@ use regex::Regex;
 
 use super::{
     Rules,
-    cause::{Known, changed_inputs},
-    library,
+    cause::{self, Known, changed_inputs, environment, machine},
+    generators, library,
     lineage::{self, Lineage},
     readers::PID_READER,
     verdict::{Judged, Verdict},
@@ -50,6 +50,8 @@ pub(super) fn stricter(
         return BTreeMap::new();
     }
     let lineage = Lineage::of(recorded);
+    // Who allows for more means it.
+    let exactly = machine(recorded, replayed).is_empty() && rules.same_cpu <= Rules::default().same_cpu;
     let by_id: BTreeMap<i64, &Execution> = recorded.executions.iter().map(|one| (one.id, one)).collect();
     let mut found = BTreeMap::new();
     let near = |one: &&Judged| !one.equal_after.is_empty() || one.verdict == Verdict::WithinTolerance;
@@ -73,16 +75,63 @@ pub(super) fn stricter(
             off.extend((!makes(&MAKES_UUIDS)).then_some("uuid"));
             off.extend((!makes(&PID_READER) && !makes(&STARTS_PROCESSES)).then_some("pid"));
             off.extend((!makes(&READS_CLOCK)).then_some(["duration", "clock"]).into_iter().flatten());
+            // Columns are as wide as what is in them: alone they never differ.
+            let alone = one.equal_after.keys().all(|name| name == "whitespace");
+            off.extend(alone.then_some("whitespace"));
+            // Another order may be that of other data.
+            off.push("completion_order");
         }
         // A figure that is the same but for a little shows other data, unless it shows the time.
         let exact = one.verdict == Verdict::WithinTolerance && !makes(&READS_CLOCK);
-        if exact || off.iter().any(|name| one.equal_after.contains_key(*name)) {
+        // On one machine nothing else makes numbers differ a little, or writes `812.30` for `812.3`.
+        let exact_numbers = one.numbers.is_some() && exactly;
+        if exact || exact_numbers || off.iter().any(|name| one.equal_after.contains_key(*name)) {
             let mut strict = rules.clone();
             if exact {
                 strict.figure = 0.0;
             }
+            strict.exact = exact_numbers;
             strict.off.extend(off.into_iter().map(str::to_owned));
             found.insert(one.recorded, strict);
+        }
+    }
+    found
+}
+
+/// The executions, by id, in which words that two replays have alike, and the recording otherwise, may be alike by chance:
+/// they draw random numbers, and nothing that was changed for the replay reaches them.
+pub(super) fn left_to_chance(
+    recorded: &Recording,
+    replayed: &Recording,
+    judged: &[Judged],
+    known: &Known,
+) -> BTreeSet<i64> {
+    let inputs = changed_inputs(recorded, replayed, judged);
+    let libraries = library::changed(recorded, replayed, known);
+    let variables = environment(recorded, replayed);
+    let drawn = generators::drawn(recorded, replayed, judged);
+    let code_of = |recording: &Recording, id: i64| {
+        recording.executions.iter().find(|execution| execution.id == id).map(|execution| execution.code.clone())
+    };
+    if !machine(recorded, replayed).is_empty() {
+        return BTreeSet::new();
+    }
+    let lineage = Lineage::of(recorded);
+    let by_id: BTreeMap<i64, &Execution> = recorded.executions.iter().map(|one| (one.id, one)).collect();
+    let differs = |one: &Judged| one.replayed.is_none_or(|id| code_of(replayed, id) != code_of(recorded, one.recorded));
+    let other_code: BTreeSet<i64> = judged.iter().filter(|one| differs(one)).map(|one| one.recorded).collect();
+    let mut found = BTreeSet::new();
+    for one in judged.iter().filter(|one| !one.verdict.agrees()) {
+        let behind: Vec<i64> = std::iter::once(one.recorded).chain(lineage.ancestors(one.recorded)).collect();
+        // Not all that an earlier cell says: the lines that gave what this one uses.
+        let mut text = String::new();
+        code_behind(&lineage, &by_id, one.recorded, None, &mut BTreeSet::new(), &mut text);
+        let reached = behind.iter().any(|id| inputs.contains_key(id) || other_code.contains(id))
+            || !library::behind(recorded, &behind, &text, &libraries).is_empty()
+            || !cause::reaching(&text, &variables).is_empty();
+        let own = code_of(recorded, one.recorded).unwrap_or_default();
+        if !reached && (drawn.contains_key(&one.recorded) || cause::names_random(&own)) {
+            found.insert(one.recorded);
         }
     }
     found

@@ -53,6 +53,9 @@ fn words(line: &str) -> Vec<Word<'_>> {
 /// `difference` is between the recording and the first replay, `noise` between the two replays, in the same place. `false`
 /// when the three have other words, or are not shown whole.
 pub(super) fn changed(difference: &Difference, noise: &Difference) -> bool {
+    if let (Some(changed), Some(varying)) = (pixels(difference), pixels(noise)) {
+        return changed > MUCH_MORE * varying + A_FEW;
+    }
     let lines = [&difference.recorded, &difference.replayed, &noise.replayed];
     if lines.iter().any(|line| line.contains('…')) || difference.replayed != noise.recorded {
         return false;
@@ -67,6 +70,17 @@ pub(super) fn changed(difference: &Difference, noise: &Difference) -> bool {
     let stays = then.iter().zip(&now).zip(&again).filter(|((x, y), z)| x.text != y.text && y.text == z.text);
     // A word of no known make beside others that vary may be part of one of them.
     stays.map(|((_, word), _)| word).any(|word| word.kind != Kind::Mixed && !varies(word))
+}
+
+/// A figure whose time or drawn points vary differs from another such one by a like number of pixels.
+const MUCH_MORE: u64 = 4;
+/// Of so few pixels nothing can be said.
+const A_FEW: u64 = 500;
+
+/// The pixels in which two figures differ, as the difference says it.
+fn pixels(difference: &Difference) -> Option<u64> {
+    let (_, said) = difference.replayed.strip_suffix(" pixels differ")?.rsplit_once(' ')?;
+    said.parse().ok().filter(|_| difference.recorded == "figure")
 }
 
 /// Whether two words stand for the same thing: numbers behind the same word, and any two words of letters.

@@ -256,6 +256,54 @@ fn what_differs_between_two_replays_is_noise_and_only_that() {
 }
 
 #[test]
+fn a_figure_with_a_time_in_it_that_shows_other_data_has_changed() {
+    let figure = |at: Nanos, stamp: u32, data: u32| {
+        let picture = png(true, |pixels| {
+            for x in 0..data {
+                for y in 20..50 {
+                    pixels.put_pixel(x, y, image::Rgb([0, 0, 200]));
+                }
+            }
+            // The stamp: a few dots.
+            for x in 0..3 {
+                pixels.put_pixel(70 + (stamp + x) % 9, 5, image::Rgb([0, 0, 0]));
+            }
+        });
+        recording(at, vec![execution(1, at + SECOND, "plt.title(time.ctime())", vec![picture])])
+    };
+    let then = figure(THEN, 0, 10);
+    let verdict = |first: &Recording, second: &Recording| {
+        judge(&then, first, Some(second), &Rules::default()).executions[0].verdict
+    };
+    assert_eq!(verdict(&figure(NOW, 3, 10), &figure(NOW, 6, 10)), Verdict::Nondeterministic);
+    assert_eq!(verdict(&figure(NOW, 3, 40), &figure(NOW, 6, 40)), Verdict::Changed);
+}
+
+#[test]
+fn of_rows_that_are_drawn_some_are_the_same_twice() {
+    let table = |rows: &[(&str, &str, &str)]| {
+        let rows: Vec<String> =
+            rows.iter().map(|(a, b, c)| format!("<tr><td>{a}</td><td>{b}</td><td>{c}</td></tr>")).collect();
+        let rows = rows.concat();
+        shown("text/html", format!("<table><tr><th>n</th><th>species</th><th>sex</th></tr>{rows}</table>"))
+    };
+    let session = |at: Nanos, code: &str, rows: &[(&str, &str, &str)]| {
+        recording(at, vec![execution(1, at + SECOND, code, vec![table(rows)])])
+    };
+    let then = [("41", "Adelie", "male"), ("7", "Gentoo", "female"), ("19", "Adelie", "male")];
+    let now = [("77", "Gentoo", "male"), ("12", "Adelie", "male"), ("3", "Adelie", "female")];
+    let again = [("52", "Gentoo", "female"), ("30", "Chinstrap", "male"), ("8", "Gentoo", "female")];
+    let verdict = |code: &str, again: &[(&str, &str, &str)]| {
+        let (then, now, again) = (session(THEN, code, &then), session(NOW, code, &now), session(NOW, code, again));
+        judge(&then, &now, Some(&again), &Rules::default()).executions[0].verdict
+    };
+    assert_eq!(verdict("frame.sample(3)", &again), Verdict::Nondeterministic);
+    let mut mostly = now;
+    mostly[0].0 = "52";
+    assert_eq!(verdict("frame.sample(3)", &mostly), Verdict::Changed, "all but one is the same twice");
+}
+
+#[test]
 fn an_execution_that_did_not_run_is_no_agreement() {
     let then = recording(THEN, vec![execution(1, THEN, "a", vec![]), execution(2, THEN, "b", vec![])]);
     let now = recording(NOW, vec![execution(1, NOW, "a", vec![])]);
