@@ -8,12 +8,11 @@ pub mod cause;
 mod clock;
 pub mod compare;
 mod drawing;
+mod drawn;
 mod drive;
 mod figure;
 pub mod file;
 mod generators;
-#[cfg(test)]
-mod hostile_tests;
 mod judge;
 mod library;
 pub mod lineage;

@@ -2,6 +2,8 @@
 
 mod ansi;
 mod graph;
+#[cfg(test)]
+mod hostile_tests;
 pub mod html;
 mod inputs;
 pub mod json;

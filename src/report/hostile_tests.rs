@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{
-    Rules, judge,
-    truth::{execution, out, recording},
-    verdict::Verdict,
-};
+use super::html::{Page, page};
 use crate::{
     event::Nanos,
-    report::html::{Page, page},
+    replay::{
+        Rules, Verdict, judge,
+        truth::{execution, out, recording},
+    },
     session::model::{Output, Recording},
 };
 
