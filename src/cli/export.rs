@@ -357,6 +357,14 @@ fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recordi
         terminal::tell(&format!("note: taking the latest session, {}{of}", found.id))?;
     }
     record::complete(store, &mut recording);
+    // A frontend that names no notebook: it is the one that the user names, whose code this is.
+    if let session::Selector::Notebook(path) = &selector
+        && recording.info.notebook.is_none()
+        && path.is_file()
+    {
+        recording.info.notebook = std::fs::canonicalize(path).ok();
+        recording.info.notebook_source = Some(found.by.to_string());
+    }
     let found = found.id;
     if recording.executions.iter().all(|execution| execution.silent) {
         return Err(Failure::unable(format!("session {found} executed nothing"))

@@ -61,6 +61,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
         "completion_order",
         "the order of lines that threads, processes and tasks print as they end, where the code runs such",
     ),
+    ("redacted", "what was taken out of the recording as a secret (`[redacted]`)"),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`, `0o100664`): in a bundle it may"),
     (
         "listing",

@@ -146,6 +146,11 @@ impl Pair<'_> {
         Window::both_moved((&then.window, then.lasted, a), (&now.window, now.lasted, b))
     }
 
+    /// Whether secrets were taken out of the recording.
+    pub(super) fn was_redacted(&self) -> bool {
+        self.recordings.is_some_and(|(then, _)| then.gaps.iter().any(|gap| gap.reason == "redacted"))
+    }
+
     /// Whether the code runs things beside each other, of which the one that ends first is shown first.
     pub(super) fn runs_side_by_side(&self) -> bool {
         matches(&SIDE_BY_SIDE, self.code)

@@ -10,6 +10,7 @@ use super::{
     timings,
     verdict::{Difference, Place},
 };
+use crate::secrets::MARK;
 
 /// Of more differences than this in one part only the place is kept.
 const KEPT: usize = 20;
@@ -261,6 +262,10 @@ fn line_agrees_below(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tall
     if a == b {
         return true;
     }
+    if pair.rules.on("redacted") && pair.was_redacted() && hides(a, b) {
+        tally.count("redacted");
+        return true;
+    }
     let mut attempt = Tally::default();
     let agrees = tokens_agree(pair, head, a, b, &mut attempt)
         || pair.rules.on("whitespace") && {
@@ -273,6 +278,18 @@ fn line_agrees_below(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tall
         tally.add(attempt);
     }
     agrees
+}
+
+/// Whether a line is another one but for what was taken out of it.
+fn hides(line: &str, other: &str) -> bool {
+    let Some((first, rest)) = line.split_once(MARK) else { return false };
+    let Some(mut other) = other.strip_prefix(first) else { return false };
+    let (between, last) = rest.rsplit_once(MARK).unwrap_or(("", rest));
+    for part in between.split(MARK).filter(|part| !part.is_empty()) {
+        let Some(at) = other.find(part) else { return false };
+        other = other.get(at + part.len()..).unwrap_or_default();
+    }
+    other.ends_with(last)
 }
 
 fn tokens_agree(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tally) -> bool {
@@ -395,6 +412,14 @@ fn has_top_level_colon(item: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_taken_out_may_be_anything() {
+        assert!(hides("using [redacted]", "using hunter2") && hides("[redacted] for ada", "None for ada"));
+        assert!(hides("a=[redacted] b=[redacted] c", "a=1 b=2 c"));
+        assert!(!hides("using [redacted] of ada", "using x of bob") && !hides("a=[redacted] b=[redacted]", "a=1 c=2"));
+        assert!(!hides("plain", "plain text"));
+    }
 
     #[test]
     fn the_screen_keeps_what_was_written_last() {

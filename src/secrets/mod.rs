@@ -11,7 +11,7 @@ mod scan;
 
 use serde::Serialize;
 
-pub use redact::{Redaction, redact, redact_files};
+pub use redact::{MARK, Redaction, redact, redact_files};
 pub use scan::scan;
 
 /// Something that looks like a secret.

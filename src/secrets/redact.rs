@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What stands where a secret was.
-const MARK: &str = "[redacted]";
+pub const MARK: &str = "[redacted]";
 
 /// What was done in files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

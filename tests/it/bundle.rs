@@ -20,7 +20,7 @@ use nbpack::{
     store::Store,
 };
 
-use crate::support::{TestEnv, python, skipped};
+use crate::support::{KERNEL, TestEnv, python, skipped};
 
 pub(crate) fn run_config() -> RunConfig {
     RunConfig {
@@ -477,4 +477,27 @@ fn a_redacted_bundle_holds_the_secret_nowhere_and_replays() {
     env.nbpack_ok(&["verify", "b.nbpack"]);
     let said = env.nbpack_ok(&["replay", "b.nbpack"]);
     assert!(said.contains("3 identical"), "{said}");
+}
+
+#[test]
+fn a_notebook_that_its_frontend_did_not_name_is_in_the_bundle() {
+    let Some(python) = crate::support::python() else { return };
+    let env = TestEnv::new();
+    env.small_environment(&python, &["ipykernel"]);
+    let make = format!(
+        "import nbformat; cell = nbformat.v4.new_code_cell('print(6 * 7)'); meta = {{'kernelspec': {{'name': '{KERNEL}', \
+         'display_name': 'x'}}}}; nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=meta), 'sums.ipynb')"
+    );
+    let run = "from nbclient.cli import main; main()";
+    for (script, arguments) in [(make.as_str(), &[][..]), (run, &["--inplace", "sums.ipynb"])] {
+        let mut command = env.command(&python);
+        command.env_remove("JPY_SESSION_NAME").env("JUPYTER_PREFER_ENV_PATH", "0").current_dir(env.work());
+        let ran = command.args(["-c", script]).args(arguments).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+    env.nbpack_ok(&["export", "sums.ipynb", "-o", "b.nbpack"]);
+    let bundle = Bundle::open(&env.work().join("b.nbpack")).unwrap();
+    assert_eq!(bundle.run_config().name, "sums");
+    let seen = env.nbpack_ok(&["run", "b.nbpack", "--", "cat", "sums.ipynb"]);
+    assert_eq!(seen, std::fs::read_to_string(env.work().join("sums.ipynb")).unwrap());
 }

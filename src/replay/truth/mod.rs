@@ -234,7 +234,7 @@ fn every_normaliser_is_named_and_can_be_switched_off() {
         }
     }
     // Needs two sessions in two places, and counts that differ.
-    let elsewhere = ["working_directory", "execution_count"];
+    let elsewhere = ["working_directory", "execution_count", "redacted"];
     let unused: Vec<_> =
         super::NORMALISERS.iter().filter(|(name, _)| !used.contains(*name) && !elsewhere.contains(name)).collect();
     assert!(unused.is_empty(), "no case shows {unused:?}");
@@ -277,6 +277,21 @@ fn a_figure_with_a_time_in_it_that_shows_other_data_has_changed() {
     };
     assert_eq!(verdict(&figure(NOW, 3, 10), &figure(NOW, 6, 10)), Verdict::Nondeterministic);
     assert_eq!(verdict(&figure(NOW, 3, 40), &figure(NOW, 6, 40)), Verdict::Changed);
+}
+
+#[test]
+fn what_was_taken_out_cannot_be_compared_and_is_named() {
+    let session = |text: &str| recording(THEN, vec![execution(1, THEN + SECOND, "print(token)", vec![out(text)])]);
+    let mut then = session("using [redacted] as ada\n");
+    let verdict = |then: &Recording, now: &str| {
+        let verdicts = judge(then, &session(now), None, &Rules::default());
+        (verdicts.executions[0].verdict, verdicts.executions[0].equal_after.contains_key("redacted"))
+    };
+    assert_eq!(verdict(&then, "using None as ada\n"), (Verdict::Changed, false), "nothing was taken out");
+    let gap = |reason: &str| crate::event::Gap { at: THEN, reason: reason.into(), detail: String::new(), count: 1 };
+    then.gaps.push(gap("redacted"));
+    assert_eq!(verdict(&then, "using None as ada\n"), (Verdict::Equivalent, true));
+    assert_eq!(verdict(&then, "using None as bob\n"), (Verdict::Changed, false));
 }
 
 #[test]
