@@ -449,10 +449,12 @@ fn redact(
 ) -> anyhow::Result<()> {
     let in_record = secrets::redact(recording, findings);
     let in_files = secrets::redact_files(inventory, store, findings);
-    if let Some(finding) = in_files.remaining.first() {
+    // Said to be out is only what is not found any more.
+    let left = secrets::remaining(recording, inventory, store, findings);
+    if let Some(finding) = in_files.remaining.first().or(left.first()) {
         let label = label(finding);
         return Err(Failure::no(format!("{label} cannot be replaced there; nothing was written"))
-            .hint(format!("leave the file out with --exclude, or let it pass with --allow '{label}'"))
+            .hint(format!("leave a file out with --exclude, or let it pass with --allow '{label}'"))
             .into());
     }
     if !context.quiet {

@@ -73,7 +73,8 @@ impl Spread {
         self.holds_series(difference)
             || word_in_column(difference).is_some_and(|column| self.words.contains(&column))
             || distances(difference).is_some_and(|distances| {
-                !distances.is_empty()
+                // The same number in other digits (`1.00` for `1.0`) is none that was drawn.
+                distances.iter().any(|(_, distance)| *distance > 0.0)
                     && distances.iter().all(|(kind, distance)| {
                         *distance == 0.0 || self.kinds.get(kind).is_some_and(|known| *distance <= known * MARGIN)
                     })
@@ -185,6 +186,7 @@ mod tests {
         assert!(!spread.holds(&difference("C vs D | 40% game; 30% series", "C vs D | 45% game; 30% series")), "far");
         assert!(!spread.holds(&difference("C vs D | 40% game", "C vs E | 40% game")), "a word differs");
         assert!(!spread.holds(&difference("rows 40", "rows 41")), "another kind");
+        assert!(!spread.holds(&difference("rows 1.0 kB", "rows 1.00 kB")), "other digits");
         assert!(!spread.holds(&difference("40% game…", "41% game…")), "not shown whole");
     }
 

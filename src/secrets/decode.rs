@@ -15,10 +15,14 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// Where in the original that lies which became `range` of the text.
+    pub(super) fn span(&self, range: std::ops::Range<usize>) -> Option<std::ops::Range<usize>> {
+        Some(*self.offsets.get(range.start)?..*self.offsets.get(range.end)?)
+    }
+
     /// The piece of the original that became `range` of the text.
     pub(super) fn original<'a>(&self, original: &'a str, range: std::ops::Range<usize>) -> Option<&'a str> {
-        let (start, end) = (*self.offsets.get(range.start)?, *self.offsets.get(range.end)?);
-        original.get(start..end)
+        original.get(self.span(range)?)
     }
 }
 

@@ -11,7 +11,7 @@ mod scan;
 
 use serde::Serialize;
 
-pub use redact::{MARK, Redaction, redact, redact_files};
+pub use redact::{MARK, Redaction, redact, redact_files, remaining};
 pub use scan::scan;
 
 /// Something that looks like a secret.
@@ -27,6 +27,9 @@ pub struct Finding {
     /// As it stands there, possibly encoded.
     #[serde(skip)]
     raw: String,
+    /// As it stands where one of two encodings is undone: in a text of a JSON document.
+    #[serde(skip)]
+    between: Option<String>,
     /// Decoded.
     #[serde(skip)]
     plain: String,
@@ -42,7 +45,7 @@ impl Finding {
     fn new(rule: &'static str, place: &str, raw: &str, plain: &str) -> Self {
         let shown: String = if plain.chars().count() >= 16 { plain.chars().take(4).collect() } else { String::new() };
         let masked = format!("{shown}…({} characters)", plain.chars().count());
-        Self { rule, place: place.to_owned(), masked, raw: raw.to_owned(), plain: plain.to_owned() }
+        Self { rule, place: place.to_owned(), masked, raw: raw.to_owned(), between: None, plain: plain.to_owned() }
     }
 
     /// It lies in a file, which [`redact()`] does not reach.

@@ -104,6 +104,13 @@ fn scan_again(inventory: &Inventory, store: &Store, findings: &[Finding]) -> Vec
     findings.iter().filter(|one| one.is_in_file()).filter(is_there).cloned().collect()
 }
 
+/// The findings whose value is still found somewhere after it was to be replaced everywhere.
+pub fn remaining(recording: &Recording, inventory: &Inventory, store: &Store, findings: &[Finding]) -> Vec<Finding> {
+    let mut left = scan::scan(recording, inventory, store);
+    left.retain(|one| findings.iter().any(|before| before.plain == one.plain));
+    left
+}
+
 struct Redactor {
     /// Longest first: one may be part of another.
     secrets: Vec<String>,
@@ -114,7 +121,8 @@ impl Redactor {
     fn new(findings: &[Finding]) -> Self {
         let mut secrets: Vec<String> = findings
             .iter()
-            .flat_map(|one| [one.raw.clone(), one.plain.clone()])
+            .flat_map(|one| [Some(one.raw.clone()), one.between.clone(), Some(one.plain.clone())])
+            .flatten()
             // Too short to be replaced wherever it occurs.
             .filter(|secret| secret.len() >= 3)
             .collect();

@@ -1,6 +1,6 @@
 //! Goes through everything that a bundle would hold.
 
-use std::{collections::BTreeSet, io::Read as _};
+use std::{collections::BTreeSet, io::Read as _, ops::Range};
 
 use serde_json::Value;
 
@@ -165,23 +165,31 @@ impl Scanner {
 
     /// Looks at a text as it is, unescaped, and at what base64 in it says.
     fn text(&mut self, place: &str, text: &str) {
-        self.matches(place, text, &|range| text.get(range));
+        self.matches(place, text, &|range| text.get(range), &|_| None);
         if let Some(decoded) = decode::unescape(text) {
-            self.matches(place, &decoded.text, &|range| decoded.original(text, range));
+            self.matches(place, &decoded.text, &|range| decoded.original(text, range), &|_| None);
             // JSON in JSON: once more, named by what stands in the first.
             if let Some(twice) = decode::unescape(&decoded.text) {
-                self.matches(place, &twice.text, &|range| twice.original(&decoded.text, range));
+                let whole = |range| decoded.original(text, twice.span(range)?);
+                self.matches(place, &twice.text, &whole, &|range| twice.original(&decoded.text, range));
             }
         }
         for (piece, says) in decode::base64_pieces(text) {
-            self.matches(place, &says, &|_| Some(piece));
+            self.matches(place, &says, &|_| Some(piece), &|_| None);
             for (_, inner) in decode::base64_pieces(&says) {
-                self.matches(place, &inner, &|_| Some(piece));
+                self.matches(place, &inner, &|_| Some(piece), &|_| None);
             }
         }
     }
 
-    fn matches<'a>(&mut self, place: &str, text: &str, raw: &dyn Fn(std::ops::Range<usize>) -> Option<&'a str>) {
+    /// `raw` and `between` give what stands for a range of `text` in the original, and in one that is decoded once.
+    fn matches<'a>(
+        &mut self,
+        place: &str,
+        text: &str,
+        raw: &dyn Fn(Range<usize>) -> Option<&'a str>,
+        between: &dyn Fn(Range<usize>) -> Option<&'a str>,
+    ) {
         let lower = text.to_ascii_lowercase();
         let holds = |needle: &str| memchr::memmem::find(lower.as_bytes(), needle.as_bytes()).is_some();
         for rule in
@@ -193,19 +201,23 @@ impl Scanner {
                     continue;
                 }
                 let raw = raw(value.range()).unwrap_or_else(|| value.as_str());
-                self.push(rule.name, place, raw, value.as_str());
+                let mut finding = Finding::new(rule.name, place, raw, value.as_str());
+                finding.between = between(value.range()).map(str::to_owned);
+                self.push(finding);
             }
         }
     }
 
     /// One secret is reported once for each place, by the first rule that names it or something around it.
-    fn push(&mut self, rule: &'static str, place: &str, raw: &str, plain: &str) {
+    fn push(&mut self, new: Finding) {
         let known = self.found.iter().any(|one| {
-            one.place == place
-                && (one.plain.contains(plain) || one.raw.contains(raw) || plain.contains(one.plain.as_str()))
+            one.place == new.place
+                && (one.plain.contains(new.plain.as_str())
+                    || one.raw.contains(new.raw.as_str())
+                    || new.plain.contains(one.plain.as_str()))
         });
-        if !known && self.seen.insert((place.to_owned(), plain.to_owned())) {
-            self.found.push(Finding::new(rule, place, raw, plain));
+        if !known && self.seen.insert((new.place.clone(), new.plain.clone())) {
+            self.found.push(new);
         }
     }
 
@@ -228,7 +240,7 @@ impl Scanner {
             for cell in columns.iter().filter_map(|&at| cells.get(at)) {
                 let value = cell.trim().trim_matches('"');
                 if value.len() >= 6 && rules::Guard::Mixed.passes(value) {
-                    self.push("secret-column", place, value, value);
+                    self.push(Finding::new("secret-column", place, value, value));
                 }
             }
         }
