@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{
     Context, child,
     failure::Failure,
-    planned,
+    findings, planned,
     progress::{Progress, bytes},
     push, recipes, remote, terminal,
 };
@@ -197,7 +197,7 @@ pub(super) fn preview(args: &Args, context: &Context) -> anyhow::Result<serde_js
         .iter()
         .map(|finding| {
             serde_json::json!({
-                "label": label(finding), "rule": finding.rule, "place": finding.place, "masked": finding.masked,
+                "label": findings::label(finding), "rule": finding.rule, "place": finding.place, "masked": finding.masked,
                 "in_file": finding.is_in_file(),
             })
         })
@@ -224,9 +224,9 @@ fn export(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !found.findings.is_empty() {
         if !args.redact {
             progress.clear();
-            return Err(refuse(&found.findings));
+            return Err(findings::refuse(&found.findings));
         }
-        redact(&mut found.recording, &mut found.inventory, &store, &found.findings, context)?;
+        findings::redact(&mut found.recording, &mut found.inventory, &store, &found.findings, context)?;
     }
     let whole = if args.trim { Some(trim(&mut found)?) } else { None };
     let (run_config, plan) = plan(args, &found, &store)?;
@@ -363,7 +363,7 @@ fn find(args: &Args, context: &Context, store: &Store) -> anyhow::Result<Recordi
         && path.is_file()
     {
         recording.info.notebook = std::fs::canonicalize(path).ok();
-        recording.info.notebook_source = Some(found.by.to_string());
+        recording.info.notebook_source = Some(found.by.to_owned());
     }
     let found = found.id;
     if recording.executions.iter().all(|execution| execution.silent) {
@@ -437,48 +437,6 @@ pub(super) fn add_project(
         }
     }
     Ok(())
-}
-
-/// Replaces what was found; what cannot be replaced keeps the bundle from being written.
-fn redact(
-    recording: &mut Recording,
-    inventory: &mut inventory::model::Inventory,
-    store: &Store,
-    findings: &[secrets::Finding],
-    context: &Context,
-) -> anyhow::Result<()> {
-    let in_record = secrets::redact(recording, findings);
-    let in_files = secrets::redact_files(inventory, store, findings);
-    // Said to be out is only what is not found any more.
-    let left = secrets::remaining(recording, inventory, store, findings);
-    if let Some(finding) = in_files.remaining.first().or(left.first()) {
-        let label = label(finding);
-        return Err(Failure::no(format!("{label} cannot be replaced there; nothing was written"))
-            .hint(format!("leave a file out with --exclude, or let it pass with --allow '{label}'"))
-            .into());
-    }
-    if !context.quiet {
-        let texts = in_record + in_files.changed;
-        let count = findings.len();
-        terminal::tell(&format!("note: {count} secret(s) were replaced in {texts} text(s); the record says so"))?;
-    }
-    Ok(())
-}
-
-/// As `--allow` takes it.
-fn label(finding: &secrets::Finding) -> String {
-    format!("{}:{}", finding.rule, finding.place)
-}
-
-fn refuse(findings: &[secrets::Finding]) -> anyhow::Error {
-    let mut text = format!("{} secret(s) would leave with this bundle; nothing was written", findings.len());
-    for finding in findings.iter().take(50) {
-        text.push_str(&format!("\n  {}  {}", label(finding), finding.masked));
-    }
-    let hint = findings.first().map_or_else(String::new, |finding| {
-        format!("replace them in the record with --redact, or let one pass with --allow '{}'", label(finding))
-    });
-    Failure::no(text).hint(hint).into()
 }
 
 /// The files of the last layer, by path in the image.

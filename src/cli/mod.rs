@@ -14,6 +14,7 @@ mod du;
 mod engine;
 mod export;
 mod failure;
+mod findings;
 mod gc;
 mod inside;
 mod install;

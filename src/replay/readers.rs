@@ -54,7 +54,7 @@ static SIDE_BY_SIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// Code that asks when a file was changed.
 static FILE_TIME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\bgetm?[ca]?time\b|\bst_[mac]time|\bstat\b|\bls\b|\bfile\.info\b|\bmtime\b").ok());
+    LazyLock::new(|| Regex::new(r"\bget[mca]time\b|\bst_[mac]time|\bstat\b|\bls\b|\bfile\.info\b|\bmtime\b").ok());
 /// Code that cuts a random id to a length: from a uuid's digits, or by bytes.
 static CUT_ID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:\.hex|uuid[14]\(\)\))\[: ?(\d+)\]|\btoken_hex\((\d+)\)").ok());

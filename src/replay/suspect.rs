@@ -110,12 +110,11 @@ pub(super) fn left_to_chance(
     let libraries = library::changed(recorded, replayed, known);
     let variables = environment(recorded, replayed);
     let drawn = generators::drawn(recorded, replayed, judged);
-    let code_of = |recording: &Recording, id: i64| {
-        recording.executions.iter().find(|execution| execution.id == id).map(|execution| execution.code.clone())
-    };
     let lineage = Lineage::of(recorded);
     let by_id: BTreeMap<i64, &Execution> = recorded.executions.iter().map(|one| (one.id, one)).collect();
-    let differs = |one: &Judged| one.replayed.is_none_or(|id| code_of(replayed, id) != code_of(recorded, one.recorded));
+    let now: BTreeMap<i64, &str> = replayed.executions.iter().map(|one| (one.id, one.code.as_str())).collect();
+    let own = |one: &Judged| by_id.get(&one.recorded).map(|execution| execution.code.as_str());
+    let differs = |one: &Judged| one.replayed.is_none_or(|id| now.get(&id).copied() != own(one));
     let other_code: BTreeSet<i64> = judged.iter().filter(|one| differs(one)).map(|one| one.recorded).collect();
     let mut found = BTreeSet::new();
     for one in judged.iter().filter(|one| !one.verdict.agrees()) {
@@ -126,8 +125,7 @@ pub(super) fn left_to_chance(
         let reached = behind.iter().any(|id| inputs.contains_key(id) || other_code.contains(id))
             || !library::behind(recorded, &behind, &text, &libraries).is_empty()
             || !cause::reaching(&text, &variables).is_empty();
-        let own = code_of(recorded, one.recorded).unwrap_or_default();
-        if !reached && (drawn.contains_key(&one.recorded) || cause::names_random(&own)) {
+        if !reached && (drawn.contains_key(&one.recorded) || own(one).is_some_and(cause::names_random)) {
             found.insert(one.recorded);
         }
     }

@@ -27,12 +27,12 @@ fn layers(env: &TestEnv, driver: &Path, install: &[&str]) -> BTreeMap<String, St
     env.nbpack_ok(&["export", "nb.ipynb", "-o", "b.nbpack"]);
     let bundle = Bundle::open(&env.work().join("b.nbpack")).unwrap();
     let of_distributions = |title: &str| title.starts_with("libraries ") || title.contains("heavy 1.0");
-    bundle
-        .layers()
-        .iter()
-        .filter(|layer| of_distributions(&layer.title))
-        .map(|layer| (layer.title.clone(), layer.diff_id.to_string()))
-        .collect()
+    by_title(&bundle, of_distributions)
+}
+
+fn by_title(bundle: &Bundle, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    let layers = bundle.layers().iter().filter(|layer| wanted(&layer.title));
+    layers.map(|layer| (layer.title.clone(), layer.diff_id.to_string())).collect()
 }
 
 #[test]
@@ -65,13 +65,7 @@ fn pip_and_uv_give_the_same_layers_of_code_and_bytecode_at_two_places_and_times(
 /// The layers of packages by title: not those that name the prefix (`environment`), or what is the user's.
 fn installed(bundle: &Bundle) -> BTreeMap<String, String> {
     let others = ["environment", "system state", "session", "local", "data"];
-    let own = |title: &str| !others.iter().any(|other| title.starts_with(other));
-    bundle
-        .layers()
-        .iter()
-        .filter(|layer| own(&layer.title))
-        .map(|layer| (layer.title.clone(), layer.diff_id.to_string()))
-        .collect()
+    by_title(bundle, |title| !others.iter().any(|other| title.starts_with(other)))
 }
 
 #[test]
