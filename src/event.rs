@@ -98,7 +98,7 @@ pub enum FileOp {
     Link,
     /// `symlink`, `symlinkat`.
     Symlink,
-    /// A removal or a renaming of what is not there: it changes nothing.
+    /// An opening, a removal or a renaming of what is not there: it changes nothing.
     Missing,
 }
 

@@ -4,7 +4,6 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::Metadata,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::{
@@ -20,6 +19,7 @@ use std::{
 };
 
 use super::{
+    address::address,
     audit, interpreter,
     launch::Hold,
     ring::{self, Shared},
@@ -241,6 +241,13 @@ impl Drain {
             if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
                 self.unanswered(&seen, &host);
             }
+            // Whoever looks again later may find what the session has put there since.
+            if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+                && flags & libc::O_CREAT == 0
+                && self.is_reachable(&seen)
+            {
+                access.op = FileOp::Missing;
+            }
             access.signature = found.ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
         }
         self.out.push(Event::File(access));
@@ -318,10 +325,19 @@ impl Drain {
         if !seen.elsewhere {
             return PathBuf::from(std::ffi::OsStr::from_bytes(path));
         }
-        // The caller may have gone; its parent or the kernel most likely live where it did.
+        target::below_root(self.witness(seen).unwrap_or(seen.pid), path, follow)
+    }
+
+    /// A living process that sees what the caller saw: it may have gone itself; its parent or the kernel most likely live
+    /// where it did.
+    fn witness(&self, seen: &Seen) -> Option<u32> {
         let alive = |pid: &u32| *pid != 0 && Path::new(&format!("/proc/{pid}/root")).exists();
-        let witness = [seen.tid, seen.pid, seen.ppid, self.kernel].into_iter().find(alive).unwrap_or(seen.pid);
-        target::below_root(witness, path, follow)
+        [seen.tid, seen.pid, seen.ppid, self.kernel].into_iter().find(alive)
+    }
+
+    /// Whether what the caller names can be looked at: else that nothing is found says nothing.
+    fn is_reachable(&self, seen: &Seen) -> bool {
+        !seen.elsewhere || self.witness(seen).is_some()
     }
 
     fn name(&self, pid: u32) -> String {
@@ -527,50 +543,9 @@ fn through_self(seen: &Seen, path: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// A socket address in words; `None` for the address that only dissolves a connection.
-fn address(bytes: &[u8]) -> Option<String> {
-    let (family, rest) = bytes.split_first_chunk()?;
-    let family = u16::from_le_bytes(*family);
-    let port = || rest.first_chunk().map(|port| u16::from_be_bytes(*port));
-    match i32::from(family) {
-        libc::AF_UNSPEC => None,
-        libc::AF_INET => {
-            let ip = Ipv4Addr::from(*rest.get(2..)?.first_chunk::<4>()?);
-            Some(format!("tcp:{}", SocketAddr::from((ip, port()?))))
-        }
-        libc::AF_INET6 => {
-            let ip = Ipv6Addr::from(*rest.get(6..)?.first_chunk::<16>()?);
-            Some(format!("tcp:{}", SocketAddr::from((ip, port()?))))
-        }
-        libc::AF_UNIX => {
-            let (mark, name) = match rest.split_first() {
-                Some((0, name)) => ("@", name),
-                _ => ("", rest),
-            };
-            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            Some(format!("unix:{mark}{}", files::display_bytes(name)))
-        }
-        _ => Some(family.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read_as_linux_writes_them() {
-        assert_eq!(address(&[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0]).unwrap(), "tcp:127.0.0.1:8080");
-        let mut six = vec![10, 0, 0, 80, 0, 0, 0, 0];
-        six.extend(Ipv6Addr::LOCALHOST.octets());
-        assert_eq!(address(&six).unwrap(), "tcp:[::1]:80");
-        assert_eq!(address(b"\x01\x00/run/x.sock\0junk").unwrap(), "unix:/run/x.sock");
-        assert_eq!(address(b"\x01\x00\0name").unwrap(), "unix:@name");
-        assert_eq!(address(&[16, 0, 0, 0]).unwrap(), "16");
-        assert_eq!(address(&[0, 0, 0, 0]), None);
-        assert_eq!(address(&[2, 0, 0x1f]), None);
-        assert_eq!(address(&[2]), None);
-    }
 
     #[test]
     fn names_that_depend_on_the_caller_are_rewritten() {

@@ -7,6 +7,7 @@
 //!
 //! A recorder, not a sandbox: another thread of the target can rewrite the path between our read and Linux's.
 
+mod address;
 mod audit;
 mod caller;
 mod calls;

@@ -98,6 +98,7 @@ pub fn take_child(
         let (input, result) = (inputs.get(path.as_slice()).copied(), results.get(path.as_slice()).copied());
         child.add(&path, usage, input, result)?;
     }
+    child.add_links(recording);
     child.add_notebook(recording)?;
     child.inventory.left_out.sort_by(|a, b| (&a.path, &a.rule).cmp(&(&b.path, &b.rule)));
     child.inventory.left_out.dedup();
@@ -160,8 +161,7 @@ impl Child<'_> {
             return Ok(());
         }
         let at = found.path;
-        let roots = &self.parent.run.roots;
-        let in_environment = roots.iter().any(|root| paths::below(&at, paths::bytes(&root.canonical)));
+        let in_environment = self.in_environment(&at);
         let place = if in_environment { Place::Environment } else { Place::Elsewhere };
         let verdict = self.rules.classify(&Facts { path: &at, place, usage, context: &self.context });
         let with_results = self.options.with_results && matches!(verdict.class, Class::Result | Class::Intermediate);
@@ -176,6 +176,30 @@ impl Child<'_> {
             self.add_content(path, at, &verdict, if verdict.goes_in { input } else { result });
         }
         Ok(())
+    }
+
+    /// The links that were there before the session, where the parent has nothing: those of what was shown inside.
+    fn add_links(&mut self, recording: &Recording) {
+        for link in recording.links() {
+            let slash = link.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            let (dir, name) = link.path.split_at(slash);
+            let mut at = (self.parent.look)(dir).path;
+            if at == b"/" {
+                at.clear();
+            }
+            at.extend_from_slice(name);
+            // A link of the parent's leads to another path, whether or not something is there.
+            let there = (self.parent.look)(&link.path);
+            let is_new = there.node == ParentNode::Nothing && there.path == at;
+            let excluded = self.options.excludes.iter().any(|glob| glob.matches(&at, &self.context));
+            if is_new && !excluded && !user::is_pseudo(&at) && !self.in_environment(&at) {
+                self.put(&at, EntryKind::Symlink { target: link.target }, Class::SystemState, "recorded-symlink");
+            }
+        }
+    }
+
+    fn in_environment(&self, at: &[u8]) -> bool {
+        self.parent.run.roots.iter().any(|root| paths::below(at, paths::bytes(&root.canonical)))
     }
 
     /// Whether the session read other bytes than the parent has there.

@@ -7,13 +7,19 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    os::unix::ffi::OsStrExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
+
+use rustix::fs::{Mode, OFlags};
 
 use super::{paths::as_path, touched::born_since};
 use crate::{
+    capture::target::host_path,
     event::{Event, Nanos},
     files,
     session::model::{LINK, Link},
@@ -29,6 +35,8 @@ const MANY: usize = 16_384;
 pub(super) struct Links {
     /// The target's paths are reached through `/proc/PID/root`.
     foreign_root: bool,
+    /// The root of the first process that was met, for the paths of those that are gone when they are looked at.
+    root: OnceLock<OwnedFd>,
     started: Nanos,
     state: Mutex<State>,
 }
@@ -63,7 +71,7 @@ struct Found {
 
 impl Links {
     pub(super) fn new(foreign_root: bool, started: Nanos) -> Self {
-        Self { foreign_root, started, state: Mutex::default() }
+        Self { foreign_root, root: OnceLock::new(), started, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -73,9 +81,27 @@ impl Links {
     fn host(&self, pid: u32, path: &[u8]) -> PathBuf {
         if self.foreign_root {
             let rest = path.strip_prefix(b"/").unwrap_or(path);
-            PathBuf::from(format!("/proc/{pid}/root")).join(as_path(rest))
+            self.root_of(pid).join(as_path(rest))
         } else {
             as_path(path).to_owned()
+        }
+    }
+
+    /// The root directory of process `pid`; of one that is gone, that of the first that was met: the kernel's.
+    fn root_of(&self, pid: u32) -> PathBuf {
+        let own = PathBuf::from(format!("/proc/{pid}/root"));
+        let held = self.root.get().or_else(|| {
+            // Not the root of this process, where the target's container was not entered yet.
+            host_path(pid, b"/").parent()?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open(&own, flags, Mode::empty()).ok()?;
+            Some(self.root.get_or_init(|| root))
+        });
+        match held {
+            Some(held) if rustix::fs::readlink(&own, Vec::new()).is_err() => {
+                PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()))
+            }
+            _ => own,
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     digest::Digest,
     files::display_bytes,
-    session::model::{Execution, FileUse, Recording, Role, Use},
+    session::model::{Execution, FileUse, Recording, Role, Status, Use},
 };
 
 /// Variables that differ between any two starts of a kernel and explain nothing.
@@ -107,7 +107,11 @@ pub fn explain(
         recording.executions.iter().map(|execution| (execution.id, execution.code.clone())).collect()
     };
     let (then, now) = (codes(recorded), codes(replayed));
+    let with_error = |execution: &&Execution| execution.status == Some(Status::Error);
+    let failed: BTreeSet<i64> = recorded.executions.iter().filter(with_error).map(|one| one.id).collect();
     let mut differing: BTreeSet<i64> = BTreeSet::new();
+    // Those that vary by themselves: what builds on them has changed because of them only where nothing else did it.
+    let mut varying: BTreeSet<i64> = BTreeSet::new();
     for judged in &mut verdicts.executions {
         let other_code = judged.replayed.is_some_and(|id| now.get(&id) != then.get(&judged.recorded));
         if judged.verdict.agrees() && judged.verdict != Verdict::Nondeterministic {
@@ -136,10 +140,14 @@ pub fn explain(
         let asked = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if obeys(own_code, name));
         causes.extend(variables.iter().filter(asked).take(MOST).cloned());
         let by_value = lineage.ancestors_by_value(judged.recorded);
-        if let Some(of) = by_value.intersection(&differing).next() {
-            let through = path_from(&lineage, judged.recorded, *of);
-            causes.push(Cause::Downstream { of: numbers.get(of).copied().unwrap_or_default(), through });
-        }
+        let downstream = |of: &i64| Cause::Downstream {
+            of: numbers.get(of).copied().unwrap_or_default(),
+            through: path_from(&lineage, judged.recorded, *of),
+        };
+        let upstream = by_value.intersection(&differing).next();
+        let unsteady = by_value.intersection(&varying).next().filter(|_| upstream.is_none()).map(downstream);
+        let only_varies = judged.verdict == Verdict::Nondeterministic;
+        causes.extend(upstream.map(downstream).or_else(|| unsteady.clone().filter(|_| only_varies)));
         let execution = recorded.executions.iter().find(|e| e.id == judged.recorded);
         let own = execution.map(|execution| sources(recorded, execution, judged, &drawn)).unwrap_or_default();
         if judged.verdict == Verdict::NotRun {
@@ -147,13 +155,20 @@ pub fn explain(
             judged.causes = causes.into_iter().chain(own).collect();
             continue;
         }
-        let text: String =
-            behind.iter().filter_map(|id| then.get(id)).fold(String::new(), |all, code| all + code + "\n");
+        let joined = |ids: &mut dyn Iterator<Item = &i64>| {
+            ids.filter_map(|id| then.get(id)).fold(String::new(), |all, code| all + code + "\n")
+        };
+        let text = joined(&mut behind.iter());
+        // A cell that failed may have failed before it gave the seed.
+        let seeded = is_seeded(&joined(&mut behind.iter().filter(|id| !failed.contains(id))));
         if causes.is_empty() {
             causes = conditions(recorded, judged, (&behind, &text), &libraries, &variables, own);
+            let known = |cause: &Cause| matches!(cause, Cause::Library { .. } | Cause::Environment { .. });
+            let at = causes.iter().position(|cause| !known(cause)).unwrap_or(causes.len());
+            causes.splice(at..at, unsteady);
             if order.contains(&judged.number) {
                 // A generator that had a seed gives the same numbers in the same order.
-                let first = is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }))
+                let first = seeded && matches!(causes.first(), Some(Cause::Random { .. }))
                     || matches!(causes.first(), Some(Cause::Clock { .. }));
                 causes.insert(if first { 0 } else { causes.len() }, Cause::Order);
             }
@@ -161,13 +176,13 @@ pub fn explain(
             if causes.is_empty() {
                 causes.extend(machine.iter().cloned());
                 causes.extend(random_function(recorded, &ancestors));
-                if causes.is_empty() && !is_seeded(&text) {
+                if causes.is_empty() && !seeded {
                     causes.extend(random_behind(recorded, &ancestors, &numbers, &drawn));
                 }
                 if causes.is_empty() && makes_sets(&without_strings(&text)) {
                     causes.push(Cause::SetOrder);
                 }
-            } else if is_seeded(&text) && matches!(causes.first(), Some(Cause::Random { .. }))
+            } else if seeded && matches!(causes.first(), Some(Cause::Random { .. }))
                 || shows_processors(recorded, replayed, judged)
             {
                 // Seeded numbers are the same again, and the two counts of processors stand there: then the machine comes first.
@@ -179,7 +194,9 @@ pub fn explain(
         } else {
             causes.extend(own);
         }
-        if matches!(judged.verdict, Verdict::Changed | Verdict::Error | Verdict::Nondeterministic) {
+        if only_varies {
+            varying.insert(judged.recorded);
+        } else {
             differing.insert(judged.recorded);
         }
         judged.causes = causes;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{lineage::gives_seed, verdict::Judged};
-use crate::session::model::{Execution, Recording};
+use crate::session::model::{Execution, Recording, Status};
 
 /// The name of the `user_expressions` entry.
 const NAME: &str = "nbpack generators";
@@ -36,7 +36,8 @@ pub(super) fn ask(recording: &Recording, execution: &Execution, request: &mut se
 /// seed before.
 pub(super) fn drawn(recorded: &Recording, replayed: &Recording, judged: &[Judged]) -> BTreeMap<i64, Vec<String>> {
     let counterpart: BTreeMap<i64, i64> = judged.iter().filter_map(|j| Some((j.replayed?, j.recorded))).collect();
-    let seeds = |execution: &&Execution| gives_seed(&execution.code);
+    // A cell that failed may have failed before it gave the seed.
+    let seeds = |execution: &&Execution| gives_seed(&execution.code) && execution.status != Some(Status::Error);
     let seeded = recorded.executions.iter().find(seeds).map(|execution| execution.id);
     let mut found = BTreeMap::new();
     let mut before: BTreeMap<String, String> = BTreeMap::new();

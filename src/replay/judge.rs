@@ -62,18 +62,24 @@ pub fn judge_knowing(
             judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
         verdicts.executions.push(judged);
     }
-    let strict = suspect::stricter(recorded, replayed, &verdicts.executions, rules, known);
+    let third_of = |j: usize| {
+        let (second, again) = twice.as_ref()?;
+        let k = twice_pairs.as_ref()?.get(j).copied().flatten()?;
+        Some((*second, *again.get(k)?))
+    };
+    let stable = |judged: &Judged| {
+        let other = judged.replayed.and_then(|id| now.iter().position(|one| one.id == id));
+        let pair = other.and_then(|j| Some(((replayed, *now.get(j)?), third_of(j)?)));
+        pair.is_some_and(|(other, third)| tally(other, third, rules, tolerance).pixel_exact != Some(false))
+    };
+    let strict = suspect::stricter(recorded, replayed, &verdicts.executions, rules, known, &stable);
     for (execution, pair) in then.iter().zip(&pairs) {
         let mut noise = Vec::new();
         let other = pair.and_then(|j| now.get(j).copied());
-        if let (Some(j), Some(other), Some((second, again))) = (pair, other, &twice) {
-            let third =
-                twice_pairs.as_ref().and_then(|pairs| pairs.get(*j).copied().flatten()).and_then(|k| again.get(k));
-            if let Some(third) = third {
-                // By the rules of the verdict: what they do not let pass must be seen to vary.
-                let rules = strict.get(&execution.id).unwrap_or(rules);
-                noise = differences((replayed, other), (second, third), rules, tolerance);
-            }
+        if let Some((other, third)) = other.zip(pair.and_then(third_of)) {
+            // By the rules of the verdict: what they do not let pass must be seen to vary.
+            let rules = strict.get(&execution.id).unwrap_or(rules);
+            noise = differences((replayed, other), third, rules, tolerance);
         }
         noises.push(noise);
     }
@@ -210,6 +216,7 @@ fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread, is_chance:
         let (varying, all) = (varying.count(), of_part().count());
         all >= MANY_PLACES && varying * 2 >= all
     };
+    let columns = varying::Columns::learnt(noise);
     let excused = |difference: &Difference| {
         let mut there = noise.iter().filter(|noise| noise.place.covers(&difference.place)).peekable();
         let part = difference.place.part.as_str();
@@ -221,7 +228,7 @@ fn excuse(judged: &mut Judged, noise: &[Difference], spread: &Spread, is_chance:
         }
         part != "status"
             && there.peek().is_some()
-            && !there.any(|noise| noise.place == difference.place && varying::changed(difference, noise))
+            && !there.any(|noise| noise.place == difference.place && varying::changed(difference, noise, &columns))
     };
     let differs = matches!(judged.verdict, Verdict::Changed | Verdict::Error);
     if differs && judged.differences.iter().all(excused) {

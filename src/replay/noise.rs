@@ -353,7 +353,7 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
     } else if !whole(a)
         && !whole(b)
         && pair.reads_used_time()
-        && is_timing(line)
+        && (is_timing(line) || names_cpu(line))
         && whole_session(&pair.recorded, x)
         && whole_session(&pair.replayed, y)
         || !whole(a) && !whole(b) && pair.profiles() && took(&pair.recorded, x) && took(&pair.replayed, y)
@@ -464,10 +464,23 @@ fn column_by_column(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> bool {
             let shape = match at {
                 0 => Shape::FileMode,
                 5 => Shape::Clock,
+                // A name may lie in a temporary directory.
+                6 => return name_agrees(pair, a, b, tally),
                 _ => return a == b,
             };
             settle(pair, "", Token { shape, text: a }, Token { shape, text: b }, tally)
         })
+}
+
+fn name_agrees(pair: &Pair, a: &str, b: &str, tally: &mut Tally) -> bool {
+    let (a, b) = (shaped(a), shaped(b));
+    a.skeleton == b.skeleton && a.tokens.iter().zip(&b.tokens).all(|(a, b)| settle(pair, "", *a, *b, tally))
+}
+
+/// Whether a line speaks of the processor's time.
+fn names_cpu(line: &str) -> bool {
+    static CPU: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b(?:cpu|processor)\b").ok());
+    CPU.as_ref().is_some_and(|regex| regex.is_match(line))
 }
 
 fn is_timing(line: &str) -> bool {
@@ -485,7 +498,7 @@ fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
     let (Some(x), Some(y)) = (seconds(a), seconds(b)) else { return false };
     let of_shell =
         |text: &str| text.ends_with('s') && text.contains('m') && !text.contains(' ') && !text.ends_with("ms");
-    if is_timing(line) || of_shell(a) && of_shell(b) {
+    if is_timing(line) || of_shell(a) && of_shell(b) || pair.reads_used_time() && names_cpu(line) {
         // Four threads can use more CPU time than the clock shows.
         let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * 64.0 + 1.0;
         return within(&pair.recorded, x) && within(&pair.replayed, y);
@@ -493,7 +506,7 @@ fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
     // A clock may have been started in an earlier cell.
     let since = |side: &Side, seconds: f64| seconds <= side.window.end - side.window.start + 0.05;
     pair.measures() && since(&pair.recorded, x) && since(&pair.replayed, y)
-        || pair.reads_clock() && took(&pair.recorded, x) && took(&pair.replayed, y)
+        || (pair.reads_clock() || pair.is_verbose()) && took(&pair.recorded, x) && took(&pair.replayed, y)
 }
 
 /// `0:00:01.234` as `datetime.timedelta` prints it.

@@ -41,6 +41,8 @@ static USED_READER: LazyLock<Option<Regex>> =
 static UPTIME_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\b(?:monotonic|perf_counter)(?:_ns)?\(|\bos\.times\(|CLOCK_(?:MONOTONIC|BOOTTIME)|/proc/uptime").ok()
 });
+static VERBOSE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b(?:verbose|verbosity|progress_?bar) ?= ?(?:[1-9]|True|TRUE)").ok());
 static PROFILE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bcProfile\b|%prun\b|\bimport profile\b|\bpstats\b").ok());
 static INODE_READER: LazyLock<Option<Regex>> =
@@ -116,6 +118,11 @@ impl Pair<'_> {
         // A count of seconds may be any whole number; one of smaller units is large.
         let least = if text.contains('.') { 60.0 } else { 1e9 };
         let apart = self.replayed.window.end - self.recorded.window.end;
+        // Two amounts of money can lie a few seconds apart; they have no milliseconds.
+        let decimals = text.split_once('.').map_or(9, |(_, decimals)| decimals.len());
+        if apart < 60.0 && decimals < 3 {
+            return false;
+        }
         let slack = self.recorded.lasted + self.replayed.lasted + 2.0;
         let word = line.split_once(text).map(|(before, _)| last_word(before)).unwrap_or_default();
         x.min(y) >= least
@@ -128,6 +135,36 @@ impl Pair<'_> {
         let word = line.split_once(text).map(|(before, _)| last_word(before)).unwrap_or_default();
         self.reads_clock()
             && (matches!(word.as_str(), "ms" | "msec" | "millis" | "milliseconds") || word.ends_with("_ms"))
+    }
+
+    /// Both lines with the ids that the code cuts from random ones alike; `None` when they have none that differ. For
+    /// lines in which such an id looks like a number on one side (eight digits in a row are one of forty).
+    pub(super) fn with_common_ids(&self, a: &str, b: &str) -> Option<(String, String)> {
+        static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{6,32}\b").ok());
+        let word = WORD.as_ref()?;
+        let (x, y): (Vec<_>, Vec<_>) = (word.find_iter(a).collect(), word.find_iter(b).collect());
+        let letters = |text: &str| text.bytes().any(|byte| byte.is_ascii_lowercase());
+        let is_id = |(x, y): &(&regex::Match, &regex::Match)| {
+            x.as_str() != y.as_str()
+                && (letters(x.as_str()) || letters(y.as_str()))
+                && self.cut_id(x.as_str(), y.as_str())
+        };
+        let ids: Vec<_> = x.iter().zip(&y).filter(|_| x.len() == y.len()).filter(is_id).collect();
+        let replaced = |text: &str, places: Vec<std::ops::Range<usize>>| {
+            let mut text = text.to_owned();
+            for place in places.into_iter().rev() {
+                text.replace_range(place, "<id>");
+            }
+            text
+        };
+        let first = replaced(a, ids.iter().map(|(x, _)| x.range()).collect());
+        let second = replaced(b, ids.iter().map(|(_, y)| y.range()).collect());
+        (!ids.is_empty()).then_some((first, second))
+    }
+
+    /// Whether the code lets a library say how it gets on, which shows for how long.
+    pub(super) fn is_verbose(&self) -> bool {
+        matches(&VERBOSE, self.code)
     }
 
     /// Whether the code takes the difference of two readings of a clock.
@@ -195,6 +232,7 @@ mod tests {
             &PROFILE,
             &INODE_READER,
             &CUT_ID,
+            &VERBOSE,
         ];
         assert!(all.iter().all(|regex| regex.is_some()));
         assert_eq!(last_word("12 bytes, inode="), "inode");

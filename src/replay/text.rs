@@ -273,7 +273,13 @@ fn line_agrees_below(pair: &Pair, head: &str, a: &str, b: &str, tally: &mut Tall
             let (a, b) = (without_blanks(a), without_blanks(b));
             attempt.count("whitespace");
             a == b || tokens_agree(pair, head, &a, &b, &mut attempt)
-        };
+        }
+        || pair.rules.on("uuid")
+            && pair.with_common_ids(a, b).is_some_and(|(a, b)| {
+                attempt = Tally::default();
+                attempt.count("uuid");
+                a == b || tokens_agree(pair, head, &a, &b, &mut attempt)
+            });
     if agrees {
         tally.add(attempt);
     }

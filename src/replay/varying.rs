@@ -4,6 +4,8 @@
 //! that both replays have alike, and the recording otherwise, has changed, unless its like in the same line varies: of ten
 //! random digits one is often the same twice.
 
+use std::collections::BTreeMap;
+
 use super::verdict::Difference;
 
 /// What a word is made of.
@@ -48,11 +50,43 @@ fn words(line: &str) -> Vec<Word<'_>> {
     found
 }
 
+/// So many words below each other must have varied before their column is known to vary.
+const ENOUGH: usize = 3;
+
+/// Words below each other in lines of as many words: how many varied between two replays, of how many.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Columns(BTreeMap<(String, usize, usize), (usize, usize)>);
+
+impl Columns {
+    /// Learns from what differs between two replays of one execution.
+    pub(super) fn learnt(noise: &[Difference]) -> Self {
+        let mut columns = BTreeMap::new();
+        let lines = noise.iter().filter(|one| one.place.at.as_deref().is_some_and(|at| at.starts_with("line ")));
+        for one in lines {
+            let (now, again) = (words(&one.recorded), words(&one.replayed));
+            if now.len() != again.len() {
+                continue;
+            }
+            for (at, (a, b)) in now.iter().zip(&again).enumerate() {
+                let known = columns.entry((one.place.part.clone(), now.len(), at)).or_insert((0, 0));
+                *known = (known.0 + usize::from(a.text != b.text), known.1 + 1);
+            }
+        }
+        Self(columns)
+    }
+
+    /// Whether most words of this column varied: then one that did not is alike by chance.
+    fn varies(&self, part: &str, words: usize, at: usize) -> bool {
+        let found = self.0.get(&(part.to_owned(), words, at));
+        found.is_some_and(|(varied, all)| *varied >= ENOUGH && varied * 2 >= *all)
+    }
+}
+
 /// Whether a line that differs from the recording's shows another value, though the two replays differ in it as well.
 ///
 /// `difference` is between the recording and the first replay, `noise` between the two replays, in the same place. `false`
 /// when the three have other words, or are not shown whole.
-pub(super) fn changed(difference: &Difference, noise: &Difference) -> bool {
+pub(super) fn changed(difference: &Difference, noise: &Difference, columns: &Columns) -> bool {
     if let (Some(changed), Some(varying)) = (pixels(difference), pixels(noise)) {
         return changed > MUCH_MORE * varying + A_FEW;
     }
@@ -67,9 +101,12 @@ pub(super) fn changed(difference: &Difference, noise: &Difference) -> bool {
     let varies = |word: &Word<'_>| {
         now.iter().zip(&again).any(|(a, b)| a.text != b.text && a.kind == word.kind && alike(a, word))
     };
-    let stays = then.iter().zip(&now).zip(&again).filter(|((x, y), z)| x.text != y.text && y.text == z.text);
+    let words = then.iter().zip(&now).zip(&again).enumerate();
+    let stays = words.filter(|(_, ((x, y), z))| x.text != y.text && y.text == z.text);
     // A word of no known make beside others that vary may be part of one of them.
-    stays.map(|((_, word), _)| word).any(|word| word.kind != Kind::Mixed && !varies(word))
+    stays
+        .filter(|(at, _)| !columns.varies(&difference.place.part, now.len(), *at))
+        .any(|(_, ((_, word), _))| word.kind != Kind::Mixed && !varies(word))
 }
 
 /// A figure whose time or drawn points vary differs from another such one by a like number of pixels.
@@ -99,7 +136,29 @@ mod tests {
             recorded: a.into(),
             replayed: b.into(),
         };
-        changed(&difference(then, now), &difference(now, again))
+        changed(&difference(then, now), &difference(now, again), &Columns::default())
+    }
+
+    #[test]
+    fn one_word_of_many_below_each_other_that_vary_is_alike_by_chance() {
+        let line = |at: usize, a: &str, b: &str| Difference {
+            place: Place { part: "stdout".into(), at: Some(format!("line {at}")) },
+            recorded: a.into(),
+            replayed: b.into(),
+        };
+        let mut noise = vec![
+            line(1, "Quinn,1016,-0.69", "Ray,1016,0.12"),
+            line(2, "Edith,972,-0.71", "Xavier,1024,0.5"),
+            line(3, "Alice,958,-0.22", "Wendy,1003,0.25"),
+            line(4, "Jerry,998,-0.99", "Hannah,940,0.85"),
+        ];
+        let drawn = line(1, "Yvonne,1024,0.32", "Quinn,1016,-0.69");
+        assert!(changed(&drawn, &noise[0], &Columns::default()));
+        assert!(!changed(&drawn, &noise[0], &Columns::learnt(&noise)));
+        for one in &mut noise {
+            one.replayed = one.replayed.replace("1024", "972").replace("1003", "958").replace("940", "998");
+        }
+        assert!(changed(&drawn, &noise[0], &Columns::learnt(&noise)), "the numbers are the same in all lines");
     }
 
     #[test]

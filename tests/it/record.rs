@@ -278,6 +278,24 @@ for name in ('kept.db', 'other.db'):
 }
 
 #[test]
+fn what_was_looked_for_and_then_made_is_no_input() {
+    let Some(python) = python() else { return };
+    // As a library that warns once a day leaves its stamp.
+    let cells = [
+        "import os\ntry:\n    open('stamp').read()\nexcept FileNotFoundError:\n    print('first')\n\
+         open('stamp.tmp', 'w').write('today'); os.replace('stamp.tmp', 'stamp')",
+        "print(open('stamp').read())",
+    ];
+    let recorded = Recorded::prepared(&python, &[]);
+    recorded.again(&python, "--end", &cells);
+    let uses = executions_of(&recorded, "stamp");
+    let expected = [(Some(1), Use::Absent), (Some(1), Use::RenameTo), (Some(2), Use::Read)];
+    assert!(uses.len() == 3 && expected.iter().all(|one| uses.contains(one)), "{uses:?}");
+    let shown = recorded.json(&[recorded.notebook().to_str().unwrap()]);
+    assert_eq!(files(&shown["datasets"]), [], "{shown:#}");
+}
+
+#[test]
 fn a_sparse_file_of_three_gigabytes_is_hashed_and_not_copied() {
     let Some(python) = python() else { return };
     let cells = [

@@ -523,44 +523,5 @@ pub(super) fn later() -> Vec<Case> {
             value("'sir-072ab677'"),
         ),
         different("an id that no code cuts", "commit", value("'sir-26a3ac06'"), value("'sir-072ab677'")),
-        same(
-            "a profile",
-            "cProfile.run('f()')",
-            out("    20001    0.018    0.000    0.018    0.000 cell.py:2(f)\n"),
-            out("    20001    0.014    0.000    0.014    0.000 cell.py:2(f)\n"),
-        ),
-        different(
-            "a profile's calls",
-            "cProfile.run('f()')",
-            out("    20001    0.018    0.000    0.018    0.000 cell.py:2(f)\n"),
-            out("    20002    0.018    0.000    0.018    0.000 cell.py:2(f)\n"),
-        ),
-        same(
-            "load",
-            "print('load', os.getloadavg())",
-            out("load (3.81, 5.72, 5.33)\n"),
-            out("load (0.02, 0.11, 0.4)\n"),
-        ),
-        different("a load that is data", "print('load', truck.load)", out("load 3.81\n"), out("load 3.82\n")),
-        same(
-            "free space",
-            "print('free', shutil.disk_usage('/').free)",
-            out("free 24163266560\n"),
-            out("free 24300740608\n"),
-        ),
-        same("uptime", "print('clock', time.monotonic())", out("clock 34411.56\n"), out("clock 219.57\n")),
-        different(
-            "a count beside a clock",
-            "print(n, 'nodes, clock', time.monotonic())",
-            out("34 nodes, clock 34411.56\n"),
-            out("35 nodes, clock 34419.57\n"),
-        ),
-        same(
-            "thousands of microseconds",
-            "print(f'{t.elapsed():,} µs')  # perf_counter",
-            out("2,496 µs\n"),
-            out("886 µs\n"),
-        ),
-        different("a number beside no pid", "len(x)", value("26467"), value("2")),
     ]
 }

@@ -1,8 +1,10 @@
 //! Pairs of outputs of which we know whether they are the same. The rules were made with them: what the rules are worth
 //! is measured with real kernels by `benches/run verdict`.
 
+mod causes;
 mod different;
 mod later;
+mod machine;
 mod same;
 
 use std::collections::BTreeMap;
@@ -190,8 +192,12 @@ fn judged(case: &Case, rules: &Rules) -> Verdicts {
 #[test]
 fn noise_is_no_alarm_and_no_change_is_missed() {
     let (mut alarms, mut missed, mut wrong) = (0, 0, Vec::new());
-    let cases: Vec<Case> =
-        same::known_same().into_iter().chain(different::known_different()).chain(later::later()).collect();
+    let cases: Vec<Case> = same::known_same()
+        .into_iter()
+        .chain(different::known_different())
+        .chain(later::later())
+        .chain(machine::machine())
+        .collect();
     let (same, all) = (cases.iter().filter(|case| case.truth == Truth::Same).count(), cases.len());
     for case in &cases {
         let verdicts = judged(case, &Rules::default());
@@ -220,7 +226,7 @@ fn noise_is_no_alarm_and_no_change_is_missed() {
 #[test]
 fn every_normaliser_is_named_and_can_be_switched_off() {
     let mut used = std::collections::BTreeSet::new();
-    let later = later::later().into_iter().filter(|case| case.truth == Truth::Same);
+    let later = later::later().into_iter().chain(machine::machine()).filter(|case| case.truth == Truth::Same);
     for case in same::known_same().into_iter().chain(later) {
         let verdicts = judged(&case, &Rules::default());
         for name in verdicts.executions[0].equal_after.keys() {
@@ -438,43 +444,6 @@ fn the_changed_file_is_named_and_the_rest_is_downstream() {
 }
 
 #[test]
-fn a_variable_that_only_the_recorders_machine_had_is_no_cause_before_random_numbers() {
-    let session = |at: Nanos, number: &str, variable: bool| {
-        let code = "def draw():\n    return random.gauss(0, 1)";
-        let mut session =
-            recording(at, vec![execution(1, at, code, vec![]), execution(2, at, "draw()", vec![value(number)])]);
-        if variable {
-            session.environment.insert("VENDOR_BUNDLE".to_owned(), Some("/etc/vendor".to_owned()));
-        }
-        session
-    };
-    let verdicts = judge(&session(THEN, "0.1234", true), &session(NOW, "0.4321", false), None, &Rules::default());
-    let causes = &verdicts.executions[1].causes;
-    assert!(matches!(causes.as_slice(), [Cause::Random { .. }]), "{causes:?}");
-}
-
-#[test]
-fn random_numbers_that_no_output_showed_are_a_cause_further_down() {
-    let session = |at: Nanos, number: &str, code: &str| {
-        recording(
-            at,
-            vec![execution(1, at, code, vec![]), execution(2, at, "model = fit(y)\nmodel.score", vec![value(number)])],
-        )
-    };
-    let causes = |code: &str| {
-        let verdicts = judge(&session(THEN, "0.1234", code), &session(NOW, "0.4321", code), None, &Rules::default());
-        verdicts.executions[1].causes.clone()
-    };
-    let found = causes("y = x + np.random.normal(size=50)");
-    assert!(matches!(found.as_slice(), [Cause::Random { evidence }] if evidence == "random in cell 1"), "{found:?}");
-    assert_eq!(causes("y = x + 1"), []);
-    assert_eq!(causes("y = {'a': 1, 'b': f'{x}, {x}'}"), [], "pairs and texts are no set");
-    assert_eq!(causes("y = {f, g}"), [Cause::SetOrder]);
-    assert_eq!(causes("y = set(functions)"), [Cause::SetOrder]);
-    assert_eq!(causes("y = {1: {Op('+', add, lambda x: x), Op('-', sub)}}"), [Cause::SetOrder]);
-}
-
-#[test]
 fn a_users_own_normaliser_is_used_and_named() {
     let rules = Rules::parse("[[normalise]]\nname = \"job\"\npattern = \"job-\\\\d+\"\nreplace = \"job\"").unwrap();
     let one = same("own", "submit()", out("job-12 is queued\n"), out("job-977 is queued\n"));
@@ -497,47 +466,4 @@ fn numbers_are_compared_more_loosely_across_cpus() {
     let verdict = |flags: &str| judge(&then(flags), &now, None, &Rules::default()).executions[0].verdict;
     assert_eq!(verdict("avx2 sse"), Verdict::Changed);
     assert_eq!(verdict("sse avx512f"), Verdict::WithinTolerance);
-}
-
-#[test]
-fn the_order_of_cells_and_a_seed_in_the_code_are_causes() {
-    let session = |codes: &[(&str, &str)]| {
-        let cells = codes.iter().enumerate().map(|(at, (code, text))| {
-            let outputs = if text.is_empty() { vec![] } else { vec![out(text)] };
-            execution(at as i64 + 1, THEN + at as i64 * SECOND, code, outputs)
-        });
-        recording(THEN, cells.collect())
-    };
-    let then = session(&[("x = 1", ""), ("x = x + 1", ""), ("x = x * 10", ""), ("print(x)", "20")]);
-    let moved = session(&[("x = 1", ""), ("x = x * 10", ""), ("x = x + 1", ""), ("print(x)", "11")]);
-    let verdicts = judge(&then, &moved, None, &Rules::default());
-    assert!(verdicts.executions[..3].iter().all(|one| one.verdict.agrees()), "{verdicts:?}");
-    assert_eq!(verdicts.executions[3].causes, [Cause::Order]);
-
-    let seeded =
-        |seed: u8, text: &str| session(&[(&format!("r = default_rng({seed})"), ""), ("print(r.random())", text)]);
-    let verdicts = judge(&seeded(7, "0.1"), &seeded(8, "0.2"), None, &Rules::default());
-    assert!(matches!(&verdicts.executions[1].causes[0], Cause::Downstream { of: 1, .. }), "{verdicts:?}");
-}
-
-#[test]
-fn a_library_that_was_replaced_is_the_cause_where_the_code_names_it() {
-    let session = |text: &str| {
-        let cells = vec![
-            execution(1, THEN, "import tabulate, numpy", vec![]),
-            execution(2, THEN, "print(tabulate.tabulate([[1]]))", vec![out(text)]),
-        ];
-        recording(THEN, cells)
-    };
-    let known = super::Known {
-        replaced: vec!["/env/lib/python3.11/site-packages/tabulate".into()],
-        versions: BTreeMap::from([("tabulate".to_owned(), "0.9".to_owned())]),
-        ..super::Known::default()
-    };
-    let verdicts = super::judge_knowing(&session("-"), &session("="), None, &Rules::default(), &known);
-    let cause = &verdicts.executions[1].causes[0];
-    assert!(
-        matches!(cause, Cause::Library { name, recorded: Some(v), .. } if name == "tabulate" && v == "0.9"),
-        "{cause:?}"
-    );
 }

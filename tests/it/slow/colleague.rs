@@ -115,6 +115,7 @@ fn a_session_of_a_restored_kernel_is_a_bundle_on_top_of_its_parent() {
     let given = work.join("given");
     std::fs::create_dir(&given).unwrap();
     std::fs::write(given.join("new.csv"), "x\n7\n").unwrap();
+    std::os::unix::fs::symlink("new.csv", given.join("latest.csv")).unwrap();
     std::fs::write(given.join("large.bin"), vec![7; 17 << 20]).unwrap();
     std::fs::write(given.join("added.py"), "def g(): return 43\n").unwrap();
     std::fs::write(given.join("id_rsa"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
@@ -125,9 +126,15 @@ fn a_session_of_a_restored_kernel_is_a_bundle_on_top_of_its_parent() {
         "sys.path.insert(0, '/data'); import added, mine; print(added.g() + mine.f())".to_owned(),
         "print(pd.read_csv('/data/new.csv').x.sum(), len(open('/data/large.bin', 'rb').read()))".to_owned(),
         "open('/data/id_rsa').close(); open('made.txt', 'w').write('x')".to_owned(),
+        // Gone before anybody looks where the link leads.
+        "!cat /data/latest.csv".to_owned(),
     ];
     let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
     env.record_with(&python, "child.ipynb", "nbpack-first", &cells);
+    let shown: serde_json::Value = serde_json::from_str(&env.nbpack_ok(&["show", "--json", "child.ipynb"])).unwrap();
+    let data: Vec<&str> =
+        shown["datasets"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert!(data.contains(&"/data/new.csv") && !data.contains(&"/data/latest.csv"), "{data:?}");
     env.nbpack_ok(&["export", "child.ipynb", "-o", "child.nbpack"]);
     let open = |name: &str| Bundle::open(&work.join(name)).unwrap();
     let (parent, child) = (open("parent.nbpack"), open("child.nbpack"));
@@ -145,7 +152,7 @@ fn a_session_of_a_restored_kernel_is_a_bundle_on_top_of_its_parent() {
     let replayed = env.nbpack(&["replay", "child.nbpack"]);
     // The key stayed at home, so its cell cannot do the same.
     assert_eq!(replayed.status.code(), Some(1), "{}", text(&replayed));
-    assert!(text(&replayed).contains("3 identical"), "{}", text(&replayed));
+    assert!(text(&replayed).contains("4 identical"), "{}", text(&replayed));
     env.nbpack_ok(&["restore", "child.nbpack", "--user", "--name", "second"]);
     env.record_with(&python, "third.ipynb", "nbpack-second", &["print(open('/data/new.csv').read())"]);
     env.nbpack_ok(&["export", "third.ipynb", "-o", "third.nbpack"]);
