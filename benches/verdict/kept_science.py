@@ -1,692 +1,1199 @@
-"""The last hold-out, first half: reports, models, courses, measurements.
+"""The last hold-out, first half: signals, surveys, reports, figures.
 
-Written by someone who had seen neither the rules nor the other cases, asked for notebooks as people write them. Every truth was
-decided from what the cell does, then checked in a plain kernel before and after its change. README has its figures at first sight. Rules were mended by some of these since: a new hold-out takes this one's place.
+Written by someone who had seen neither the rules nor the other cases, asked for notebooks as people write them, with dates, ids and durations that are data. Every truth was
+decided from what the cell does, then checked in a plain kernel before and after its change. README has its figures at first sight. Rules were mended by some of
+these since.
 """
 
 from truth import Case, Cell, differs, same, varies  # noqa: F401
 
 BLIND = []
-add = BLIND.append
 
-# ---------------------------------------------------------------- noise alone
+# ---------------------------------------------------------------- noise only
 
-add(Case("e-iris-baseline", [
-    same("""import time, logging, warnings
-import numpy as np, pandas as pd
-from sklearn.datasets import load_iris
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score, train_test_split
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s", force=True)
-log = logging.getLogger("baseline")
-log.info("imports done")"""),
-    same("""iris = load_iris(as_frame=True)
-df = iris.frame
-df.sample(5, random_state=3)"""),
-    same("""pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-pipe"""),
-    same("""%%time
-scores = cross_val_score(pipe, iris.data, iris.target, cv=5)
-print("CV accuracy: %.3f +/- %.3f" % (scores.mean(), scores.std()))"""),
-    same("""X_tr, X_te, y_tr, y_te = train_test_split(iris.data, iris.target, test_size=0.3, random_state=0)
-t0 = time.perf_counter()
-pipe.fit(X_tr, y_tr)
-log.info("fitted %d rows in %.4f s", len(X_tr), time.perf_counter() - t0)
-print("test accuracy", round(pipe.score(X_te, y_te), 4))"""),
-    same("""%timeit -n 50 -r 3 pipe.predict(X_te)"""),
-    same("""import matplotlib.pyplot as plt
-from datetime import datetime
-fig, ax = plt.subplots(figsize=(4, 3))
-ax.scatter(df.iloc[:, 2], df.iloc[:, 3], c=df.target, s=10)
-fig.text(.99, .01, f"created {datetime.now():%Y-%m-%d %H:%M:%S}", ha="right", fontsize=6)
-plt.show()"""),
-    same("""def by_confidence(row):
-    return max(row)
-print(by_confidence, pipe.predict_proba, iter(scores))"""),
-    same("""pipe.fit(X_tr.drop(columns="petal width (cm)"), y_tr).predict(X_te)"""),
-]))
-
-add(Case("e-ab-test-bootstrap", [
-    same("""import datetime, uuid
-import numpy as np, pandas as pd
-import statsmodels.api as sm
-from scipy import stats
-run_id = uuid.uuid4()
-print("run", run_id, "started", datetime.datetime.now().isoformat(timespec="seconds"))"""),
-    same("""ab = pd.DataFrame({"variant": ["A", "B"], "visitors": [4120, 4087], "orders": [402, 455]})
-ab["rate"] = ab.orders / ab.visitors
-ab"""),
-    same("""from statsmodels.stats.proportion import proportions_ztest
-z, p = proportions_ztest(ab.orders, ab.visitors)
-print(f"z = {z:.3f}, p = {p:.4f}")"""),
-    varies("""# bootstrap of the uplift
-a = np.repeat([1, 0], [402, 4120 - 402]); b = np.repeat([1, 0], [455, 4087 - 455])
-boot = np.array([np.random.choice(b, b.size).mean() - np.random.choice(a, a.size).mean() for _ in range(500)])
-print("uplift %.6f, 95%% interval %.6f .. %.6f" % (boot.mean(), *np.percentile(boot, [2.5, 97.5])))"""),
-    varies("""import matplotlib.pyplot as plt
-plt.hist(boot, bins=30); plt.axvline(0, color="k"); plt.xlabel("uplift");"""),
-    same("""long = pd.DataFrame({"y": np.r_[a, b], "is_b": np.r_[np.zeros(a.size), np.ones(b.size)]})
-fit = sm.Logit(long.y, sm.add_constant(long.is_b)).fit()
-print(fit.summary())"""),
-    same("""relative_step = np.diff([402, 455]) / np.array([0])
-relative_step"""),
-    same("""print("uplift is positive in more than half of the samples:", bool((boot > 0).mean() > .5))
-print("end of run", run_id)"""),
-]))
-
-TEMPS = "time,station,temp\n" + "".join(f"2021-{m:02d}-01,{s},{round(b + 9 * [-.9,-.8,-.4,0,.5,.9,1,.9,.5,.1,-.4,-.8][m-1], 1)}\n" for s, b in (("Zurich", 9.4), ("Davos", 3.5)) for m in range(1, 13))
-
-add(Case("e-climate-xarray", [
-    same("""import os, tempfile, time
-import numpy as np, pandas as pd, xarray as xr
-t_start = time.time()
-df = pd.read_csv("stations.csv", parse_dates=["time"])
-df.info()"""),
-    same("""!ls -l stations.csv
-!wc -l stations.csv
-!date"""),
-    same("""da = df.set_index(["time", "station"])["temp"].to_xarray()
-da.attrs["units"] = "degC"
-da"""),
-    same("""clim = da.groupby("time.season").mean("time").round(2)
-print(clim.to_pandas())"""),
-    same("""tmp = tempfile.NamedTemporaryFile(suffix=".nc", delete=False)
-da.to_dataset(name="temp").to_netcdf(tmp.name, engine="scipy")
-print("written to", tmp.name, os.path.getsize(tmp.name), "bytes")"""),
-    same("""import matplotlib.pyplot as plt
-fig, ax = plt.subplots(figsize=(6, 3))
-da.plot.line(x="time", ax=ax)
-ax.set_title("Monthly mean temperature")"""),
-    same("""with xr.open_dataset(tmp.name, engine="scipy") as ds:
-    back = ds.load()
-print(back)
-os.remove(tmp.name)
-print(f"total {time.time() - t_start:.2f} s")"""),
-    same("""xr.open_dataset(tmp.name, engine="scipy")"""),
-], files={"stations.csv": TEMPS}))
-
-add(Case("e-dashboard", [
-    same("""import pandas as pd, numpy as np
-import altair as alt
-from bokeh.plotting import figure, show
-from bokeh.io import output_notebook
-output_notebook()"""),
-    same("""kpi = pd.DataFrame({"month": pd.date_range("2024-01-01", periods=6, freq="MS"), "revenue": [120, 132, 101, 134, 190, 230], "cost": [80, 82, 91, 84, 120, 140]})
-kpi["margin"] = kpi.revenue - kpi.cost
-kpi.style.background_gradient(subset=["margin"]).format({"month": "{:%b %Y}"})"""),
-    same("""p = figure(height=250, width=500, x_axis_type="datetime", title="Revenue")
-p.line(kpi.month, kpi.revenue, line_width=2)
-p.scatter(kpi.month, kpi.revenue, size=7)
-show(p)"""),
-    same("""alt.Chart(kpi).mark_bar().encode(x="month:T", y="margin:Q", tooltip=["margin"])"""),
-    same("""import plotly.express as px, plotly.io as pio
-fig = px.scatter(kpi, x="cost", y="revenue", size="margin")
-from IPython.display import HTML
-HTML(fig.to_html(include_plotlyjs="cdn", full_html=False))"""),
-    same("""import ipywidgets as W
-w = W.IntSlider(value=3, min=1, max=6, description="months")
-out = W.Output()
-W.VBox([w, out])"""),
-    same("""from datetime import datetime
-HTML(f"<h3>Monthly KPI</h3><p>Total margin <b>{kpi.margin.sum()}</b></p><footer>generated {datetime.now():%d.%m.%Y %H:%M:%S}</footer>")"""),
-    same("""from tqdm.notebook import tqdm
-import time
-total = 0
-for v in tqdm(kpi.revenue, desc="months"):
-    total += int(v); time.sleep(.02)
-print("total", total)"""),
-    same("""p, w, fig.layout.title"""),
-]))
-
-add(Case("e-physics-montecarlo", [
-    same("""import time, math
+BLIND.append(Case("i-edges-noise", [
+    same(r'''
+import time, logging, sys, os, uuid, datetime as dt
 import numpy as np
 import matplotlib.pyplot as plt
-from scipy.optimize import curve_fit
+from scipy import ndimage as ndi
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, force=True,
+                    format="%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+log = logging.getLogger("edges")
+RUN = uuid.uuid4()
+log.info("run %s on %s", RUN, dt.date.today().isoformat())
+'''),
+    same(r'''
+%%time
+rng = np.random.default_rng(42)
+yy, xx = np.mgrid[:96, :128]
+img = np.zeros((96, 128))
+for cy, cx, r in [(25, 30, 12), (60, 90, 18), (70, 35, 9)]:
+    img += (np.hypot(yy - cy, xx - cx) < r) * 1.0
+img += rng.normal(0, 0.08, img.shape)
+print("image", img.shape, img.dtype, "mean %.4f" % img.mean())
+'''),
+    same(r'''
+t0 = time.perf_counter()
+smooth = ndi.gaussian_filter(img, 1.5)
+gx, gy = ndi.sobel(smooth, 1), ndi.sobel(smooth, 0)
+mag = np.hypot(gx, gy)
+log.info("sobel done in %.2f ms, 99th percentile %.3f", 1e3 * (time.perf_counter() - t0), np.percentile(mag, 99))
+'''),
+    same(r'''
+class Region:
+    def __init__(self, label, area, centre):
+        self.label, self.area, self.centre = label, area, centre
+labels, n = ndi.label(smooth > 0.5)
+regions = [Region(i, int((labels == i).sum()), ndi.center_of_mass(labels == i)) for i in range(1, n + 1)]
+for r in regions:
+    print(r, r.area, "centre (%.1f, %.1f)" % r.centre)
+regions
+'''),
+    same(r'''
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.6))
+for ax, a, title in zip(axes, (img, smooth, mag), ("raw", "smoothed", "gradient")):
+    im = ax.imshow(a, cmap="magma"); ax.set_title(title); ax.axis("off")
+fig.colorbar(im, ax=axes)
+print(fig.canvas, id(fig))
+axes[0].annotate("disc 1", (30, 25), color="cyan")
+'''),
+    same(r'''
 from tqdm.auto import tqdm
-np.set_printoptions(precision=4, suppress=True)"""),
-    varies("""# quick estimate of pi by throwing darts
-n = 200_000
-x, y = np.random.rand(2, n)
-print("pi ~", 4 * np.mean(x**2 + y**2 < 1), " after", n, "darts;", "mean x", x.mean())"""),
-    same("""t = np.linspace(0, 2, 21)
-rng = np.random.default_rng(11)
-h = 10 - .5 * 9.81 * t**2 + rng.normal(0, .05, t.size)
-popt, pcov = curve_fit(lambda t, h0, g: h0 - .5 * g * t**2, t, h, p0=(9, 9))
-print("h0 = %.3f +- %.3f m" % (popt[0], pcov[0, 0]**.5))
-print("g  = %.3f +- %.3f m/s2" % (popt[1], pcov[1, 1]**.5))"""),
-    same("""plt.errorbar(t, h, yerr=.05, fmt="o", ms=3)
-plt.plot(t, popt[0] - .5 * popt[1] * t**2)
-plt.xlabel("t [s]"); plt.ylabel("h [m]")
-plt.show()"""),
-    same("""from tqdm import tqdm as bar
-pos = 0
-for step in bar(range(40), desc="walk"):
-    pos += rng.integers(0, 2) * 2 - 1
-    time.sleep(.005)
-print("final position", pos)"""),
-    varies("""rng2 = np.random.default_rng()
-decays = rng2.exponential(scale=2.2, size=8)
-decays"""),
-    varies("""fig, ax = plt.subplots(figsize=(4, 3))
-ax.scatter(rng2.normal(size=100), rng2.normal(size=100), s=8)
-ax.set_title("beam spot");"""),
-    same("""# timing of a python loop against numpy
-import timeit
-for name, f in [("loop", lambda: sum(i * i for i in range(20000))), ("numpy", lambda: (np.arange(20000)**2).sum())]:
-    print(f"{name:6s} {timeit.timeit(f, number=10) / 10 * 1e3:8.3f} ms  -> {f()}")"""),
+thresholds = np.linspace(0.2, 0.8, 7)
+counts = []
+for t in tqdm(thresholds, desc="thresholds"):
+    counts.append(ndi.label(smooth > t)[1]); time.sleep(0.01)
+print(dict(zip(thresholds.round(1).tolist(), counts)), "by pid", os.getpid(), "took", time.process_time(), "s cpu")
+'''),
+    same(r'''
+%timeit -n 5 -r 3 ndi.median_filter(img, 3)
+'''),
+    same(r'''
+import tempfile, warnings
+out = tempfile.NamedTemporaryFile(prefix="mask_", suffix=".npy", delete=False)
+np.save(out.name, labels)
+warnings.warn(f"mask saved to {out.name}")
+print("saved", os.path.getsize(out.name), "bytes at", dt.datetime.fromtimestamp(os.path.getmtime(out.name)))
+{"image", "smooth", "gradient", "mask"}
+'''),
 ]))
 
-LOGS = "ts,user,event\n" + "".join(f"2024-03-{1 + i // 6:02d}T{(7 * i) % 24:02d}:{(13 * i) % 60:02d}:00,u{(i * 7) % 5},{['login', 'view', 'buy', 'view'][i % 4]}\n" for i in range(40))
-
-add(Case("e-events-etl", [
-    same("""import sqlite3, csv, os, json, logging, sys, tempfile, threading, subprocess
-from pathlib import Path
-work = Path(tempfile.mkdtemp(prefix="etl_"))
-logging.basicConfig(stream=sys.stdout, level=logging.DEBUG, format="%(asctime)s,%(msecs)d %(threadName)s %(message)s", force=True)
-logging.info("working in %s", work)"""),
-    same("""con = sqlite3.connect(work / "events.db")
-con.execute("create table events (ts text, user text, event text)")
-with open("events.csv") as f:
-    rows = [tuple(r.values()) for r in csv.DictReader(f)]
-con.executemany("insert into events values (?, ?, ?)", rows)
-con.commit()
-con"""),
-    same("""con.execute("select event, count(*) n, count(distinct user) users from events group by event order by n desc").fetchall()"""),
-    same("""users = {r[1] for r in rows}
-print(users, "buyers:", {r[1] for r in rows if r[2] == "buy"})"""),
-    same("""results = {}
-def load(part):
-    results[part] = sum(1 for r in rows if r[0].startswith(part))
-    logging.debug("day %s has %d events", part, results[part])
-for d in ("2024-03-01", "2024-03-02", "2024-03-07"):
-    th = threading.Thread(target=load, args=(d,), name="loader"); th.start(); th.join()
-results, th"""),
-    same("""r = subprocess.run([sys.executable, "-c", "import os, time; print('child', os.getpid(), 'at', time.ctime())"], capture_output=True, text=True)
-print(r.returncode, r.stdout)"""),
-    same("""con.execute("select * from event_types")"""),
-    same("""%who"""),
-    same("""import shutil, time
-con.close(); shutil.rmtree(work)
-summary = {"rows": len(rows), "finished": time.strftime("%Y-%m-%dT%H:%M:%S"), "tmp": str(work), "by_day": results}
-print(json.dumps(summary, indent=2))"""),
-], files={"events.csv": LOGS}))
-
-add(Case("e-social-graph", [
-    same("""import networkx as nx, numpy as np, random, time
+BLIND.append(Case("i-bootstrap-varies", [
+    same(r'''
+import numpy as np, pandas as pd, random, time, threading
+from scipy import stats
 import matplotlib.pyplot as plt
-G = nx.karate_club_graph()
-print(G)
-G"""),
-    same("""t = time.time()
-bc = nx.betweenness_centrality(G)
-print("took", time.time() - t)
-sorted(((round(v, 4), n) for n, v in bc.items()), reverse=True)[:5]"""),
-    same("""comm = nx.community.louvain_communities(G, seed=7)
-for i, c in enumerate(comm): print(i, len(c), sorted(c))"""),
-    same("""pos = nx.spring_layout(G, seed=1)
-nx.draw(G, pos, node_size=60, width=.5, node_color=[G.degree(n) for n in G])"""),
-    varies("""walk = [0]
-for _ in range(25): walk.append(random.choice(list(G[walk[-1]])))
-print(" ".join(map(str, walk)))"""),
-    varies("""R = nx.gnp_random_graph(60, .1)
-print(R, "first edges", list(R.edges)[:6])"""),
-    same("""G.nodes(), G.adj[33], nx.shortest_path(G, 16, 26)"""),
-    same("""try:
-    nx.shortest_path(G, 0, 99)
-except nx.NodeNotFound as e:
-    print(type(e).__name__, e)
-nx.find_cycle(nx.path_graph(4))"""),
+obs = np.array([4.1, 5.3, 3.8, 6.0, 5.5, 4.9, 5.1, 4.4, 6.2, 5.0, 4.7, 5.8])
+pd.Series(obs, name="reaction").describe().round(3)
+'''),
+    varies(r'''
+t0 = time.time()
+boot = np.array([np.random.choice(obs, obs.size).mean() for _ in range(400)])
+lo, hi = np.percentile(boot, [2.5, 97.5])
+print(f"bootstrap mean {boot.mean():.6f}  CI [{lo:.5f}, {hi:.5f}]  ({time.time() - t0:.3f} s)")
+'''),
+    varies(r'''
+fig, ax = plt.subplots(figsize=(5, 3))
+ax.hist(boot, bins=30, color="slategray")
+ax.axvline(obs.mean(), color="r", ls="--", label="observed"); ax.legend()
+'''),
+    same(r'''
+t0 = time.time()
+res = stats.ttest_1samp(obs, 5.0)
+print(f"t = {res.statistic:.4f}, p = {res.pvalue:.4f}   [{(time.time() - t0) * 1e6:.0f} us]")
+'''),
+    varies(r'''
+order = list("ABCDEFGHIJKLMNOPQRST")
+random.shuffle(order)
+print("presentation order:", "-".join(order))
+'''),
+    same(r'''
+done = []
+def work(k):
+    time.sleep(random.random() / 50)
+    print(f"worker {k} finished in thread {threading.get_ident()}\n", end="")
+    done.append(k)
+ts = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print("all done:", sorted(done))
+'''),
+    same(r'''
+rng = np.random.default_rng(2024)
+perm = np.array([rng.permutation(obs)[:6].mean() - obs.mean() for _ in range(500)])
+print("seeded permutation sd %.5f" % perm.std(), rng)
+'''),
 ]))
+
+BLIND.append(Case("i-shell-noise", [
+    same(r'''RUN_ID=$(cat /proc/sys/kernel/random/uuid); echo "run $RUN_ID started $(date '+%F %T') by pid $$"'''),
+    same(r'''cat > words.txt <<'END'
+the quick brown fox
+jumps over the lazy dog
+the dog sleeps
+END
+wc words.txt; sha256sum words.txt'''),
+    same(r'''tr -s ' ' '\n' < words.txt | sort | uniq -c | sort -k1,1nr -k2 | head -5'''),
+    same(r'''T=$(mktemp -d); cp words.txt $T/; echo "copied to $T"; ls $T'''),
+    same(r'''S=$(date +%s%N); for i in 1 2 3; do echo "$(date +%T.%N) step $i of 3"; sleep 0.05; done; E=$(date +%s%N); echo "elapsed $(( (E-S)/1000000 )) ms"'''),
+    same(r'''( sleep 0.1; exit 3 ) & 
+P=$!; echo "job $P"; wait $P; echo "exit code $?"'''),
+    same(r'''ls -l --time-style=full-iso words.txt | awk '{print $5, $6, $7, $9}'
+awk '{n+=NF} END {printf "%d words, %.2f per line\n", n, n/NR}' words.txt; rm words.txt'''),
+], kernel="bash"))
+
+BLIND.append(Case("i-moved-report", [
+    same(r'''
+import os, sys, pathlib, hashlib, sqlite3, datetime as dt, subprocess
+HERE = pathlib.Path.cwd()
+print("working in", HERE)
+print("python", sys.version.split()[0], "started", dt.datetime.now().strftime("%d.%m.%Y %H:%M"))
+'''),
+    same(r'''
+import pandas as pd
+src = HERE / "wells.csv"
+df = pd.read_csv(src, parse_dates=["sampled"])
+print(f"{src}: {len(df)} rows, md5 {hashlib.md5(src.read_bytes()).hexdigest()}")
+df
+'''),
+    same(r'''
+con = sqlite3.connect(HERE / "wells.db")
+df.to_sql("wells", con, index=False, if_exists="replace")
+print(con, con.execute("select well, max(nitrate), sampled from wells").fetchone())
+pd.read_sql("select strftime('%Y-%m', sampled) month, round(avg(nitrate), 3) nitrate from wells group by 1", con)
+'''),
+    same(r'''
+out = HERE / "out"; out.mkdir(exist_ok=True)
+import matplotlib.pyplot as plt
+ax = df.plot.scatter("depth", "nitrate", c="depth", cmap="viridis", figsize=(5, 3))
+ax.figure.savefig(out / "scatter.png")
+print("figure:", (out / "scatter.png").resolve(), ax)
+'''),
+    same(r'''
+p = subprocess.run([sys.executable, "-c", "import os; print('child', os.getpid(), 'in', os.getcwd())"], capture_output=True, text=True)
+print(p)
+'''),
+    same(r'''
+try:
+    open(HERE / "missing.cfg")
+except FileNotFoundError as e:
+    print("no config, defaults are used:", e)
+print(sorted(str(q) for q in HERE.glob("w*.*")))
+'''),
+    same(r'''
+df.style.background_gradient(subset=["nitrate"], cmap="Oranges").format({"nitrate": "{:.2f}", "sampled": "{:%d %b %Y}"})
+'''),
+], files={"wells.csv": "well,sampled,depth,nitrate\nW1,2023-04-02,12,3.41\nW2,2023-04-02,31,1.20\nW3,2023-05-11,8,7.96\nW1,2023-05-12,12,3.77\nW2,2023-06-30,31,1.18\n"},
+    moved=True))
 
 # ---------------------------------------------------------------- data
 
-SALES = "order_id,date,region,product,units,price\n" + "".join(
-    f"{1000 + i},2024-{1 + i // 5:02d}-{3 + (i * 5) % 24:02d},{['North', 'South', 'East', 'West'][i % 4]},{['lamp', 'chair', 'desk'][i % 3]},{2 + (i * 7) % 11},{[19.9, 49.5, 129.0][i % 3]}\n" for i in range(30))
-assert SALES.count("1013,2024-03-20,South,chair,5,49.5") == 1, SALES
-add(Case("e-sales-report", [
-    same("""import pandas as pd, matplotlib.pyplot as plt
-from datetime import datetime
-print("Sales report", datetime.now())
-pd.set_option("display.width", 120)"""),
-    same("""df = pd.read_csv("sales.csv", parse_dates=["date"])
-print(df.shape)
-df.head()"""),
-    same("""df.isna().sum()"""),
-    differs("""df["revenue"] = df.units * df.price
-df.groupby("region").revenue.agg(["count", "sum", "mean"]).round(2)""", "data", "downstream"),
-    same("""df[df.region != "South"].pivot_table(index="product", columns="region", values="revenue", aggfunc="sum")"""),
-    differs("""monthly = df.set_index("date").revenue.resample("MS").sum()
-ax = monthly.plot.bar(rot=30, figsize=(7, 3), title="Revenue by month")""", "data", "downstream"),
-    differs("""print(f"[{datetime.now():%H:%M:%S}] best month {monthly.idxmax():%B}, total {monthly.sum():,.2f} EUR, object {id(monthly):#x}")""", "data", "downstream"),
-    same("""print("orders:", len(df), "regions:", set(df.region), f"written {datetime.now():%F %T}")"""),
-], files={"sales.csv": SALES}, data={"sales.csv": SALES.replace("1013,2024-03-20,South,chair,5,49.5", "1013,2024-03-20,South,chair,9,49.5")}))
-
-FASTA = ">seqA Homo sapiens\nATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG\n>seqB Mus musculus\nATGGCCATTGTTATGGGACGCTGAAAGGATGCCCGATAA\n>seqC Danio rerio\nATGACTATCGTGATGGGTCGTTGACAAGGTGCTAGATAG\n"
-add(Case("e-fasta-gc", [
-    same("""import time, collections, itertools, tempfile, os
-from pathlib import Path
-start = time.time()
-!grep '>' genes.fasta
-!wc -c genes.fasta"""),
-    same("""def read_fasta(path):
-    name, seqs = None, {}
-    for line in Path(path).read_text().splitlines():
-        if line.startswith(">"): name = line[1:].split()[0]; seqs[name] = ""
-        else: seqs[name] += line
-    return seqs
-seqs = read_fasta("genes.fasta")
-{k: len(v) for k, v in seqs.items()}"""),
-    differs("""for k, s in seqs.items():
-    print(k, f"GC {100 * (s.count('G') + s.count('C')) / len(s):.2f} %")""", "data", "downstream"),
-    same("""print("seqA", collections.Counter(seqs["seqA"]).most_common())
-read_fasta"""),
-    differs("""def hamming(a, b): return sum(x != y for x, y in zip(a, b))
-import pandas as pd
-D = pd.DataFrame({a: {b: hamming(seqs[a], seqs[b]) for b in seqs} for a in seqs})
-D""", "data", "downstream"),
-    differs("""%%bash
-grep -v '>' genes.fasta | tr -d '\\n' | fold -w1 | sort | uniq -c
-echo "done at $(date +%T) in shell $$\"""", "data"),
-    same("""from scipy.cluster.hierarchy import linkage, leaves_list
-from scipy.spatial.distance import squareform
-Z = linkage(squareform(D.values), "average")
-print("closest pair:", sorted(D.index[[int(Z[0, 0]), int(Z[0, 1])]]), "| %.3f s" % (time.time() - start))"""),
-    same("""kmers = {s[i:i+3] for s in seqs.values() for i in range(0, 12, 3)}
-with tempfile.NamedTemporaryFile("w", suffix=".txt") as f:
-    f.write("\\n".join(sorted(kmers))); f.flush()
-    print(f.name, os.path.getsize(f.name)); print(kmers)"""),
-], files={"genes.fasta": FASTA}, data={"genes.fasta": FASTA.replace("GGTGCTAGATAG", "GGTGCTAAATAG")}))
-
-QUAKES = "id,lat,lon,depth_km,mag\n" + "".join(f"q{i:02d},{round(35 + (i * 37 % 50) / 10, 1)},{round(20 + (i * 23 % 70) / 10, 1)},{5 + i * 17 % 90},{round(2.5 + (i * 13 % 31) / 10, 1)}\n" for i in range(36))
-assert QUAKES.count("q20,39.0,24.0,75,3.7\n") == 1, QUAKES
-add(Case("e-quake-catalogue", [
-    same("""import numpy as np, pandas as pd, sqlite3, time, json
+SURVEY = """id,submitted,age_group,region,satisfaction,nps
+R-1001,2024-03-11 09:14:02,18-29,North,4,9
+R-1002,2024-03-11 17:40:55,30-44,South,3,7
+R-1003,2024-03-12 08:03:19,45-59,North,5,10
+R-1004,2024-03-12 21:47:33,18-29,East,2,4
+R-1005,2024-03-13 12:20:10,60+,South,4,8
+R-1006,2024-03-13 12:58:41,30-44,East,5,9
+R-1007,2024-03-14 23:59:48,45-59,South,3,6
+R-1008,2024-03-15 07:31:27,60+,North,4,10
+R-1009,2024-03-15 10:05:00,18-29,East,1,2
+R-1010,2024-03-16 19:22:16,30-44,North,4,9
+"""
+BLIND.append(Case("i-survey-dates", [
+    same(r'''
+import pandas as pd, numpy as np, datetime as dt, time, uuid
 import matplotlib.pyplot as plt
-con = sqlite3.connect(":memory:")
-quakes = pd.read_csv("catalogue/quakes.csv")
-quakes.to_sql("quakes", con, index=False)"""),
-    same("""%%time
-near = pd.read_sql("select id, mag, depth_km from quakes where lat < 37 order by mag desc limit 6", con)
-near"""),
-    differs("""strong = pd.read_sql("select id, lat, lon, mag from quakes where mag >= 4.9 order by id", con)
-print(len(strong), "strong events")
-strong""", "data", "downstream"),
-    same("""plt.figure(figsize=(5, 4))
-plt.scatter(quakes.lon, quakes.lat, c=quakes.depth_km, s=20)
-plt.colorbar(label="depth [km]"); plt.title("Epicentres");"""),
-    differs("""mc = 3.0
-m = quakes.mag[quakes.mag >= mc]
-b = np.log10(np.e) / (m.mean() - (mc - .05))
-print(f"b-value {b:.4f} from {len(m)} events ({time.strftime('%c')})")""", "data", "downstream"),
-    same("""quakes.depth_km.describe().round(2)"""),
-    differs("""with open("catalogue/summary.json", "w") as f:
-    json.dump({"max_mag": quakes.mag.max(), "mean_mag": round(quakes.mag.mean(), 4), "created": time.time()}, f)
-!cat catalogue/summary.json""", "data", "downstream"),
-    same("""con, sorted(p for p in con.execute("select name from sqlite_master").fetchall())"""),
-], files={"catalogue/quakes.csv": QUAKES}, data={"catalogue/quakes.csv": QUAKES.replace("q20,39.0,24.0,75,3.7\n", "q20,39.0,24.0,75,5.7\n")}))
+T0 = time.time()
+print("Survey report", dt.datetime.now().strftime("%Y-%m-%d %H:%M:%S"), "job", uuid.uuid4().hex)
+'''),
+    same(r'''
+df = pd.read_csv("survey.csv", parse_dates=["submitted"])
+order = ["18-29", "30-44", "45-59", "60+"]
+df["age_group"] = pd.Categorical(df["age_group"], order, ordered=True)
+print(f"loaded {len(df)} answers in {time.time() - T0:.4f} s; memory {df.memory_usage(deep=True).sum() / 1024:.1f} kB")
+df.dtypes
+'''),
+    differs(r'''
+print(f"[{dt.datetime.now():%Y-%m-%d %H:%M:%S}] latest answers before the reminder:")
+for r in df[df.submitted < "2024-03-15 12:00"].tail(3).itertuples():
+    print(f"  [{r.submitted:%Y-%m-%d %H:%M:%S}] {r.id} {r.region:<6} nps={r.nps}")
+''', "data", "downstream"),
+    differs(r'''
+per_day = df.groupby(df.submitted.dt.date).size()
+print("computed at", time.strftime("%H:%M:%S"), "by", object())
+per_day
+''', "data", "downstream"),
+    same(r'''
+seg = np.select([df.nps >= 9, df.nps <= 6], ["promoter", "detractor"], "passive")
+vc = pd.Series(seg).value_counts()
+print("NPS = %+d" % round(100 * (vc["promoter"] - vc["detractor"]) / len(df)), "at", dt.datetime.now().isoformat())
+vc
+'''),
+    same(r'''
+t = time.perf_counter()
+tab = pd.crosstab(df.age_group, df.region)
+print("crosstab %.3f ms" % (1e3 * (time.perf_counter() - t)))
+tab.style.highlight_max(axis=1, color="palegreen")
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(6, 2.2))
+ax.eventplot(df.submitted.dt.hour + df.submitted.dt.dayofyear * 24 , colors="navy", linewidths=2)
+ax.set_yticks([]); ax.set_title("arrival of answers (hour of the year)")
+print(ax, f"drawn after {time.time() - T0:.2f} s")
+''', "data", "downstream"),
+    differs(r'''
+gaps = df.submitted.sort_values().diff().dropna()
+print("longest gap between answers:", gaps.max(), "| mean:", gaps.mean().round("s"))
+print("run time:", dt.timedelta(seconds=time.time() - T0))
+''', "data", "downstream"),
+], files={"survey.csv": SURVEY}, data={"survey.csv": SURVEY.replace("2024-03-14 23:59:48", "2024-03-15 00:00:11")}))
 
-# ---------------------------------------------------------------- a seed, in a file and in a variable
+RACE = """bib,name,club,finish
+17,Anders,KBK,00:41:32
+4,Berit,NOR,00:39:58
+23,Chinwe,KBK,00:44:07
+8,Dagny,STO,00:40:21
+31,Emre,NOR,00:52:46
+12,Farid,STO,00:43:15
+40,Greta,KBK,00:47:02
+"""
+BLIND.append(Case("i-race-durations", [
+    same(r'''
+import pandas as pd, numpy as np, time, logging, sys
+import matplotlib.pyplot as plt
+start = time.time()
+logging.basicConfig(stream=sys.stderr, level="INFO", force=True, format="%(relativeCreated)7.1f ms [%(levelname)s] %(message)s")
+log = logging.getLogger()
+log.info("starting, pandas %s", pd.__version__)
+'''),
+    differs(r'''
+race = pd.read_csv("race.csv", converters={"finish": pd.Timedelta})
+log.info("read %d runners in %.1f ms", len(race), 1e3 * (time.time() - start))
+for r in race.head(3).itertuples():
+    log.info("%s finished in %s", r.name, str(r.finish).split()[-1])
+''', "data"),
+    same(r'''
+podium = race.sort_values("finish").name.head(3).tolist()
+print("podium:", podium, f"(sorted in {time.time() - start:.3f} s)")
+'''),
+    differs(r'''
+print(f"winner took     {race.finish.min().total_seconds():.1f} s")
+print(f"mean finish     {race.finish.dt.total_seconds().mean():.1f} s")
+print(f"this cell after {time.time() - start:.1f} s")
+''', "data", "downstream"),
+    differs(r'''
+race["behind"] = race.finish - race.finish.min()
+race[["bib", "name", "behind"]].sort_values("behind").reset_index(drop=True)
+''', "data", "downstream"),
+    differs(r'''
+club = race.groupby("club").finish.agg(["min", "count"])
+print("best of each club, elapsed", round(time.time() - start, 2), "s")
+club
+''', "data", "downstream"),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(5, 2.5))
+m = race.sort_values("bib").finish.dt.total_seconds() / 60
+ax.barh(race.sort_values("bib").name, m, color="teal")
+for i, v in enumerate(m):
+    ax.text(1, i, f"{int(v)}:{round(v % 1 * 60):02d}", color="w", va="center")
+log.info("figure in %.0f ms", 1e3 * (time.time() - start))
+''', "data", "downstream"),
+    same(r'''
+bins = pd.cut(race.finish.dt.total_seconds() / 60, [35, 40, 45, 50, 55]).value_counts(sort=False)
+%time print(bins.to_string())
+'''),
+], files={"race.csv": RACE}, data={"race.csv": RACE.replace("00:41:32", "00:41:37")}))
 
-add(Case("e-simulation-config", [
-    differs("""import json, numpy as np, pandas as pd, time, uuid
-cfg = json.load(open("config.json"))
-print("run", uuid.uuid4().hex[:8]); print(cfg)""", "data", "random"),
-    same("""rng = np.random.default_rng(cfg["seed"])
-print(rng)
-print("paths:", cfg["paths"], "steps:", cfg["steps"])"""),
-    differs("""ret = rng.normal(cfg["mu"] / 252, cfg["sigma"] / 252**.5, size=(cfg["paths"], cfg["steps"]))
-price = 100 * np.exp(ret.cumsum(axis=1))
-pd.DataFrame(price[:4, ::50].round(2))""", "data", "random", "downstream"),
-    differs("""import matplotlib.pyplot as plt
-plt.plot(price[:20].T, lw=.6); plt.title("simulated prices"); plt.show()""", "data", "random", "downstream"),
-    differs("""t = time.perf_counter()
-loss = 100 - price[:, -1]
-var95 = np.percentile(loss, 95)
-print(f"VaR(95%) = {var95:.4f}   (computed in {1e3 * (time.perf_counter() - t):.3f} ms)")""", "data", "random", "downstream"),
-    same("""# analytic value for comparison
-from scipy.stats import norm
-print("analytic VaR %.4f" % (100 * (1 - np.exp(cfg["mu"] - .5 * 0 + cfg["sigma"] * norm.ppf(.05)))))
-price.shape"""),
-    varies("""# antithetic check, fresh generator
-z = np.random.default_rng().normal(size=10000)
-print("sanity: mean of a fresh sample", z.mean())"""),
-], files={"config.json": '{"seed": 20240, "paths": 300, "steps": 252, "mu": 0.05, "sigma": 0.2}\n'},
-   data={"config.json": '{"seed": 20241, "paths": 300, "steps": 252, "mu": 0.05, "sigma": 0.2}\n'}))
+DOC = """Call me Ishmael. Some years ago, never mind how long precisely, having little
+or no money in my purse, and nothing particular to interest me on shore,
+I thought I would sail about a little and see the watery part of the world.
+It is a way I have of driving off the spleen and regulating the circulation.
+"""
+BLIND.append(Case("i-corpus-hashes", [
+    same(r'''
+import re, math, uuid, hashlib, time, collections, zlib
+session = uuid.uuid4()
+text = open("moby.txt").read()
+print("session", session, "read", len(text.split()), "words at", time.ctime())
+'''),
+    differs(r'''
+digest = hashlib.sha256(text.encode()).hexdigest()
+print("session ", hashlib.sha256(session.bytes).hexdigest()[:16])
+print("document", digest[:16])
+''', "data", "downstream"),
+    same(r'''
+tokens = re.findall(r"[a-z]+", text.lower())
+freq = collections.Counter(tokens)
+print(len(tokens), "tokens,", len(freq), "types; object", iter(tokens))
+freq.most_common(6)
+'''),
+    differs(r'''
+for i, line in enumerate(text.splitlines()):
+    t = time.perf_counter_ns()
+    c = zlib.crc32(line.encode())
+    print(f"line {i} crc {c:08x} ({time.perf_counter_ns() - t} ns)")
+''', "data", "downstream"),
+    differs(r'''
+sents = [s.strip() for s in re.split(r"(?<=[.!?])\s+", text) if s.strip()]
+lens = [len(s) for s in sents]
+print("sentences", len(sents), "lengths", lens, "| uid", uuid.uuid4().hex[:8])
+''', "data", "downstream"),
+    same(r'''
+def entropy(counter):
+    n = sum(counter.values())
+    return -sum(v / n * math.log2(v / n) for v in counter.values())
+t = time.time()
+print(f"entropy {entropy(freq):.6f} bits per word [{time.time() - t:.6f}s]", entropy)
+'''),
+    differs(r'''
+from IPython.display import HTML
+doc_id = uuid.uuid5(uuid.NAMESPACE_URL, digest)
+HTML(f"<div id='{uuid.uuid4()}'><b>document</b> <code>{doc_id}</code></div>")
+''', "data", "downstream"),
+    same(r'''
+stop = {"the", "a", "of", "and", "i", "or", "is", "it", "in", "to", "on"}
+content = {w for w in freq if w not in stop and freq[w] > 1}
+print(content)
+'''),
+], files={"moby.txt": DOC}, data={"moby.txt": DOC.replace("precisely, having", "precisely... having")}))
 
-add(Case("e-kmeans-seed-variable", [
-    same("""import os, random, time
-import numpy as np, pandas as pd
-from sklearn.datasets import load_wine
-from sklearn.preprocessing import scale
-SEED = int(os.environ.get("SEED", "0"))
-np.random.seed(SEED); random.seed(SEED)
-wine = load_wine(as_frame=True)
-wine.frame.iloc[:3, :5]"""),
-    differs("""idx = np.random.permutation(len(wine.data))[:60]
-print("subsample", np.sort(idx)[:15])""", "environment", "random", "downstream"),
-    differs("""sub = wine.data.iloc[idx]
-sub.describe().loc[["mean", "std"], ["alcohol", "malic_acid", "ash"]]""", "environment", "random", "downstream"),
-    same("""from sklearn.decomposition import PCA
-pca = PCA(2).fit(scale(wine.data))
-pca.explained_variance_ratio_.round(4)"""),
-    same("""t0 = time.time()
-from sklearn.cluster import KMeans
-km = KMeans(3, n_init=4, random_state=0).fit(scale(wine.data))
-print("inertia %.2f, fitted in %.3fs" % (km.inertia_, time.time() - t0))
-km"""),
-    differs("""import matplotlib.pyplot as plt
-xy = pca.transform(scale(wine.data))[idx]
-plt.scatter(*xy.T, c=km.labels_[idx]); plt.title("subsample, PCA")""", "environment", "random", "downstream"),
-    differs("""print("seed", SEED, "pid", os.getpid(), "draw", random.randint(0, 10**9))""", "environment", "random", "downstream"),
-    same("""wine.target.value_counts()"""),
-], environment={"SEED": "7"}, given={"SEED": "8"}))
+_sig = "t,v\n" + "".join("%.2f,%.4f\n" % (k / 50, __import__("math").sin(k / 5) + 0.3 * __import__("math").cos(k * 1.3)) for k in range(120))
+_old = _sig.splitlines()[71]
+_new = _old.split(",")[0] + ",%.4f" % (float(_old.split(",")[1]) + 0.0213)
+BLIND.append(Case("i-signal-sample", [
+    same(r'''
+import numpy as np, time, sys
+from scipy import signal, fft
+import matplotlib.pyplot as plt
+t, v = np.loadtxt("sensor.csv", delimiter=",", skiprows=1, unpack=True)
+print("samples:", v.size, "buffer at", hex(v.ctypes.data), "|", time.strftime("%A %d %B %Y"))
+'''),
+    differs(r'''
+%%time
+rms = np.sqrt(np.mean(v ** 2))
+print(f"rms {rms:.5f} V, crest {np.abs(v).max() / rms:.4f}")
+''', "data", "downstream"),
+    same(r'''
+peaks, props = signal.find_peaks(v, prominence=0.9)
+print(len(peaks), "peaks at", t[peaks], "found at", time.time())
+'''),
+    differs(r'''
+t0 = time.perf_counter()
+f, p = signal.welch(v, fs=50, nperseg=64)
+k = p.argmax()
+print("welch: peak at %.3f Hz, density %.6f, %.2f ms" % (f[k], p[k], 1e3 * (time.perf_counter() - t0)))
+''', "data", "downstream"),
+    same(r'''
+print(f"median {np.median(v):.2f}  span {v.max() - v.min():.2f}  took {time.perf_counter() - t0:.3f}")
+signal.butter(3, 0.2, output="sos").round(5)
+'''),
+    differs(r'''
+fig, axs = plt.subplots(2, 1, figsize=(6, 4), sharex=True)
+axs[0].plot(t, v, lw=1); axs[0].plot(t[peaks], v[peaks], "rx")
+axs[1].plot(t, np.gradient(v, t), "g-", lw=0.8); axs[1].set_xlabel("s")
+print(axs)
+''', "data", "downstream"),
+    differs(r'''
+sm = signal.savgol_filter(v, 11, 3)
+res = v - sm
+print("residual sd %.5f; worst at t=%.2f (%+.4f); cell %d bytes" % (res.std(), t[np.abs(res).argmax()], res[np.abs(res).argmax()], sys.getsizeof(globals())))
+''', "data", "downstream"),
+    same(r'''
+fig, ax = plt.subplots(figsize=(3, 3), subplot_kw={"projection": "polar"})
+w, h = signal.freqz(signal.firwin(15, 0.3))
+ax.plot(w, np.abs(h)); ax.set_title("filter")
+'''),
+], files={"sensor.csv": _sig}, data={"sensor.csv": _sig.replace(_old + "\n", _new + "\n")}))
+
+_ab = ["user,variant,visits,bought,amount"]
+for _k in range(40):
+    _b = 1 if (_k * 7) % 11 < (4 if _k % 2 else 3) else 0
+    _ab.append(f"u{1000 + _k * 13:x},{'B' if _k % 2 else 'A'},{1 + _k % 5},{_b},{_b * (20 + _k % 7 * 5)}")
+_ab = "\n".join(_ab) + "\n"
+_row = _ab.splitlines()[23]
+_row2 = ",".join(_row.split(",")[:2] + [""] + _row.split(",")[3:])
+BLIND.append(Case("i-ab-missing", [
+    same(r'''
+import pandas as pd, numpy as np, time, warnings, datetime as dt
+import matplotlib.pyplot as plt
+from statsmodels.stats.proportion import proportions_ztest
+ab = pd.read_csv("ab.csv")
+print(f"{dt.datetime.now()}: {len(ab)} users, {ab.variant.nunique()} variants")
+'''),
+    differs(r'''
+ab.info()
+print("checked in", time.process_time(), "s")
+''', "data", "downstream"),
+    differs(r'''
+print(f"{'user':<8}{'visits':>8}   seen")
+for u, vis in ab.loc[20:23, ["user", "visits"]].itertuples(index=False):
+    print(f"{u:<8}{vis:>8}   {dt.datetime.now():%H:%M:%S.%f}")
+''', "data", "downstream"),
+    same(r'''
+conv = ab.groupby("variant").bought.agg(["sum", "count", "mean"])
+t0 = time.time()
+z, p = proportions_ztest(conv["sum"], conv["count"])
+print(f"z = {z:.4f}, p = {p:.5f}; test took {time.time() - t0:.5f} s")
+conv
+'''),
+    same(r'''
+fig, ax = plt.subplots(1, 2, figsize=(6, 3))
+for a, (v, g) in zip(ax, ab.groupby("variant")):
+    a.pie(g.bought.value_counts().sort_index(), labels=["no", "yes"], autopct="%.0f%%"); a.set_title(v)
+print(fig, "%x" % id(ax))
+'''),
+    differs(r'''
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    r = np.log(ab.visits.to_numpy()).mean()
+    if np.isnan(r):
+        warnings.warn("missing visits, falling back to the nan-mean")
+        r = np.nanmean(np.log(ab.visits.to_numpy()))
+print("geometric mean of visits %.3f (%d warnings) %s" % (np.exp(r), len(caught), caught.__class__))
+''', "data", "downstream"),
+    same(r'''
+rev = ab[ab.bought == 1].pivot_table(index="variant", values="amount", aggfunc=["median", "count"])
+print(rev.to_markdown()); print("id", id(rev))
+'''),
+    differs(r'''
+s = ab.visits.groupby(ab.variant).sum()
+print("visits per variant", s.to_dict(), "at", time.strftime("%H:%M:%S"))
+''', "data", "downstream"),
+], files={"ab.csv": _ab}, data={"ab.csv": _ab.replace(_row + "\n", _row2 + "\n")}))
+
+# ---------------------------------------------------------------- patch
+
+BLIND.append(Case("i-patch-gaussian", [
+    same(r'''
+import numpy as np, time, os
+from scipy import ndimage as ndi
+import matplotlib.pyplot as plt
+rng = np.random.default_rng(11)
+scene = rng.poisson(20, (64, 64)).astype(float)
+scene[20:40, 25:45] += 30
+print("scene", scene.shape, scene.sum(), "pid", os.getpid())
+'''),
+    differs(r'''
+t0 = time.perf_counter()
+g = ndi.gaussian_filter(scene, 1.2)
+print("gaussian sigma=1.2: min %.3f max %.3f  (%.3f ms)" % (g.min(), g.max(), 1e3 * (time.perf_counter() - t0)))
+''', "library"),
+    same(r'''
+t0 = time.perf_counter()
+m = ndi.median_filter(scene, 5)
+u = ndi.uniform_filter(scene, 3)
+print("median: min %.3f max %.3f uniform %.3f  (%.3f ms)" % (m.min(), m.max(), u.std(), 1e3 * (time.perf_counter() - t0)))
+'''),
+    same(r'''
+lab, n = ndi.label(m > 35)
+sizes = ndi.sum_labels(np.ones_like(m), lab, range(1, n + 1))
+print(n, "objects", sizes, "found", time.strftime("%c"))
+'''),
+    differs(r'''
+impulse = np.zeros(15); impulse[7] = 1
+k = ndi.gaussian_filter1d(impulse, 1.2)
+print("support of the kernel:", np.count_nonzero(k), "taps", k[7:].round(4), "buffer", hex(k.ctypes.data))
+''', "library"),
+    same(r'''
+print("rounded mean of the smoothed scene: %.0f" % g.mean(), "| float:", g.dtype, "|", time.time_ns())
+'''),
+    differs(r'''
+fig, axs = plt.subplots(1, 2, figsize=(6, 3))
+axs[0].imshow(scene, cmap="gray")
+d = np.zeros(15); d[7] = 1
+axs[1].bar(range(15), ndi.gaussian_filter1d(d, 1.2) > 0, color="firebrick")
+axs[1].set_title("kernel support")
+print(fig.canvas)
+''', "library"),
+    same(r'''
+fig, ax = plt.subplots(figsize=(4, 2.5))
+ax.hist(m.ravel(), bins=20, histtype="stepfilled", color="0.6")
+ax.annotate("object", (52, 150), (40, 600), arrowprops={"arrowstyle": "->"})
+'''),
+], patch=("scipy/ndimage/_filters.py", "    lw = int(truncate * sd + 0.5)", "    lw = int(truncate * sd)")))
+
+BLIND.append(Case("i-patch-wilson", [
+    same(r'''
+import pandas as pd, numpy as np, uuid, time
+from statsmodels.stats.proportion import proportion_confint, proportions_ztest, proportion_effectsize
+exp = pd.DataFrame({"arm": ["control", "blue button", "short form"], "n": [1840, 1822, 1855], "k": [201, 224, 262]})
+exp["experiment"] = [str(uuid.uuid4())[:8] for _ in range(3)]
+exp
+'''),
+    differs(r'''
+t = time.time()
+for r in exp.itertuples():
+    lo, hi = proportion_confint(r.k, r.n, method="wilson")
+    print(f"{r.arm:<12} {r.k / r.n:.4f}  [{lo:.5f}, {hi:.5f}]  id={r.experiment}")
+print(f"{time.time() - t:.4f} s")
+''', "library"),
+    same(r'''
+for r in exp.itertuples():
+    lo, hi = proportion_confint(r.k, r.n, method="beta")
+    print(f"{r.arm:<12} {r.k / r.n:.4f}  [{lo:.5f}, {hi:.5f}]  id={r.experiment}")
+'''),
+    same(r'''
+z, p = proportions_ztest(exp.k[[0, 2]], exp.n[[0, 2]])
+print(f"control vs short form: z={z:.4f} p={p:.6f}, h={proportion_effectsize(exp.k[0] / exp.n[0], exp.k[2] / exp.n[2]):.4f}")
+print("tested", pd.Timestamp.now())
+'''),
+    differs(r'''
+import matplotlib.pyplot as plt
+lo, hi = proportion_confint(np.array([1, 3, 9]), np.array([10, 10, 10]), method="wilson")
+fig, ax = plt.subplots(figsize=(4, 2.5))
+ax.vlines([1, 3, 9], lo, hi, lw=4, colors="darkorange")
+ax.set_ylim(0, 1); ax.set_title("small samples")
+print(ax.collections[0], "%.1f ms" % (1e3 * time.thread_time()))
+''', "library"),
+    differs(r'''
+table = exp.assign(upper=[round(proportion_confint(k, n, method="wilson")[1], 5) for k, n in zip(exp.k, exp.n)])
+table[["experiment", "arm", "upper"]]
+''', "library"),
+    same(r'''
+lo, hi = proportion_confint(exp.k, exp.n, method="wilson")
+verdict = exp.arm[lo > exp.k[0] / exp.n[0]].tolist()
+print("better than control:", verdict, "| decided", time.strftime("%H:%M:%S"), "| run", uuid.uuid1())
+'''),
+], patch=("statsmodels/stats/proportion.py", "dist = crit * np.sqrt(q_ * (1.0 - q_) / nobs_a + crit2 / (4.0 * nobs_a**2))", "dist = crit * np.sqrt(q_ * (1.0 - q_) / nobs_a + crit2 / (2.0 * nobs_a**2))")))
+
+BLIND.append(Case("i-patch-styler", [
+    same(r'''
+import pandas as pd, numpy as np, datetime as dt
+stock = pd.DataFrame({"sku": ["A-17", "B-02", "C-44", "D-08"], "on_hand": [120, 35, 0, 64], "change": [5, -12, -35, 8],
+                      "counted": pd.to_datetime(["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-01"])})
+print("stock list printed", dt.datetime.now())
+stock
+'''),
+    differs(r'''
+stock.style.bar(subset=["on_hand"], vmin=0).format({"counted": "{:%d.%m.%Y}"})
+''', "library"),
+    same(r'''
+stock.style.highlight_min(subset=["on_hand"], color="salmon").format({"counted": "{:%d.%m.%Y}"}).hide(axis="index")
+'''),
+    same(r'''
+stock.style.bar(subset=["change"], align="mid", color=["#c0392b", "#27ae60"]).set_caption("changes")
+'''),
+    differs(r'''
+html = stock.style.bar(subset=["change"], align="zero").to_html()
+import re
+print(re.search(r"T_\w{5}", html).group(), len(re.findall("<td", html)), "cells,", sorted(set(re.findall(r"#[0-9a-f]{6}", html))))
+''', "library"),
+    same(r'''
+st = stock.style.apply(lambda s: ["font-weight: bold" if v < 0 else "" for v in s], subset=["change"])
+print(st)
+st
+'''),
+    differs(r'''
+from IPython.display import display
+import time
+t = time.time()
+for col in ("on_hand", "change"):
+    display(stock.set_index("sku")[[col]].style.bar())
+print("two tables in %.3f s" % (time.time() - t))
+''', "library"),
+    same(r'''
+print(stock.groupby(stock.counted.dt.to_period("M")).on_hand.sum().to_string()); print(dt.date.today())
+'''),
+], patch=("pandas/io/formats/style.py", "            color = \"#d65f5f\"", "            color = \"#d66f5f\"")))
+
+BLIND.append(Case("i-patch-heatmap", [
+    same(r'''
+import numpy as np, pandas as pd, seaborn as sns, matplotlib.pyplot as plt, time, psutil
+rng = np.random.default_rng(3)
+base = rng.normal(size=(80, 1))
+items = pd.DataFrame(base + rng.normal(size=(80, 5)), columns=["trust", "price", "service", "speed", "design"])
+print("answers", items.shape, "memory", psutil.Process().memory_info().rss // 2**20, "MiB")
+'''),
+    same(r'''
+corr = items.corr()
+k = items.shape[1]
+alpha = k / (k - 1) * (1 - items.var().sum() / items.sum(axis=1).var())
+print(f"Cronbach alpha = {alpha:.4f}  computed {time.strftime('%X')}")
+corr.round(3)
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(5, 4))
+sns.heatmap(corr, annot=True, cmap="vlag", center=0, ax=ax)
+print(fig.canvas, time.perf_counter())
+''', "library"),
+    same(r'''
+fig, ax = plt.subplots(figsize=(5, 4))
+sns.heatmap(corr, annot=True, fmt=".1f", cmap="vlag", center=0, ax=ax, cbar=False)
+'''),
+    same(r'''
+mask = np.triu(np.ones_like(corr, bool))
+ax = sns.heatmap(corr, mask=mask, cmap="rocket", square=True, linewidths=.5)
+ax
+'''),
+    differs(r'''
+counts = pd.crosstab(pd.cut(items.trust, 3, labels=["low", "mid", "high"]), pd.cut(items.price, 3, labels=["low", "mid", "high"]))
+share = counts / counts.to_numpy().sum()
+ax = sns.heatmap(share * 1000, annot=True, cbar=False, cmap="Blues")
+txt = [t.get_text() for t in ax.texts]
+plt.close()
+print("labels:", txt[:6], "object", hex(id(ax)))
+''', "library"),
+    same(r'''
+g = sns.pairplot(items[["trust", "price", "design"]], height=1.4, diag_kind="hist")
+print(g)
+'''),
+    differs(r'''
+for col in items.columns[:2]:
+    t = time.time()
+    ax = sns.heatmap(items[[col]].describe().iloc[1:], annot=True)
+    print(f"{col}: {' '.join(x.get_text() for x in ax.texts)}  [{time.time() - t:.3f} s]")
+    plt.close()
+''', "library"),
+], patch=("seaborn/matrix.py", "annot=None, fmt=\".2g\", annot_kws=None,", "annot=None, fmt=\".3g\", annot_kws=None,")))
 
 # ---------------------------------------------------------------- environment
 
-HOTELS = "country,city,nights,rating\nCH,Basel,120,7.9\nCH,Bern,88,8.1\nCH,Chur,45,8.4\nAT,Linz,97,7.5\nAT,Graz,130,8.0\nAT,Wien,410,8.6\n"
-add(Case("e-country-report", [
-    same("""import os, logging
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-logging.basicConfig(format="%(asctime)s %(message)s", level="INFO", force=True)
-hotels = pd.read_csv("hotels.csv")
-logging.info("read %d rows", len(hotels))
-hotels"""),
-    differs("""country = os.getenv("REPORT_COUNTRY", "CH")
-sel = hotels.query("country == @country")
-sel""", "environment"),
-    differs("""t = Table(title=f"Hotels in {country}")
-for c in sel.columns[1:]: t.add_column(c)
-for r in sel.itertuples(index=False): t.add_row(*map(str, r[1:]))
-Console(width=60).print(t)""", "environment", "downstream"),
-    same("""hotels.groupby("country").nights.sum()"""),
-    differs("""!echo "country: $REPORT_COUNTRY, shell $$, $(date +%H:%M:%S.%N)\"""", "environment"),
-    differs("""import matplotlib.pyplot as plt, time
-plt.bar(sel.city, sel.nights, color="teal")
-plt.xlabel(time.strftime("printed %d %b %Y %H:%M:%S"));""", "environment", "downstream"),
-    same("""logging.warning("%d rows kept, %s", len(sel), object())
-print(sel.shape)"""),
-    same("""sel.city.str.upper.__name__, hotels.rating.max()"""),
-], files={"hotels.csv": HOTELS}, environment={"REPORT_COUNTRY": "CH", "TEAM": "bi"}, given={"REPORT_COUNTRY": "AT"}))
-
-add(Case("e-course-ttest", [
-    same("""import os, time
-import numpy as np, pandas as pd
+BLIND.append(Case("i-env-timezone", [
+    same(r'''
+import time, datetime as dt, os, numpy as np, pandas as pd
+import matplotlib.pyplot as plt
+time.tzset()
+stamps = np.array([1700010000, 1700030000, 1700063000, 1700091500, 1700130000])
+load = np.array([3.2, 4.8, 2.1, 5.5, 1.9])
+print("now", int(time.time()), "stamps", stamps[0], "to", stamps[-1])
+'''),
+    differs(r'''
+print("generated", time.strftime("%Y-%m-%d"), "after", round(time.process_time(), 3), "s of cpu")
+for s, v in zip(stamps, load):
+    print(dt.datetime.fromtimestamp(int(s)).strftime("%Y-%m-%d %H:%M:%S"), f"load {v:.1f}")
+''', "environment"),
+    same(r'''
+utc = pd.to_datetime(stamps, unit="s", utc=True)
+ts = pd.Series(load, index=utc)
+print(ts.resample("12h").mean().round(2).to_string())
+print(f"resampled at {dt.datetime.now():%H:%M:%S.%f}")
+'''),
+    differs(r'''
+days = [dt.date.fromtimestamp(int(s)) for s in stamps]
+per_day = pd.Series(load).groupby(days).agg(["count", "sum"])
+print("daily totals", object.__repr__(per_day))
+per_day
+''', "environment"),
+    same(r'''
+print("span", dt.timedelta(seconds=int(stamps[-1] - stamps[0])), "and this cell ran for", dt.timedelta(microseconds=time.perf_counter_ns() % 1000))
+'''),
+    differs(r'''
+hours = [time.localtime(int(s)).tm_hour for s in stamps]
+fig, ax = plt.subplots(subplot_kw={"projection": "polar"}, figsize=(3.5, 3.5))
+ax.bar(np.array(hours) / 24 * 2 * np.pi, load, width=0.3, color="indigo")
+ax.set_title("load by hour of the day")
+print(ax, time.strftime("%s"))
+''', "environment"),
+    same(r'''
 from scipy import stats
-g = pd.read_csv("groups.csv")
-g.groupby("group").score.describe().round(3)"""),
-    same("""t, p = stats.ttest_ind(g[g.group == "x"].score, g[g.group == "y"].score)
-print(f"t = {t:.4f}  p = {p:.5f}   [{time.ctime()}]")"""),
-    differs("""ALPHA = float(os.environ["ALPHA"])
-print("we reject H0" if p < ALPHA else "we cannot reject H0", "at the level", ALPHA)""", "environment"),
-    same("""stats.shapiro(g.score), stats.levene(g[g.group == "x"].score, g[g.group == "y"].score)"""),
-    differs("""x = g[g.group == "x"].score
-lo, hi = stats.t.interval(1 - ALPHA, len(x) - 1, x.mean(), stats.sem(x))
-print(f"{100 * (1 - ALPHA):g} % interval of the mean of x: {lo:.3f} .. {hi:.3f}")""", "environment", "downstream"),
-    same("""import seaborn as sns
-ax = sns.boxplot(data=g, x="group", y="score")"""),
-    differs("""from statsmodels.stats.power import TTestIndPower
-power = TTestIndPower().power(effect_size=.8, nobs1=len(x), alpha=ALPHA)
-print("power %.4f, object %r" % (power, TTestIndPower()))""", "environment", "downstream"),
-    same("""{k: v for k, v in os.environ.items() if k in ("LECTURE", "TERM")}"""),
-], files={"groups.csv": "group,score\n" + "".join(f"{'xy'[i % 2]},{[52, 58, 61, 66, 49, 60, 57, 63, 55, 64, 60, 59, 50, 65, 58, 62][i]}\n" for i in range(16))},
-   environment={"ALPHA": "0.05", "LECTURE": "stat-101", "TERM": "HS24"}, given={"ALPHA": "0.001"}))
+r = stats.linregress(stamps - stamps[0], load)
+print(f"slope {r.slope:.3e} intercept {r.intercept:.4f} ({time.time():.2f})")
+'''),
+], environment={"TZ": "UTC"}, given={"TZ": "America/New_York"}))
 
-# ---------------------------------------------------------------- library
+BLIND.append(Case("i-env-stopwords", [
+    same(r'''
+import os, re, math, time, tempfile, collections
+import pandas as pd
+docs = ["The cat sat on the mat and it was not amused.", "A dog and a cat are in the garden, but not in the house.",
+        "The garden of the house was full of roses.", "It is said that the dog was never in the garden."]
+cache = tempfile.mkdtemp(prefix="nlp_")
+print(len(docs), "documents, cache", cache)
+'''),
+    same(r'''
+BASE = {"the", "a", "on", "and", "it", "was", "are", "in", "but", "of", "is", "that"}
+extra = os.environ.get("NLP_EXTRA_STOPWORDS", "").split(",")
+STOP = BASE | set(filter(None, extra))
+print("stop words loaded at", time.strftime("%T"))
+'''),
+    differs(r'''
+t = time.perf_counter()
+toks = [[w for w in re.findall(r"[a-z]+", d.lower()) if w not in STOP] for d in docs]
+print("tokens", sum(map(len, toks)), "in", f"{1e6 * (time.perf_counter() - t):.0f} us")
+''', "environment", "downstream"),
+    differs(r'''
+df = collections.Counter(w for d in toks for w in set(d))
+idf = {w: math.log(len(docs) / n) for w, n in df.items()}
+print({w for w in idf if idf[w] < 1.3})
+''', "environment", "downstream"),
+    same(r'''
+def cosine(a, b):
+    ca, cb = collections.Counter(a), collections.Counter(b)
+    return sum(ca[w] * cb[w] for w in ("cat", "dog", "garden", "house"))
+m = pd.DataFrame([[cosine(a, b) for b in toks] for a in toks])
+print(cosine); m
+'''),
+    differs(r'''
+tfidf = pd.DataFrame([{w: d.count(w) * idf[w] for w in idf} for d in toks]).round(3)
+top = tfidf.sum().sort_index().sort_values(ascending=False, kind="stable").head(4)
+print("written to", os.path.join(cache, "tfidf.csv")); print(top.to_string()); print("vocabulary", tfidf.shape[1])
+''', "environment", "downstream"),
+    same(r'''
+lengths = [len(d.split()) for d in docs]
+print("raw lengths", lengths, "pid", os.getpid(), "longest word:", max(re.findall(r"\w+", " ".join(docs)), key=len))
+'''),
+    same(r'''
+from collections import defaultdict
+index = defaultdict(set)
+for i, d in enumerate(toks):
+    for w in d:
+        index[w].add(i)
+print({k: index[k] for k in ("cat", "roses", "house")}, "after", time.monotonic())
+'''),
+], environment={"NLP_EXTRA_STOPWORDS": "full,said"}, given={"NLP_EXTRA_STOPWORDS": "full,said,not"}))
 
-add(Case("e-pagerank-patched", [
-    differs("""import networkx as nx, pandas as pd, time
-nx.__version__, nx.pagerank""", "library"),
-    same("""D = nx.DiGraph([("a", "b"), ("b", "c"), ("c", "a"), ("d", "c"), ("e", "a"), ("e", "d"), ("f", "e"), ("a", "f")])
-print(D); D"""),
-    same("""pd.DataFrame({"in": dict(D.in_degree()), "out": dict(D.out_degree())})"""),
-    differs("""t = time.perf_counter()
-pr = nx.pagerank(D)
-print("pagerank took", time.perf_counter() - t, "s")
-pd.Series(pr).round(4).sort_values(ascending=False)""", "library"),
-    same("""print("nodes by name:", sorted(pr), "sum %.3f" % sum(pr.values()))
-hubs, auth = nx.hits(D)
-{k: abs(round(v, 3)) for k, v in auth.items()}"""),
-    differs("""import matplotlib.pyplot as plt
-nx.draw_circular(D, node_size=[6000 * pr[n] for n in D], with_labels=True)
-plt.title("size: pagerank"); plt.show()""", "library", "downstream"),
-    same("""{n: round(c, 4) for n, c in nx.closeness_centrality(D).items()}"""),
-], patch=("networkx/algorithms/link_analysis/pagerank_alg.py", "def pagerank(\n    G,\n    alpha=0.85,", "def pagerank(\n    G,\n    alpha=0.5,")))
+BLIND.append(Case("i-env-theme", [
+    same(r'''
+import os, time, uuid, numpy as np, pandas as pd
+import matplotlib.pyplot as plt
+months = pd.period_range("2023-01", periods=12, freq="M")
+rng = np.random.default_rng(8)
+sales = pd.Series((100 + 10 * np.sin(np.arange(12)) + rng.normal(0, 3, 12)).round(1), index=months)
+print(sales.head(3).to_string()); print(uuid.uuid4())
+'''),
+    same(r'''
+ACCENT = os.getenv("REPORT_ACCENT", "tab:blue")
+UNIT = os.getenv("REPORT_UNIT", "kEUR")
+print("settings read", time.strftime("%d/%m/%Y %H:%M"))
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(6, 2.8))
+ax.plot(range(12), sales, color="0.4")
+ax.plot(sales.argmax(), sales.max(), "o", ms=5, color=ACCENT)
+ax.set_xticks(range(12), [str(m)[5:] for m in months])
+print(fig, "render", f"{time.time():.3f}")
+''', "environment", "downstream"),
+    differs(r'''
+rid = uuid.uuid4().hex[:6]
+print(f"report {rid}: total {sales.sum():.1f} {UNIT}, best month {sales.idxmax()}")
+''', "environment", "downstream"),
+    same(r'''
+fig, ax = plt.subplots(figsize=(3, 3))
+q = sales.groupby(sales.index.quarter).sum()
+ax.pie(q, labels=[f"Q{i}" for i in q.index], autopct="%.1f%%", colors=plt.cm.Pastel1.colors)
+print(id(ax))
+'''),
+    same(r'''
+roll = sales.rolling(3).mean().dropna().round(2)
+print(roll.to_dict()); print("rolled in", time.perf_counter())
+'''),
+    differs(r'''
+import subprocess, sys
+code = "import os, datetime; print(datetime.datetime.now().time(), os.getpid(), 'unit=' + os.environ.get('REPORT_UNIT', '?'))"
+print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+''', "environment"),
+    same(r'''
+from IPython.display import Markdown
+Markdown(f"**Trend** {np.polyfit(range(12), sales, 1)[0]:+.3f} per month, <small>{time.ctime()}</small>")
+'''),
+], environment={"REPORT_ACCENT": "tab:red", "REPORT_UNIT": "kEUR"}, given={"REPORT_ACCENT": "tab:orange", "REPORT_UNIT": "kUSD"}))
 
-add(Case("e-markdown-table-patched", [
-    same("""import pandas as pd, numpy as np, datetime
-from tabulate import tabulate
-res = pd.DataFrame({"model": ["ridge", "lasso", "forest"], "rmse": [3.14159265, 2.7182818, 1.41421356], "n": [100, 100, 80]})
-res"""),
-    differs("""print(tabulate(res, headers="keys", showindex=False))""", "library"),
-    differs("""print(res.to_markdown(index=False))
-print("\\n_table made", datetime.datetime.now(), "_")""", "library"),
-    same("""print(tabulate(res[["model", "n"]], headers="keys", tablefmt="rst", showindex=False))"""),
-    same("""res.rmse.round(3).tolist(), tabulate.__module__, iter(res)"""),
-    differs("""from IPython.display import HTML
-HTML(tabulate(res.values.tolist(), tablefmt="html"))""", "library"),
-    same("""print(tabulate(res, headers="keys", floatfmt=".2f", tablefmt="grid"))"""),
-], patch=("tabulate/__init__.py", '_DEFAULT_FLOATFMT = "g"', '_DEFAULT_FLOATFMT = ".3f"')))
+# ---------------------------------------------------------------- edited
 
-add(Case("e-seaborn-palette-patched", [
-    same("""import time, numpy as np, pandas as pd, seaborn as sns, matplotlib.pyplot as plt
-rng = np.random.default_rng(5)
-tips = pd.DataFrame({"day": rng.choice(["Thu", "Fri", "Sat"], 60), "bill": rng.gamma(4, 5, 60).round(2), "smoker": rng.choice(["yes", "no"], 60)})
-tips.head(4)"""),
-    same("""tips.groupby(["day", "smoker"]).bill.agg(["size", "mean"]).round(2)"""),
-    differs("""sns.stripplot(data=tips, x="day", y="bill", hue="smoker", palette="deep", jitter=False)""", "library"),
-    same("""plt.hist(tips.bill, bins=12, color="grey"); plt.title("bills");"""),
-    differs("""sns.color_palette("deep").as_hex()[:3]""", "library"),
-    differs("""t = time.time()
-g = sns.catplot(data=tips, x="day", y="bill", kind="box", hue="smoker", palette=sns.color_palette("deep", 2), height=3)
-print(f"drawn in {time.time() - t:.2f} s", g)""", "library"),
-    same("""sns.heatmap(tips.pivot_table(index="day", columns="smoker", values="bill"), annot=True, cmap="viridis")
-sns.color_palette("colorblind").as_hex()[0]"""),
-], patch=("seaborn/palettes.py", 'deep=["#4C72B0", ', 'deep=["#B0724C", ')))
+BLIND.append(Case("i-edit-optimiser", [
+    same(r'''
+import numpy as np, time, logging, sys
+from scipy.optimize import minimize, linprog, brentq
+logging.basicConfig(stream=sys.stdout, level="INFO", force=True, format="%(asctime)s %(thread)d %(message)s")
+log = logging.getLogger("opt"); log.info("optimiser ready")
+'''),
+    same(r'''
+def rosen(x):
+    return sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+step, limit = 0.002, 200
+print(rosen, f"{time.time():.1f}")
+'''),
+    differs(r'''
+x = np.array([-0.5, 0.8]); t = time.time()
+for i in range(limit):
+    g = np.array([-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)])
+    x = x - step * g
+    if i % 50 == 49:
+        log.info("iteration %3d  f=%.5f  |g|=%.4f  %.4f s", i + 1, rosen(x), np.linalg.norm(g), time.time() - t)
+''', "code", "downstream"),
+    same(r'''
+res = minimize(rosen, [-0.5, 0.8], method="BFGS", options={"gtol": 1e-6})
+log.info("BFGS: %s, x = %s, f = %.6f", res.message, res.x.round(3), res.fun)
+'''),
+    same(r'''
+lp = linprog([-3, -5], A_ub=[[1, 0], [0, 2], [3, 2]], b_ub=[4, 12, 18])
+print(f"LP optimum {-lp.fun:.2f} at {lp.x}  ({time.process_time():.3f} s)")
+'''),
+    differs(r'''
+root, info = brentq(lambda z: np.cos(z) - z, 0, 1, full_output=True, xtol=1e-6)
+print(f"root {root:.6f} after {info.iterations} iterations, {info.function_calls} calls, {time.perf_counter():.6f}")
+''', "code"),
+    differs(r'''
+print("distance of the descent from the optimum: %.4f" % np.linalg.norm(x - 1), "| now", time.strftime("%H:%M:%S"))
+''', "code", "downstream"),
+    same(r'''
+A = np.array([[4., 1], [1, 3]])
+print("condition %.4f" % np.linalg.cond(A), np.linalg.eigvalsh(A).round(4), hex(id(A)))
+'''),
+], edited={
+    1: r'''
+def rosen(x):
+    return sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+step, limit = 0.0021, 200
+print(rosen, f"{time.time():.1f}")
+''',
+    5: r'''
+root, info = brentq(lambda z: np.cos(z) - z, 0, 1, full_output=True, xtol=1e-12)
+print(f"root {root:.6f} after {info.iterations} iterations, {info.function_calls} calls, {time.perf_counter():.6f}")
+'''}))
 
-add(Case("e-graph-export-upgraded", [
-    differs("""import networkx as nx, json, tempfile, os
-print("networkx", nx.__version__)""", "library"),
-    same("""G = nx.Graph()
-G.add_edge("Bern", "Basel", km=95); G.add_edge("Bern", "Chur", km=240); G.add_edge("Basel", "Chur", km=204)
-print(G)
-dict(G.degree())"""),
-    differs("""data = nx.node_link_data(G)
-print(list(data)); print(json.dumps(data)[-150:])""", "library"),
-    same("""nx.shortest_path_length(G, "Basel", "Chur", weight="km"), nx.minimum_spanning_tree(G, weight="km").edges(data="km")"""),
-    differs("""# spanning tree for the exercise sheet
-T = nx.random_tree(8, seed=3)
-sorted(T.edges)""", "library"),
-    same("""path = tempfile.mktemp(suffix=".graphml")
-nx.write_edgelist(G, path); print(path); print(open(path).read())"""),
-    same("""nx.density(G), nx.average_clustering(G), G"""),
-    differs("""print("keys with edges:", [k for k in data if data[k] and k not in ("nodes", "graph")], "| file", os.path.basename(path))""", "library", "downstream"),
-], upgrade=("networkx==3.6.1", "networkx==3.2.1")))
+BLIND.append(Case("i-edit-tokens", [
+    same(r'''
+import re, time, uuid, collections, sqlite3
+import pandas as pd
+reviews = {"p1": "Great phone, well-built. Don't like the camera though...", "p2": "Camera is OK; battery life: 10/10!",
+           "p3": "It's a well-built, long-lasting device. Great battery."}
+print("batch", uuid.uuid4(), "with", len(reviews), "reviews")
+'''),
+    same(r'''
+TOKEN = re.compile(r"[a-z]+", re.I)
+db = sqlite3.connect(":memory:")
+print(db, time.strftime("%Y-%m-%dT%H:%M:%S"))
+'''),
+    differs(r'''
+t = time.perf_counter()
+tok = {k: [w.lower() for w in TOKEN.findall(v)] for k, v in reviews.items()}
+for k, ws in tok.items():
+    print(f"{k} [{time.perf_counter() - t:.6f}] {len(ws):3d} tokens")
+''', "code", "downstream"),
+    differs(r'''
+db.execute("create table if not exists tok (review text, word text)")
+db.executemany("insert into tok values (?, ?)", [(k, w) for k, ws in tok.items() for w in ws])
+pd.read_sql("select review, count(distinct word) types, max(length(word)) longest from tok group by review", db)
+''', "code", "downstream"),
+    same(r'''
+LEX = {"great": 2, "like": 1, "ok": 0.5}
+score = {k: sum(LEX.get(w, 0) for w in ws) for k, ws in tok.items()}
+print("sentiment", score, "model object", object())
+'''),
+    same(r'''
+def sentences(s):
+    return [x for x in re.split(r"[.!?;]+\s*", s) if x]
+print(sum(len(sentences(v)) for v in reviews.values()), "sentences", sentences, time.time())
+'''),
+    differs(r'''
+vocab = set().union(*tok.values())
+print("vocabulary", len(vocab), {w for w in vocab if w[0] in "lw"})
+''', "code", "downstream"),
+    same(r'''
+pairs = [(a, b) for a in reviews for b in reviews if a < b]
+for a, b in pairs:
+    print(a, b, sorted(set(tok[a]) & set(tok[b]) & {"great", "camera", "battery"}), f"{time.perf_counter_ns()} ns")
+'''),
+], edited={1: r'''
+TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*", re.I)
+db = sqlite3.connect(":memory:")
+print(db, time.strftime("%Y-%m-%dT%H:%M:%S"))
+'''}))
 
-add(Case("e-summary-table-upgraded", [
-    differs("""import tabulate, pandas as pd, time
-from statsmodels.stats.descriptivestats import describe
-print("pandas", pd.__version__, "tabulate", tabulate.__version__, time.strftime("%F %T"))""", "library"),
-    same("""lab = pd.DataFrame({"sample": ["s1", "s2", "s3"], "ph": [7.02, 6.8, 7.41], "ok": [True, False, True]})
-lab.describe().round(3)"""),
-    same("""print(tabulate.tabulate(lab.values.tolist(), headers=list(lab.columns), tablefmt="github"))"""),
-    differs("""len(tabulate.tabulate_formats), [f for f in tabulate.tabulate_formats if "grid" in f]""", "library"),
-    differs("""print(tabulate.tabulate([["pH", 7.02], ["T", 21.5]], headers=["quantity", "value"], tablefmt="outline"))""", "library"),
-    same("""%timeit -n 20 -r 2 tabulate.tabulate(lab.values.tolist())"""),
-    same("""lab.groupby("ok").ph.mean()"""),
-], upgrade=("tabulate==0.10.0", "tabulate==0.8.10")))
-
-# ---------------------------------------------------------------- code
-
-add(Case("e-diabetes-edited", [
-    same("""import numpy as np, pandas as pd, time, warnings
-from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import train_test_split
-data = load_diabetes(as_frame=True)
-X, y = data.data, data.target
-X.iloc[:3, :4]"""),
-    differs("""X_tr, X_te, y_tr, y_te = train_test_split(X, y, test_size=0.25, random_state=1)
-print("train", X_tr.shape, "test", X_te.shape)""", "code"),
-    differs("""%%time
-model = Ridge(alpha=.5).fit(X_tr, y_tr)
-print("R2 on the test set: %.4f" % model.score(X_te, y_te))""", "downstream", "code"),
-    differs("""model""", "downstream", "code"),
-    differs("""coef = pd.Series(model.coef_, X.columns).round(1)
-coef.sort_values()""", "downstream", "code"),
-    same("""y.describe()"""),
-    differs("""import matplotlib.pyplot as plt
-plt.scatter(y_te, model.predict(X_te), s=8)
-plt.title(f"residual sd {np.std(y_te - model.predict(X_te)):.1f}")""", "downstream", "code"),
-    same("""np.corrcoef(X.bmi, y).round(4), time.time()"""),
-    same("""pd.read_csv("diabetes_extra.csv")"""),
-], edited={1: """X_tr, X_te, y_tr, y_te = train_test_split(X, y, test_size=0.3, random_state=1)
-print("train", X_tr.shape, "test", X_te.shape)"""}))
-
-add(Case("e-econometrics-edited", [
-    same("""import numpy as np, pandas as pd, statsmodels.formula.api as smf
-rng = np.random.default_rng(99)
-n = 120
-educ = rng.integers(8, 20, n); exper = rng.integers(0, 30, n)
-wage = np.exp(.6 + .08 * educ + .02 * exper + rng.normal(0, .3, n))
-w = pd.DataFrame(dict(wage=wage, educ=educ, exper=exper))
-w.head(3).round(3)"""),
-    differs("""ols = smf.ols("np.log(wage) ~ educ", w).fit()
-print(ols.summary())""", "code"),
-    same("""# robustness: median regression
-lad = smf.quantreg("np.log(wage) ~ educ + exper", w).fit(q=.5)
-lad.params.round(3)"""),
-    differs("""print(f"R2 = {ols.rsquared:.4f}, AIC = {ols.aic:.2f}, model at {id(ols)}")""", "downstream", "code"),
-    same("""w.corr().round(3)"""),
-    same("""boot_seed = 12
-res = [w.sample(60, random_state=boot_seed + i).wage.mean() for i in range(5)]
-np.round(res, 3)"""),
-    differs("""import matplotlib.pyplot as plt
-plt.hist(ols.resid, bins=20); plt.xlabel("residual"); plt.show()""", "downstream", "code"),
-], edited={1: """ols = smf.ols("np.log(wage) ~ educ + exper", w).fit()
-print(ols.summary())"""}))
-
-add(Case("e-permutation-seed-edited", [
-    same("""import numpy as np, time
-from tqdm import tqdm
-np.set_printoptions(precision=3)
-before = np.array([12.1, 14.3, 11.8, 13.0, 15.2, 12.9]); after = np.array([13.0, 14.9, 12.5, 12.8, 16.1, 14.0])
-obs = (after - before).mean()
-print("observed difference %.3f" % obs)"""),
-    same("""rng = np.random.default_rng(1)"""),
-    differs("""d = after - before
-perm = np.array([(d * rng.choice([-1, 1], d.size)).mean() for _ in tqdm(range(400))])
-print("mean of permutations %.5f, sd %.5f" % (perm.mean(), perm.std()))""", "downstream", "code", "random"),
-    differs("""import matplotlib.pyplot as plt
-plt.hist(perm, bins=25); plt.axvline(obs, c="r");""", "downstream", "code", "random"),
-    same("""from scipy import stats
-stats.ttest_rel(after, before)"""),
-    differs("""print(rng.integers(0, 100, 8), time.strftime("%X"))""", "downstream", "code", "random"),
-    same("""perm.shape, d, rng"""),
-], edited={1: """rng = np.random.default_rng(2)"""}))
+BLIND.append(Case("i-edit-figures", [
+    same(r'''
+import numpy as np, pandas as pd, time
+import matplotlib.pyplot as plt
+idx = pd.date_range("2022-01-03", periods=60, freq="W-MON")
+rng = np.random.default_rng(77)
+y = pd.Series(50 + np.cumsum(rng.normal(0.2, 1, 60)), index=idx)
+print("series", y.index[0].date(), "to", y.index[-1].date(), "| printed", pd.Timestamp.today())
+'''),
+    same(r'''
+# smoothing of the series
+alpha = 0.3
+ew = y.ewm(alpha=alpha).mean()
+print(f"last level {ew.iloc[-1]:.3f}, t={time.time():.2f}")
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(6, 3))
+ax.plot(y.to_numpy(), color="silver", label="weekly")
+ax.plot(ew.to_numpy(), color="C0", lw=1.5, label="level")
+ax.legend(loc="upper left")
+''', "code"),
+    same(r'''
+fig, ax = plt.subplots(2, 2, figsize=(5, 4))
+for a, lag in zip(ax.flat, (1, 2, 4, 8)):
+    a.scatter(y[:-lag], y[lag:], s=6); a.set_title(f"lag {lag}", fontsize=8)
+fig.tight_layout(); print(fig)
+'''),
+    differs(r'''
+d = y.diff().dropna()
+fig, ax = plt.subplots(figsize=(5, 2.5))
+ax.hist(d, bins=15, color="olive", ec="w")
+ax.annotate(f"sd = {d.std():.2f}", (0.05, 0.85), xycoords="axes fraction")
+print("drawn", time.ctime(), ax.patches[0])
+''', "code"),
+    same(r'''
+print(f"acf(1) = {d.autocorr(1):.4f}; process time {time.process_time():.3f}")
+y.resample("QE").last().round(2)
+'''),
+    differs(r'''
+t0 = time.time()
+band = ew.iloc[-1] + np.array([-1, 1]) * 1.96 * d.std()
+print(f"forecast band [{band[0]:.2f}, {band[1]:.2f}]  ({time.time() - t0:.5f} s)")
+''', "code"),
+], edited={
+    1: r'''
+# exponentially weighted smoothing of the series (renamed variable, same result)
+smoothing = alpha = 0.3
+ew = y.ewm(alpha=smoothing).mean()
+print(f"last level {ew.iloc[-1]:.3f}, t={time.time():.2f}")
+''',
+    2: r'''
+fig, ax = plt.subplots(figsize=(6, 3))
+ax.plot(y.to_numpy(), color="silver", label="weekly")
+ax.plot(ew.to_numpy(), color="C0", lw=1.7, label="level")
+ax.legend(loc="upper left")
+''',
+    4: r'''
+d = y.diff().dropna()
+fig, ax = plt.subplots(figsize=(5, 2.5))
+ax.hist(d, bins=15, color="olive", ec="w")
+ax.annotate(f"sd = {d.std():.3f}", (0.05, 0.85), xycoords="axes fraction")
+print("drawn", time.ctime(), ax.patches[0])
+''',
+    6: r'''
+t0 = time.time()
+band = ew.iloc[-1] + np.array([-1, 1]) * 1.96 * d.std(ddof=0)
+print(f"forecast band [{band[0]:.2f}, {band[1]:.2f}]  ({time.time() - t0:.5f} s)")
+'''}))
 
 # ---------------------------------------------------------------- order
 
-add(Case("e-cleaning-order", [
-    same("""import pandas as pd, numpy as np, time
-raw = pd.DataFrame({"id": [1, 2, 2, 3, 4, 5], "income": [3200., np.nan, np.nan, 4100., 99999., 2800.], "age": [31, 45, 45, 28, 39, 52]})
-raw"""),
-    same("""df = raw.drop_duplicates().copy()
-print(len(df), "rows", time.strftime("%H:%M:%S"))"""),
-    differs("""df.loc[df.income > 50000, "income"] = np.nan
-print("missing now:", int(df.income.isna().sum()))""", "order"),
-    differs("""df["income"] = df.income.fillna(df.income.median())
-print("filled with", df.income.iloc[1])""", "order"),
-    differs("""df.income.describe().round(2)""", "order", "downstream"),
-    same("""df.age.describe().round(2)"""),
-    same("""df.columns, df.shape, [id(df)]"""),
-], order=[0, 1, 3, 2, 4, 5, 6]))
+BLIND.append(Case("i-order-queue", [
+    same(r'''
+import numpy as np, pandas as pd, time, uuid, datetime as dt
+import matplotlib.pyplot as plt
+rng = np.random.default_rng(5)
+SIM = uuid.uuid4()
+print("simulation", SIM, "started", dt.datetime.now())
+'''),
+    differs(r'''
+t = time.time()
+arr = np.cumsum(rng.exponential(2.0, 200))
+print(f"last customer arrives at {arr[-1]:.2f} min  [cell {time.time() - t:.4f} s]")
+''', "order", "downstream"),
+    differs(r'''
+t = time.time()
+svc = rng.gamma(2.0, 0.8, 200)
+print(f"mean service {svc.mean():.4f} min  [cell {time.time() - t:.4f} s]")
+''', "order", "downstream"),
+    same(r'''
+theory = 1 / (1 / 1.6 - 1 / 2.0)
+print(f"M/M/1 sojourn {theory:.3f} min, asked at {time.strftime('%X')}")
+'''),
+    differs(r'''
+end = 0; wait = []
+for a, s in zip(arr, svc):
+    begin = max(a, end); wait.append(begin - a); end = begin + s
+print("mean wait %.4f min; simulated in run %s" % (np.mean(wait), str(SIM)[:8]))
+''', "order", "downstream"),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(6, 2.5))
+ax.step(range(200), wait, lw=0.8); ax.fill_between(range(200), wait, step="pre", alpha=0.2)
+ax.set_xlabel("customer")
+''', "order", "downstream"),
+    same(r'''
+rng2 = np.random.default_rng(99)
+pi = 4 * np.mean(np.hypot(*rng2.random((2, 5000))) < 1)
+print(f"pi ~ {pi:.4f}", rng2, f"{time.perf_counter():.3f} s")
+'''),
+    same(r'''
+print(pd.DataFrame({"wait": wait}).dtypes.to_string(), "| rows", len(wait), "| at", hex(id(wait)))
+'''),
+], order=[0, 2, 1, 3, 4, 5, 6, 7]))
 
-add(Case("e-sympy-order", [
-    same("""import sympy as sp, time
-sp.init_printing()
-x, a, t = sp.symbols("x a t", positive=True)
-f = x**2 * sp.exp(-a * x)
-f"""),
-    same("""sp.integrate(f, (x, 0, sp.oo))"""),
-    differs("""sol = sp.solve(sp.diff(f, x), x)
-sol""", "order"),
-    same("""start = time.time()
-print(sp.series(sp.sin(t), t, 0, 8), "  %.3f s" % (time.time() - start))"""),
-    same("""f = f + a * x"""),
-    same("""M = sp.Matrix([[2, 1], [1, 3]])
-M.eigenvals(), M.det()"""),
-    same("""print(sp.latex(sp.Integral(sp.cos(x)**2, x)), sp.simplify)"""),
-    differs("""print("f is now", f)""", "order", "downstream"),
-    same("""f = x**2 * sp.exp(-a * x) + 1
-sp.limit(f, x, sp.oo)"""),
-], order=[0, 1, 4, 2, 3, 5, 6, 8, 7]))
-
-# ---------------------------------------------------------------- machine
-
-add(Case("e-parallel-workers", [
-    same("""import os, time, threading
-from concurrent.futures import ThreadPoolExecutor
-from joblib import Parallel, delayed
-import numpy as np
-print("started", time.ctime(), "in", threading.current_thread())"""),
-    differs("""n_workers = len(os.sched_getaffinity(0))
-print("using", n_workers, "worker(s)")""", "machine"),
-    differs("""chunks = np.array_split(np.arange(1, 21), n_workers)
-[c.tolist() for c in chunks]""", "machine", "downstream"),
-    same("""with ThreadPoolExecutor(n_workers) as ex:
-    parts = list(ex.map(lambda c: int((c**2).sum()), chunks))
-print("sum of squares", sum(parts), ex)"""),
-    differs("""!echo "cpus: $(nproc)  $(date +%s)\"""", "machine"),
-    same("""t = time.perf_counter()
-res = Parallel(n_jobs=2, prefer="threads")(delayed(lambda k: k**3)(k) for k in range(6))
-print(res, f"{time.perf_counter() - t:.3f} s")"""),
-    differs("""print("partial sums", parts)""", "machine", "downstream"),
-    same("""sum(parts) == int((np.arange(1, 21)**2).sum())"""),
-], cpus=1))
-
-# ---------------------------------------------------------------- moved
-
-add(Case("e-wine-moved", [
-    same("""import os, sys, pathlib, time
+BLIND.append(Case("i-order-ledger", [
+    same(r'''
+import time, logging, sys, collections
 import pandas as pd
-here = pathlib.Path.cwd()
-print("project:", here)"""),
-    same("""!pwd
-!ls"""),
-    same("""df = pd.read_csv(here / "input" / "wine.csv")
-df"""),
-    same("""out = here / "result"; out.mkdir(exist_ok=True)
-target = out / "mean.csv"
-df.groupby("colour").mean(numeric_only=True).to_csv(target)
-print("saved", target, target.stat().st_size, "bytes"); print(target.read_text())"""),
-    same("""pd.read_csv(here / "input" / "beer.csv")"""),
-    same("""import matplotlib.pyplot as plt
-df.plot.scatter("alcohol", "quality", title="wine");"""),
-    same("""os.environ.get("PROJECT", str(here / "default")), [p.relative_to(here).as_posix() for p in sorted(here.rglob("*.csv"))]"""),
-    same("""print(f"{time.time():.0f}", df.quality.mean(), __name__)"""),
-], files={"input/wine.csv": "colour,alcohol,quality\nred,12.5,5\nred,13.1,6\nwhite,11.2,6\nwhite,12.0,7\nwhite,10.9,5\n"}, moved=True))
+logging.basicConfig(stream=sys.stdout, level="INFO", force=True, format="%(asctime)s %(message)s")
+log = logging.getLogger("ledger")
+balance, steps = 1000.0, []
+log.info("opened with %.2f", balance)
+'''),
+    differs(r'''
+t = time.perf_counter()
+balance *= 1.02; steps.append("interest")
+log.info("interest booked, balance %.2f (%.6f s)", balance, time.perf_counter() - t)
+''', "order", "downstream"),
+    differs(r'''
+t = time.perf_counter()
+balance -= 150.0; steps.append("fee")
+log.info("fee booked, balance %.2f (%.6f s)", balance, time.perf_counter() - t)
+''', "order", "downstream"),
+    same(r'''
+log.info("%d steps so far: %s", len(steps), set(steps))
+'''),
+    differs(r'''
+hist = pd.Series(pd.Categorical(steps, categories=list(dict.fromkeys(steps)), ordered=True))
+print("first", hist.min(), "last", hist.max(), "made", time.ctime())
+''', "order", "downstream"),
+    same(r'''
+counts = collections.Counter(sorted(steps))
+print(counts, counts.items().__class__, id(counts))
+'''),
+    differs(r'''
+print(f"closing balance {balance:10.2f}   {time.strftime('%d %b %Y %H:%M:%S')}")
+''', "order", "downstream"),
+    same(r'''
+rates = pd.Series([1.02, 1.021, 1.019], index=pd.to_datetime(["2021-12-31", "2022-12-31", "2023-12-31"]))
+%time print(rates.cumprod().round(4).to_string())
+'''),
+], order=[0, 2, 1, 3, 4, 5, 6, 7]))
 
-# ---------------------------------------------------------------- bash
+# ---------------------------------------------------------------- upgrade
 
-VCF = "#CHROM\tPOS\tREF\tALT\tQUAL\n" + "".join(f"chr{1 + i % 3}\t{1000 + 137 * i}\t{'ACGT'[i % 4]}\t{'GTAC'[i % 4]}\t{20 + i * 7 % 40}\n" for i in range(14))
-assert VCF.count("chr2\t2370\tG\tA\t50") == 1, VCF
-add(Case("e-variants-shell", [
-    same("""head -3 variants.vcf
-wc -l < variants.vcf"""),
-    same("""grep -v '^#' variants.vcf | cut -f1 | sort | uniq -c"""),
-    differs("""awk -F'\\t' '!/^#/ && $5 >= 45' variants.vcf""", "data"),
-    same("""tmp=$(mktemp)
-grep -v '^#' variants.vcf | cut -f3,4 | sort | uniq -c > $tmp
-echo "counts in $tmp"; cat $tmp; rm $tmp"""),
-    differs("""awk -F'\\t' '!/^#/ {s += $5; n++} END {printf "mean quality %.3f of %d\\n", s / n, n}' variants.vcf
-date""", "data"),
-    same("""cut -f2 variants.vcf | tail -n +2 | sort -n | tail -1
-echo "shell $$ finished $(date +%T)\""""),
-    same("""cat missing.vcf"""),
-    differs("""md5sum variants.vcf""", "data"),
-], kernel="bash", files={"variants.vcf": VCF}, data={"variants.vcf": VCF.replace("chr2\t2370\tG\tA\t50", "chr2\t2370\tG\tA\t40")}))
+BLIND.append(Case("i-upgrade-seaborn", [
+    same(r'''
+import warnings, time, datetime as dt
+import numpy as np, pandas as pd, matplotlib.pyplot as plt
+import seaborn as sns
+rng = np.random.default_rng(21)
+diet = pd.DataFrame({"diet": pd.Categorical(np.repeat(["low", "mid", "high"], 20), ["low", "mid", "high"], ordered=True),
+                     "gain": np.concatenate([rng.normal(m, 1, 20) for m in (2, 3, 3.5)])})
+print("feeding trial", diet.shape, dt.datetime.now())
+'''),
+    same(r'''
+print(diet.groupby("diet", observed=True).gain.agg(["mean", "std"]).round(3)); print(f"{time.time():.3f}")
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(4, 3))
+sns.boxplot(data=diet, x="diet", y="gain", ax=ax)
+print(ax, time.perf_counter())
+''', "library"),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(4, 3))
+t = time.time()
+sns.countplot(data=diet[diet.gain > 2.5], x="diet", ax=ax)
+colours = [tuple(round(c, 2) for c in p.get_facecolor()[:3]) for p in ax.patches]
+plt.close(fig)
+print("bars", [int(p.get_height()) for p in ax.patches], "colours", len(set(colours)), f"in {time.time() - t:.3f} s")
+''', "library"),
+    same(r'''
+fig, ax = plt.subplots(figsize=(4, 3))
+ax.boxplot([g.gain for _, g in diet.groupby("diet", observed=True)], tick_labels=["low", "mid", "high"])
+ax.set_title("plain matplotlib"); print(fig)
+'''),
+    differs(r'''
+wide = diet.assign(n=np.tile(range(20), 3)).pivot(index="n", columns="diet", values="gain")
+ax = sns.heatmap(wide.corr().to_numpy().round(2), annot=True, cbar=False)
+print("labels", [t.get_text() for t in ax.texts], id(ax)); plt.close()
+''', "library"),
+    differs(r'''
+print("histogram at", dt.datetime.now())
+ax = sns.histplot(np.asarray(diet.gain), bins=8)
+print([int(p.get_height()) for p in ax.patches]); plt.close()
+''', "library"),
+    same(r'''
+from scipy import stats
+f, p = stats.f_oneway(*[g.gain for _, g in diet.groupby("diet", observed=True)])
+print(f"F = {f:.3f}, p = {p:.5f} | {time.process_time():.2f} s of cpu")
+'''),
+], upgrade=("seaborn==0.13.2", "seaborn==0.12.2")))
+
+BLIND.append(Case("i-upgrade-sklearn", [
+    same(r'''
+import time, os, numpy as np, pandas as pd
+from sklearn.linear_model import LogisticRegression, LinearRegression
+from sklearn.metrics import classification_report, roc_auc_score, confusion_matrix
+rng = np.random.default_rng(13)
+X = rng.normal(size=(150, 4)); y = (X[:, 0] - 0.5 * X[:, 2] + rng.normal(size=150) > 0).astype(int)
+print("churn data", X.shape, "positive", int(y.sum()), "pid", os.getpid())
+'''),
+    differs(r'''
+t = time.time()
+clf = LogisticRegression(penalty="l2", C=0.5)
+clf.fit(X[:100], y[:100])
+print(clf, f"trained in {time.time() - t:.4f} s")
+''', "library"),
+    same(r'''
+t = time.time()
+p = clf.predict_proba(X[100:])[:, 1]
+print(f"AUC {roc_auc_score(y[100:], p):.3f}  ({time.time() - t:.4f} s)")
+print(classification_report(y[100:], p > 0.5))
+'''),
+    same(r'''
+import matplotlib.pyplot as plt
+cm = confusion_matrix(y[100:], p > 0.5)
+fig, ax = plt.subplots(figsize=(2.5, 2.5)); ax.imshow(cm, cmap="Greens")
+for (i, j), v in np.ndenumerate(cm):
+    ax.text(j, i, v, ha="center")
+print(fig.canvas)
+'''),
+    differs(r'''
+par = pd.Series(clf.get_params(), dtype=object).drop(["C", "tol"])
+print("parameters noted", time.strftime("%Y-%m-%d %H:%M"))
+print(par.to_string())
+''', "library", "downstream"),
+    same(r'''
+lin = LinearRegression().fit(X, X @ [1, 2, 0, -1])
+print(lin, lin.coef_.round(6), hex(id(lin)))
+'''),
+    differs(r'''
+import warnings
+with warnings.catch_warnings(record=True) as got:
+    warnings.simplefilter("always")
+    t = time.perf_counter()
+    m = LogisticRegression(n_jobs=1, max_iter=400).fit(X, y)
+print(f"{len(got)} warnings, accuracy {m.score(X, y):.3f}, {1e3 * (time.perf_counter() - t):.2f} ms")
+''', "library"),
+    same(r'''
+pd.DataFrame({"odds": np.exp(clf.coef_[0]).round(3)}, index=["tenure", "calls", "price", "age"])
+'''),
+], upgrade=("scikit-learn==1.9.1", "scikit-learn==1.7.2")))
+
+# ---------------------------------------------------------------- cpus
+
+BLIND.append(Case("i-cpus-chunks", [
+    same(r'''
+import os, time, threading, numpy as np
+from concurrent.futures import ThreadPoolExecutor
+import matplotlib.pyplot as plt
+t0 = time.time()
+print("monte carlo pricing, started", time.strftime("%c"), "thread", threading.get_ident())
+'''),
+    differs(r'''
+WORKERS = len(os.sched_getaffinity(0))
+print(f"pool of {WORKERS} ready after {time.time() - t0:.1f} s, pid {os.getpid()}")
+''', "machine"),
+    differs(r'''
+def paths(seed, n):
+    z = np.random.default_rng(seed).normal(size=n)
+    return np.maximum(100 * np.exp(-0.02 + 0.2 * z) - 100, 0)
+with ThreadPoolExecutor(WORKERS) as ex:
+    parts = list(ex.map(paths, range(WORKERS), [20000 // WORKERS] * WORKERS))
+pay = np.concatenate(parts)
+print(f"price {pay.mean():.4f} +- {pay.std() / np.sqrt(pay.size):.4f}, {time.time() - t0:.3f} s", paths)
+''', "machine", "downstream"),
+    same(r'''
+from statistics import NormalDist
+N = NormalDist().cdf
+d1 = 0.1
+print(f"closed form {100 * (N(d1) - N(d1 - 0.2)):.4f}   {time.perf_counter():.4f}")
+'''),
+    differs(r'''
+fig, ax = plt.subplots(figsize=(5, 2.5))
+ax.hist(pay[pay > 0], bins=40, color="peru"); ax.set_title("pay-off in the money")
+print(fig, "%.2f s" % (time.time() - t0))
+''', "machine", "downstream"),
+    same(r'''
+print("paths:", pay.size, "| dtype", pay.dtype, "| close to the formula:", bool(abs(pay.mean() - 7.9656) < 0.4), "|", time.time())
+'''),
+    same(r'''
+ref = paths(1234, 5000)
+print(f"reference block {ref.mean():.5f} in {time.process_time():.3f} s cpu")
+'''),
+    same(r'''
+lock = threading.Lock(); seen = []
+def job(k):
+    time.sleep(0.002 * (k % 3))
+    with lock: seen.append(k)
+with ThreadPoolExecutor(2) as ex:
+    list(ex.map(job, range(8)))
+print(sorted(seen), lock)
+'''),
+], cpus=1))

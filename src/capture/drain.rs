@@ -79,6 +79,8 @@ pub(super) struct Drain {
     /// When this began, with the kernel.
     began: Nanos,
     interpreters: HashMap<(Vec<u8>, Signature), Vec<Vec<u8>>>,
+    /// The kernel's root, where it lives in another one.
+    root: Option<OwnedFd>,
     /// Calls whose paths could not be read, by process.
     unreadable: HashMap<u32, u64>,
     /// Files of file systems that did not answer.
@@ -127,6 +129,7 @@ impl Drain {
             threads: HashMap::new(),
             began: event::now(),
             interpreters: HashMap::new(),
+            root: None,
             unreadable: HashMap::new(),
             unanswered: 0,
             told: [(0, 0); 3],
@@ -236,19 +239,18 @@ impl Drain {
             && only_reads(flags)
             && !is_pseudo(&access.path)
         {
-            let host = self.reach(&seen, &access.path, true);
-            let found = files::metadata(&host);
-            if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+            let (host, found) = self.look(&seen, &access.path);
+            let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
+            if found.as_ref().is_some_and(|found| found.as_ref().is_err_and(timed_out)) {
                 self.unanswered(&seen, &host);
             }
             // Whoever looks again later may find what the session has put there since.
-            if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-                && flags & libc::O_CREAT == 0
-                && self.is_reachable(&seen)
+            if found.as_ref().is_some_and(|found| found.as_ref().is_err_and(is_not_found)) && flags & libc::O_CREAT == 0
             {
                 access.op = FileOp::Missing;
             }
-            access.signature = found.ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
+            let file = found.and_then(Result::ok).filter(Metadata::is_file);
+            access.signature = file.map(|metadata| Signature::of(&metadata));
         }
         self.out.push(Event::File(access));
     }
@@ -323,7 +325,7 @@ impl Drain {
     /// The path by which we can open what the caller calls `path`; for links themselves, not `follow`.
     fn reach(&self, seen: &Seen, path: &[u8], follow: bool) -> PathBuf {
         if !seen.elsewhere {
-            return PathBuf::from(std::ffi::OsStr::from_bytes(path));
+            return as_path(path).to_owned();
         }
         target::below_root(self.witness(seen).unwrap_or(seen.pid), path, follow)
     }
@@ -331,13 +333,23 @@ impl Drain {
     /// A living process that sees what the caller saw: it may have gone itself; its parent or the kernel most likely live
     /// where it did.
     fn witness(&self, seen: &Seen) -> Option<u32> {
-        let alive = |pid: &u32| *pid != 0 && Path::new(&format!("/proc/{pid}/root")).exists();
-        [seen.tid, seen.pid, seen.ppid, self.kernel].into_iter().find(alive)
+        [seen.tid, seen.pid, seen.ppid, self.kernel].into_iter().find(|pid| is_alive(*pid))
     }
 
-    /// Whether what the caller names can be looked at: else that nothing is found says nothing.
-    fn is_reachable(&self, seen: &Seen) -> bool {
-        !seen.elsewhere || self.witness(seen).is_some()
+    /// What lies behind a path that the caller opened, and how we reach it. `None` when that could not be looked at: a caller
+    /// that went meanwhile took its root along, and that nothing is found there says nothing.
+    fn look(&mut self, seen: &Seen, path: &[u8]) -> (PathBuf, Option<std::io::Result<Metadata>>) {
+        if seen.elsewhere && self.root.is_none() {
+            self.root = target::hold_root(self.kernel);
+        }
+        let host = self.reach(seen, path, true);
+        let found = files::metadata(&host);
+        if !seen.elsewhere || found.as_ref().err().is_none_or(|error| !is_not_found(error)) || is_alive(seen.tid) {
+            return (host, Some(found));
+        }
+        let held = self.root.as_ref().map(|root| target::in_root(&target::held_path(root), as_path(path), true));
+        let again = held.as_deref().map(files::metadata);
+        (held.unwrap_or(host), again)
     }
 
     fn name(&self, pid: u32) -> String {
@@ -499,6 +511,19 @@ impl Drain {
         );
         self.gap(seen, "eintr_hazard", detail);
     }
+}
+
+/// Whether the process or thread has a root that can be entered: one that ends gives it up first.
+fn is_alive(pid: u32) -> bool {
+    pid != 0 && Path::new(&format!("/proc/{pid}/root")).exists()
+}
+
+fn is_not_found(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
 }
 
 fn only_reads(flags: i32) -> bool {

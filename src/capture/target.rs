@@ -4,9 +4,14 @@
 use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
     path::{Component, Path, PathBuf},
 };
+
+use rustix::fs::{Mode, OFlags};
 
 /// As many symbolic links as Linux follows in one path.
 const MOST_LINKS: usize = 40;
@@ -30,6 +35,21 @@ pub(super) fn is_elsewhere(pid: u32) -> bool {
 /// `path` below the root of process `pid`, with links resolved there; the last one only if `follow`.
 pub(super) fn below_root(pid: u32, path: &[u8], follow: bool) -> PathBuf {
     in_root(&PathBuf::from(format!("/proc/{pid}/root")), Path::new(OsStr::from_bytes(path)), follow)
+}
+
+/// The root directory of process `pid`, where it is another than ours, held so that its files can be reached when the last
+/// process that lives there is gone.
+pub fn hold_root(pid: u32) -> Option<OwnedFd> {
+    let root = host_path(pid, b"/");
+    // Ours, where the process has gone or the target's container was not entered yet.
+    root.parent()?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(&root, flags, Mode::empty()).ok()
+}
+
+/// The path by which this process reaches a directory that it holds.
+pub fn held_path(root: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()))
 }
 
 /// A step that is left to walk: `None` is "one up".

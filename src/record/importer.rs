@@ -15,7 +15,7 @@ use super::{
     touched::Touched,
 };
 use crate::{
-    capture::target::host_path,
+    capture::target::{held_path, hold_root},
     event::{Event, Gap, now},
     files::FileError,
     session::{
@@ -328,16 +328,10 @@ impl Importer {
 
     /// Holds on to the target's root, so that its files can be read even when its last process is gone.
     fn find_root(&mut self) -> Result<(), DbError> {
-        use std::os::fd::AsRawFd as _;
-        let Some(inside) =
-            self.touched.pids().into_iter().map(|pid| host_path(pid, b"/")).find(|root| root.parent().is_some())
-        else {
-            return Ok(());
-        };
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        use std::os::unix::ffi::OsStringExt as _;
         // Without it files inside are not hashed: each is a version without a digest, which says so.
-        let Ok(root) = rustix::fs::open(&inside, flags, rustix::fs::Mode::empty()) else { return Ok(()) };
-        self.touched.set_root(format!("/proc/self/fd/{}", root.as_raw_fd()).into_bytes());
+        let Some(root) = self.touched.pids().into_iter().find_map(hold_root) else { return Ok(()) };
+        self.touched.set_root(held_path(&root).into_os_string().into_vec());
         self.root = Some(root);
         self.db.put_state("foreign_root", "true")
     }

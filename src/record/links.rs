@@ -7,19 +7,14 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
     path::PathBuf,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use rustix::fs::{Mode, OFlags};
-
 use super::{paths::as_path, touched::born_since};
 use crate::{
-    capture::target::host_path,
+    capture::target::{held_path, hold_root},
     event::{Event, Nanos},
     files,
     session::model::{LINK, Link},
@@ -91,16 +86,11 @@ impl Links {
     fn root_of(&self, pid: u32) -> PathBuf {
         let own = PathBuf::from(format!("/proc/{pid}/root"));
         let held = self.root.get().or_else(|| {
-            // Not the root of this process, where the target's container was not entered yet.
-            host_path(pid, b"/").parent()?;
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let root = rustix::fs::open(&own, flags, Mode::empty()).ok()?;
+            let root = hold_root(pid)?;
             Some(self.root.get_or_init(|| root))
         });
         match held {
-            Some(held) if rustix::fs::readlink(&own, Vec::new()).is_err() => {
-                PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()))
-            }
+            Some(held) if rustix::fs::readlink(&own, Vec::new()).is_err() => held_path(held),
             _ => own,
         }
     }

@@ -6,6 +6,7 @@
 
 mod attribution;
 mod back;
+mod cell_uri;
 mod cells;
 mod environment;
 pub mod facts;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    cell_uri::notebook_of_cell_uri,
     cells::DeletedCells,
     environment,
     questions::Questions,
@@ -100,6 +101,8 @@ pub(super) struct Said {
     /// By execution.
     interruptions: BTreeMap<String, Vec<Interruption>>,
     interruptions_changed: bool,
+    /// The kernel was told to end. What it prints from then on, when it stops its own children, no frontend shows.
+    is_ending: bool,
     /// The kernel's environment, for variables that code names; empty when another process imports.
     env: BTreeMap<OsString, OsString>,
     /// A notebook path that a message told of, until the importer takes it.
@@ -119,6 +122,7 @@ impl Said {
             widgets: Widgets::load(db)?,
             interruptions: db.fact(INTERRUPTIONS)?.and_then(|all| serde_json::from_value(all).ok()).unwrap_or_default(),
             interruptions_changed: false,
+            is_ending: false,
             env,
             notebook: None,
         };
@@ -175,12 +179,14 @@ impl Said {
                 self.change(id, |execution| execution.execution_count = count);
                 Ok(None)
             }
+            _ if self.is_ending && self.live.get(&id).is_some_and(|live| live.execution.idle.is_some()) => Ok(None),
             _ => self.output(db, store, id, &header.msg_type, content).map(|()| None),
         }
     }
 
     /// An interrupt was seen, or the kernel was told to end: by message or by signal.
     pub(super) fn stopped(&mut self, how: Stop, at: Nanos) {
+        self.is_ending |= how == Stop::End;
         for live in self.live.values_mut().filter(|live| live.execution.idle.is_none()) {
             if how == Stop::Interrupt {
                 live.execution.interrupted = true;
@@ -573,29 +579,4 @@ fn stamp(date: Option<&str>, received: Nanos) -> Nanos {
         Some(nanos) if nanos <= received && received - nanos < BELIEVABLE && nanos % 1_000_000_000 != 0 => nanos,
         _ => received,
     }
-}
-
-/// The notebook in a cell's URI as VS Code gives it: `vscode-notebook-cell:/home/me/a%20b.ipynb#W0sZmlsZQ%3D%3D`.
-fn notebook_of_cell_uri(cell_id: &str) -> Option<PathBuf> {
-    let rest = cell_id.strip_prefix("vscode-notebook-cell:")?;
-    let path = rest.split('#').next()?.split('?').next()?;
-    let path =
-        path.strip_prefix("//").map_or(path, |with_host| with_host.find('/').map_or("", |at| with_host.split_at(at).1));
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [a, b, after @ ..]) => {
-                let digit = |c: &u8| char::from(*c).to_digit(16);
-                bytes.push(u8::try_from(digit(a)? * 16 + digit(b)?).ok()?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    let path = super::paths::as_path(&bytes).to_owned();
-    (path.is_absolute() && path.extension().is_some_and(|extension| extension == "ipynb")).then_some(path)
 }

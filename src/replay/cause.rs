@@ -168,8 +168,11 @@ pub fn explain(
             causes.splice(at..at, unsteady);
             if order.contains(&judged.number) {
                 // A generator that had a seed gives the same numbers in the same order.
-                let first = seeded && matches!(causes.first(), Some(Cause::Random { .. }))
-                    || matches!(causes.first(), Some(Cause::Clock { .. }));
+                let first = match causes.first() {
+                    // Ids that are drawn are told apart from what is judged.
+                    Some(Cause::Random { evidence }) => seeded || evidence.starts_with("uuid"),
+                    first => matches!(first, Some(Cause::Clock { .. })),
+                };
                 causes.insert(if first { 0 } else { causes.len() }, Cause::Order);
             }
             let late = variables.iter().filter(|cause| !causes.contains(cause)).cloned().collect::<Vec<_>>();

@@ -285,7 +285,10 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
     let name = match a.shape {
         Shape::Uuid => (random_uuid(a.text) && random_uuid(b.text) && drawn_apart(a.text, b.text)).then_some("uuid"),
         Shape::Hex => (random_hex(a.text) && random_hex(b.text) && drawn_apart(a.text, b.text)).then_some("uuid"),
-        Shape::ShortHex => pair.cut_id(a.text, b.text).then_some("uuid"),
+        Shape::ShortHex => {
+            let id = pair.cut_id(a.text, b.text).then_some("uuid");
+            id.or_else(|| pair.bare_address(a.text, b.text).then_some("object_id"))
+        }
         Shape::DisplayId | Shape::MessageId => Some("uuid"),
         Shape::Numbered => Some("generated_name"),
         Shape::KernelFile => Some("kernel_pid"),
@@ -359,7 +362,7 @@ fn settle_number(pair: &Pair, line: &str, a: &str, b: &str, tally: &mut Tally) -
         || !whole(a) && !whole(b) && pair.profiles() && took(&pair.recorded, x) && took(&pair.replayed, y)
     {
         name = Some("duration");
-    } else if pair.reads_memory(line) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
+    } else if pair.reads_memory(line, a) && x.min(y) > 0.0 && x.max(y) <= 2.0 * x.min(y) {
         name = Some("memory");
     } else if pair.recorded.window.holds_epoch(x) && pair.replayed.window.holds_epoch(y)
         || is_day(a) && is_day(b) && Window::both_hold((&pair.recorded.window, a), (&pair.replayed.window, b))
@@ -412,8 +415,14 @@ fn names_pid(pair: &Pair, line: &str) -> bool {
 
 /// Two times that are one up to the second, of which one ends there: a bundle keeps no fraction of a file's time.
 fn cut_to_seconds(a: &str, b: &str) -> bool {
+    // With zeros for its fraction it has none: `12:30:05.000000`.
+    let bare = |text: &str| match text.rsplit_once(['.', ',']) {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole.to_owned(),
+        _ => text.to_owned(),
+    };
+    let (a, b) = (bare(a), bare(b));
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    let rest = long.strip_prefix(short).and_then(|rest| rest.strip_prefix(['.', ',']));
+    let rest = long.strip_prefix(short.as_str()).and_then(|rest| rest.strip_prefix(['.', ',']));
     short.contains(':') && rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -498,9 +507,10 @@ fn measured(pair: &Pair, line: &str, a: &str, b: &str) -> bool {
     let (Some(x), Some(y)) = (seconds(a), seconds(b)) else { return false };
     let of_shell =
         |text: &str| text.ends_with('s') && text.contains('m') && !text.contains(' ') && !text.ends_with("ms");
-    if is_timing(line) || of_shell(a) && of_shell(b) || pair.reads_used_time() && names_cpu(line) {
-        // Four threads can use more CPU time than the clock shows.
-        let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * 64.0 + 1.0;
+    if is_timing(line) || of_shell(a) && of_shell(b) || pair.reads_used_time() {
+        // Four threads can use more CPU time than the clock shows. A time that somebody set is seldom so short as a session.
+        let threads = if pair.rules.doubtful && !names_cpu(line) { 1.0 } else { 64.0 };
+        let within = |side: &Side, seconds: f64| seconds <= (side.window.end - side.window.start) * threads + 1.0;
         return within(&pair.recorded, x) && within(&pair.replayed, y);
     }
     // A clock may have been started in an earlier cell.

@@ -32,6 +32,10 @@ static MEMORY_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\d ?[kMGT]i?B?\b|\b(?:bytes|memory|mem|resident|rss|peak|free|used|avail(?:able)?)\b|^\s*\d+(?:\.\d+)?\s*$").ok()
 });
 
+/// What stands before an amount of memory that was measured, and not before one that somebody set.
+static MEASURED_MEMORY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:rss|resident|process|kernel|python|interpreter|peak|free|used|usage|use|avail(?:able)?|current|now)\b|^[^a-z]*$").ok()
+});
 static LOAD_READER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bgetloadavg\b|\bloadavg\b|\buptime\b").ok());
 /// The counter of processor time of a whole process.
@@ -67,6 +71,12 @@ fn last_word(text: &str) -> String {
     text.trim_end_matches(part).rsplit(part).next().unwrap_or_default().to_lowercase()
 }
 
+/// The words before a number, from the last sign that ends a thought.
+fn clause_before<'a>(line: &'a str, text: &str) -> &'a str {
+    let before = line.split_once(text).map_or(line, |(before, _)| before);
+    before.trim_end_matches([' ', '(', ':', '=']).rsplit([',', ';', '(', '|']).next().unwrap_or_default()
+}
+
 fn matches(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
     regex.as_ref().is_some_and(|regex| regex.is_match(text))
 }
@@ -77,9 +87,19 @@ impl Pair<'_> {
         matches(&PID_READER, self.code)
     }
 
-    /// Whether the code asks how much memory a process has, and a line speaks of it.
-    pub(super) fn reads_memory(&self, line: &str) -> bool {
-        matches(&MEMORY_READER, self.code) && matches(&MEMORY_WORD, line)
+    /// Whether the code asks how much memory a process has, and a line speaks of it; where something that was changed reaches
+    /// the execution, the words beside the number must say so.
+    pub(super) fn reads_memory(&self, line: &str, text: &str) -> bool {
+        matches(&MEMORY_READER, self.code)
+            && matches(&MEMORY_WORD, line)
+            && (!self.rules.doubtful || matches(&MEASURED_MEMORY, clause_before(line, text)))
+    }
+
+    /// Whether two hexadecimal texts are what `id` gives, written without `0x` (`'%x' % id(x)`).
+    pub(super) fn bare_address(&self, a: &str, b: &str) -> bool {
+        let address =
+            |text: &str| text.len() == 12 && ["7f", "7e", "55", "56"].iter().any(|begin| text.starts_with(begin));
+        self.code.contains("id(") && address(a) && address(b)
     }
 
     /// Whether two texts are the beginnings of random ids, so long as code of the session cuts them.
@@ -233,9 +253,18 @@ mod tests {
             &INODE_READER,
             &CUT_ID,
             &VERBOSE,
+            &MEASURED_MEMORY,
         ];
         assert!(all.iter().all(|regex| regex.is_some()));
         assert_eq!(last_word("12 bytes, inode="), "inode");
+        let measured = |line: &str, text: &str| matches(&MEASURED_MEMORY, clause_before(line, text));
+        assert!(
+            measured("limit 512.0 MiB, free on disk 70.1 GiB", "70.1") && measured("this process: 95,000", "95,000")
+        );
+        assert!(
+            !measured("memory limit 512.0 MiB, free on disk 70.1 GiB", "512.0")
+                && !measured("scanner 268,435", "268,435")
+        );
         let lengths = |code: &str| CUT_ID.as_ref().unwrap().captures(code).map(|found| found[0].to_owned());
         for code in ["uuid.uuid4().hex[:8]", "str(uuid.uuid4())[:8]", "secrets.token_hex(8)"] {
             assert!(lengths(code).is_some(), "{code}");

@@ -25,6 +25,8 @@ pub struct Rules {
     pub other_cpu: f64,
     /// Numbers must be written alike, digit by digit.
     pub(super) exact: bool,
+    /// Something that was changed reaches the execution: a duration or an amount of memory must be one that was measured in it.
+    pub(super) doubtful: bool,
     /// Largest distance of two figures, see `Judged::figure_distance`.
     pub figure: f64,
     /// Normalisers that are not to be used, by name.
@@ -35,7 +37,15 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { same_cpu: 1e-9, other_cpu: 1e-6, figure: 0.01, exact: false, off: BTreeSet::new(), own: Vec::new() }
+        Self {
+            same_cpu: 1e-9,
+            other_cpu: 1e-6,
+            figure: 0.01,
+            exact: false,
+            doubtful: false,
+            off: BTreeSet::new(),
+            own: Vec::new(),
+        }
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn stricter(
 ) -> BTreeMap<i64, Rules> {
     let inputs = changed_inputs(recorded, replayed, judged);
     let libraries = library::changed(recorded, replayed, known);
-    if inputs.is_empty() && libraries.is_empty() {
+    let edited = other_code(recorded, replayed, judged);
+    if inputs.is_empty() && libraries.is_empty() && edited.is_empty() {
         return BTreeMap::new();
     }
     let lineage = Lineage::of(recorded);
@@ -63,7 +64,8 @@ pub(super) fn stricter(
         let text = codes.fold(String::new(), |all, code| all + code + "\n");
         let reached = behind.iter().any(|id| inputs.contains_key(id))
             || !library::behind(recorded, &behind, &text, &libraries).is_empty();
-        if !reached {
+        let by_code = behind.iter().any(|id| edited.contains(id));
+        if !reached && !by_code {
             continue;
         }
         let mut code = String::new();
@@ -85,13 +87,15 @@ pub(super) fn stricter(
         // A figure that is the same but for a little shows other data, unless it shows the time.
         let exact = one.verdict == Verdict::WithinTolerance && (!makes(&READS_CLOCK) || stable(one));
         // On one machine nothing else makes numbers differ a little, or writes `812.30` for `812.3`.
-        let exact_numbers = one.numbers.is_some() && exactly;
-        if exact || exact_numbers || off.iter().any(|name| one.equal_after.contains_key(*name)) {
+        let exact_numbers = one.numbers.is_some() && exactly && reached;
+        let doubtful = ["duration", "memory"].iter().any(|name| one.equal_after.contains_key(*name));
+        if exact || exact_numbers || doubtful || off.iter().any(|name| one.equal_after.contains_key(*name)) {
             let mut strict = rules.clone();
             if exact {
                 strict.figure = 0.0;
             }
             strict.exact = exact_numbers;
+            strict.doubtful = true;
             strict.off.extend(off.into_iter().map(str::to_owned));
             found.insert(one.recorded, strict);
         }
@@ -113,10 +117,8 @@ pub(super) fn left_to_chance(
     let drawn = generators::drawn(recorded, replayed, judged);
     let lineage = Lineage::of(recorded);
     let by_id: BTreeMap<i64, &Execution> = recorded.executions.iter().map(|one| (one.id, one)).collect();
-    let now: BTreeMap<i64, &str> = replayed.executions.iter().map(|one| (one.id, one.code.as_str())).collect();
     let own = |one: &Judged| by_id.get(&one.recorded).map(|execution| execution.code.as_str());
-    let differs = |one: &Judged| one.replayed.is_none_or(|id| now.get(&id).copied() != own(one));
-    let other_code: BTreeSet<i64> = judged.iter().filter(|one| differs(one)).map(|one| one.recorded).collect();
+    let other_code = other_code(recorded, replayed, judged);
     let mut found = BTreeSet::new();
     for one in judged.iter().filter(|one| !one.verdict.agrees()) {
         let behind: Vec<i64> = std::iter::once(one.recorded).chain(lineage.ancestors(one.recorded)).collect();
@@ -131,6 +133,16 @@ pub(super) fn left_to_chance(
         }
     }
     found
+}
+
+/// The executions, by id, in whose place other code ran, or nothing.
+fn other_code(recorded: &Recording, replayed: &Recording, judged: &[Judged]) -> BTreeSet<i64> {
+    let codes = |recording: &Recording| -> BTreeMap<i64, String> {
+        recording.executions.iter().map(|one| (one.id, one.code.clone())).collect()
+    };
+    let (then, now) = (codes(recorded), codes(replayed));
+    let differs = |one: &&Judged| one.replayed.is_none_or(|id| now.get(&id) != then.get(&one.recorded));
+    judged.iter().filter(differs).map(|one| one.recorded).collect()
 }
 
 /// The code of an execution, and of those it builds on what gave the names through which it does: a cell that draws a uuid

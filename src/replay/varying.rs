@@ -13,6 +13,10 @@ use super::verdict::Difference;
 enum Kind {
     /// A number, also with a unit's sign (`61%`).
     Number,
+    /// A duration or a time of day, to the second.
+    Time,
+    /// A colour, as web pages write it.
+    Colour,
     /// Letters only.
     Letters,
     /// Anything else: times, ids, paths.
@@ -37,6 +41,10 @@ fn words(line: &str) -> Vec<Word<'_>> {
         let bare = text.trim_end_matches(['%', '.', '!', '?', '°']);
         let kind = if bare.parse::<f64>().is_ok() {
             Kind::Number
+        } else if is_time(text) {
+            Kind::Time
+        } else if is_colour(text) {
+            Kind::Colour
         } else if text.chars().all(char::is_alphabetic) {
             Kind::Letters
         } else {
@@ -120,9 +128,22 @@ fn pixels(difference: &Difference) -> Option<u64> {
     said.parse().ok().filter(|_| difference.recorded == "figure")
 }
 
-/// Whether two words stand for the same thing: numbers behind the same word, and any two words of letters.
+/// `0:00:13.979`: hours, minutes and seconds.
+fn is_time(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    parts.len() == 3 && parts.iter().all(digits)
+}
+
+/// `#d65f5f`.
+fn is_colour(text: &str) -> bool {
+    text.strip_prefix('#')
+        .is_some_and(|hex| matches!(hex.len(), 3 | 6 | 8) && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Whether two words stand for the same thing: numbers and times behind the same word, and any two of the other kinds.
 fn alike(a: &Word<'_>, b: &Word<'_>) -> bool {
-    a.kind != Kind::Number || a.before == b.before
+    !matches!(a.kind, Kind::Number | Kind::Time) || a.before == b.before
 }
 
 #[cfg(test)]
@@ -146,19 +167,21 @@ mod tests {
             recorded: a.into(),
             replayed: b.into(),
         };
-        let mut noise = vec![
-            line(1, "Quinn,1016,-0.69", "Ray,1016,0.12"),
-            line(2, "Edith,972,-0.71", "Xavier,1024,0.5"),
-            line(3, "Alice,958,-0.22", "Wendy,1003,0.25"),
-            line(4, "Jerry,998,-0.99", "Hannah,940,0.85"),
-        ];
         let drawn = line(1, "Yvonne,1024,0.32", "Quinn,1016,-0.69");
-        assert!(changed(&drawn, &noise[0], &Columns::default()));
-        assert!(!changed(&drawn, &noise[0], &Columns::learnt(&noise)));
-        for one in &mut noise {
-            one.replayed = one.replayed.replace("1024", "972").replace("1003", "958").replace("940", "998");
-        }
-        assert!(changed(&drawn, &noise[0], &Columns::learnt(&noise)), "the numbers are the same in all lines");
+        let first = line(1, "Quinn,1016,-0.69", "Quinn,1020,0.12");
+        let others = |names: [&str; 3]| {
+            let [a, b, c] = names;
+            vec![
+                first.clone(),
+                line(2, "Edith,972,-0.71", &format!("{a},1024,0.5")),
+                line(3, "Alice,958,-0.22", &format!("{b},1003,0.25")),
+                line(4, "Jerry,998,-0.99", &format!("{c},940,0.85")),
+            ]
+        };
+        assert!(changed(&drawn, &first, &Columns::default()));
+        assert!(!changed(&drawn, &first, &Columns::learnt(&others(["Ray", "Wendy", "Hannah"]))));
+        let steady = others(["Edith", "Alice", "Jerry"]);
+        assert!(changed(&drawn, &first, &Columns::learnt(&steady)), "the names are the same in all lines");
     }
 
     #[test]
@@ -175,6 +198,12 @@ mod tests {
             "hours: 8.0 (at 34580999 ns)"
         ));
         assert!(is_changed("[01:02:03] state closed", "[01:03:04] state open", "[01:04:09] state open"));
+        assert!(is_changed(
+            "covers 0:00:13.9, 6:12:34 later",
+            "covers 0:00:14.7, 6:12:41 later",
+            "covers 0:00:14.7, 6:12:49 later"
+        ));
+        assert!(is_changed("T_7ab69 ['#d65f5f']", "T_ae972 ['#d66f5f']", "T_b0177 ['#d66f5f']"));
     }
 
     #[test]

@@ -114,6 +114,23 @@ pub(super) fn base64_pieces(text: &str) -> Vec<(&str, String)> {
         .collect()
 }
 
+/// A text of so many base64 digits is data, a picture most often.
+const DATA: usize = 400;
+
+/// Whether the place lies within such data: four letters that begin a token stand in every tenth picture somewhere, and a word
+/// begins behind each `+` and `/` of it.
+pub(super) fn is_amid_base64(text: &str, at: usize) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let bytes = text.as_bytes();
+    let (before, after) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..).unwrap_or_default());
+    if !matches!(before.last(), Some(b'+' | b'/')) {
+        return false;
+    }
+    let run = before.iter().rev().take(DATA).take_while(|byte| digit(byte)).count()
+        + after.iter().take(DATA).take_while(|byte| digit(byte)).count();
+    run >= DATA
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +153,15 @@ mod tests {
         assert_eq!(base64_pieces(&line)[0].1, "password = 'correct horse'");
         let picture = base64::engine::general_purpose::STANDARD.encode([0x89_u8, 0x50, 0x4e, 0x47].repeat(10));
         assert!(base64_pieces(&picture).is_empty());
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_not_amid_base64_and_one_in_a_picture_is() {
+        let token = "EAACA41Wh59bS0tLS1bdtUlLS1OXLl1qVBQ";
+        let at = |text: &str| is_amid_base64(text, text.find("EAAC").unwrap());
+        let picture = format!("data:image/png;base64,{}+{token}{}==", "aGVsbG8/".repeat(60), "d29y".repeat(60));
+        assert!(at(&picture));
+        assert!(!at(&picture.replace('+', " ")) && !at(&format!("https://graph/{token}")) && !at(token));
+        assert!(!at(&format!("/home/ada/{}/{token}", "deep/".repeat(20))));
     }
 }

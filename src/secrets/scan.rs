@@ -197,7 +197,7 @@ impl Scanner {
         {
             for captures in rule.pattern.captures_iter(text) {
                 let Some(value) = captures.get(1).or_else(|| captures.get(0)) else { continue };
-                if !rule.guard.passes(value.as_str()) {
+                if !rule.guard.passes(value.as_str()) || decode::is_amid_base64(text, value.start()) {
                     continue;
                 }
                 let raw = raw(value.range()).unwrap_or_else(|| value.as_str());

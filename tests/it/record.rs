@@ -296,6 +296,20 @@ fn what_was_looked_for_and_then_made_is_no_input() {
 }
 
 #[test]
+fn what_a_kernel_prints_when_it_is_told_to_end_is_no_output_of_a_cell() {
+    let Some(python) = python() else { return };
+    // ipykernel stops its children then; who watches over them says so (a worker of dask's that is started again).
+    let cell = "import subprocess, threading\nchild = subprocess.Popen(['sleep', '60'])\n\
+                def watch():\n    child.wait()\n    print('gone', flush=True)\n\
+                threading.Thread(target=watch).start()\nprint('started')";
+    let recorded = Recorded::prepared(&python, &[]);
+    recorded.again(&python, "--end", &[cell]);
+    let outputs = &recorded.recording().executions[0].outputs;
+    let nbpack::session::model::Output::Stream { text, .. } = &outputs[0] else { panic!("{outputs:?}") };
+    assert_eq!((outputs.len(), text.as_str()), (1, "started\n"), "{outputs:?}");
+}
+
+#[test]
 fn a_sparse_file_of_three_gigabytes_is_hashed_and_not_copied() {
     let Some(python) = python() else { return };
     let cells = [

@@ -98,8 +98,8 @@ fn a_seed_in_a_cell_that_failed_before_it_is_none() {
         let error = Output::Error { ename: "ImportError".into(), evalue: "no".into(), traceback: Vec::new() };
         let first = if failed { vec![error] } else { vec![] };
         let cells = vec![
-            execution(1, at, "import widgets\nnumpy.random.seed(17)", first),
-            execution(2, at, "heights = norm.rvs(1000)", vec![]),
+            execution(1, at, "import numpy, scipy.stats, widgets\nnumpy.random.seed(17)", first),
+            execution(2, at, "heights = scipy.stats.norm.rvs(1000)", vec![]),
             execution(3, at, "heights.mean()", vec![value(number)]),
         ];
         recording(at, cells)
@@ -174,4 +174,41 @@ fn a_figure_beside_a_clock_is_exact_where_two_replays_draw_the_same() {
     assert_eq!(verdict(0, 0, b"b"), Verdict::Changed);
     assert_eq!(verdict(1, 5, b"b"), Verdict::Nondeterministic, "it shows the time");
     assert_eq!(verdict(0, 0, b"a"), Verdict::WithinTolerance, "nothing has changed");
+}
+
+#[test]
+fn what_data_says_of_times_and_memory_is_no_measurement() {
+    let session = |at: Nanos, code: &str, text: &str, content: &[u8]| {
+        let mut session = recording(at, vec![execution(1, at + SECOND, code, vec![out(text)])]);
+        reads_data(&mut session, &[1], content);
+        session
+    };
+    let verdict = |code: &str, then: &str, now: &str| {
+        let of = |content: &[u8]| {
+            let (then, now) = (session(THEN, code, then, b"a"), session(NOW, code, now, content));
+            judge(&then, &now, None, &Rules::default()).executions[0].verdict
+        };
+        (of(b"a"), of(b"b"))
+    };
+    let timed = "print(f'elapsed {time.time() - t:.2f}s, timeout {limit(data)}s')";
+    let (_, changed) = verdict(timed, "elapsed 0.02s, timeout 30.00s\n", "elapsed 0.03s, timeout 35.00s\n");
+    assert_eq!(changed, Verdict::Changed);
+    let (same, noise) = verdict(timed, "elapsed 0.02s, timeout 30.00s\n", "elapsed 0.03s, timeout 30.00s\n");
+    assert_eq!((same, noise), (Verdict::Equivalent, Verdict::Equivalent));
+    let memory = "print(limit(data), psutil.Process().memory_info().rss)";
+    let line = |limit: &str, rss: &str| format!("memory limit {limit} MiB, this process {rss} MiB\n");
+    assert_eq!(verdict(memory, &line("512.0", "91.3"), &line("521.0", "94.2")).1, Verdict::Changed);
+    assert_eq!(verdict(memory, &line("512.0", "91.3"), &line("512.0", "94.2")).1, Verdict::Equivalent);
+}
+
+#[test]
+fn an_edited_cell_may_not_draw_a_little_otherwise() {
+    let session = |at: Nanos, code: &str, colour: u8| {
+        let picture = png(true, |pixels| pixels.put_pixel(7, 20, image::Rgb([200, 80, colour])));
+        recording(at, vec![execution(1, at + SECOND, code, vec![picture])])
+    };
+    let verdict = |code: &str| {
+        judge(&session(THEN, "bars('b0')", 80), &session(NOW, code, 90), None, &Rules::default()).executions[0].verdict
+    };
+    assert_eq!((verdict("bars('b0')"), verdict("bars('b1')")), (Verdict::WithinTolerance, Verdict::Changed));
 }

@@ -91,5 +91,19 @@ pub(super) fn machine() -> Vec<Case> {
             out("{'Ann': 'ef6b6942', 'born': '19991231'}\n"),
             out("{'Ann': '5ae548cf', 'born': '20021114'}\n"),
         ),
+        same(
+            "the time of a file, which a bundle cuts to seconds",
+            "print(datetime.fromtimestamp(os.path.getmtime(name)))",
+            out("file of 2024-11-27 16:10:50.793360\n"),
+            out("file of 2024-11-27 16:10:50.000000\n"),
+        ),
+        different(
+            "another second",
+            "print(datetime.fromtimestamp(os.path.getmtime(name)))",
+            out("file of 2024-11-27 16:10:50.793360\n"),
+            out("file of 2024-11-27 16:10:51.000000\n"),
+        ),
+        same("an address without a mark", "print('%x' % id(ax))", out("7f39f9b34390\n"), out("7fec31494510\n")),
+        different("a digest of that length", "print(short(digest))", out("7f39f9b34390\n"), out("7fec31494510\n")),
     ]
 }
