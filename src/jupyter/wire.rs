@@ -207,7 +207,7 @@ pub fn message(
     header: &Header,
     parent_header: &[u8],
     metadata: &Value,
-    content: &Value,
+    content: &impl serde::Serialize,
     buffers: Vec<Bytes>,
 ) -> Vec<Bytes> {
     let date = header.date.and_then(|date| jiff::Timestamp::from_nanosecond(date.into()).ok());
@@ -226,7 +226,8 @@ pub fn message(
         Bytes::from(object.to_string()),
         Bytes::copy_from_slice(parent_header),
         Bytes::from(metadata.to_string()),
-        Bytes::from(content.to_string()),
+        // What we send ourselves has only keys that are text.
+        Bytes::from(serde_json::to_vec(content).unwrap_or_default()),
     ];
     join(key, parts, buffers)
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 use zeromq::{
@@ -207,7 +208,13 @@ impl Client {
     }
 
     /// A signed message of this client, and its id.
-    fn message(&self, msg_type: &str, parent: &[u8], metadata: &Value, content: &Value) -> (String, Vec<Bytes>) {
+    fn message(
+        &self,
+        msg_type: &str,
+        parent: &[u8],
+        metadata: &Value,
+        content: &impl Serialize,
+    ) -> (String, Vec<Bytes>) {
         let header = Header {
             msg_id: wire::fresh_id(),
             msg_type: msg_type.to_owned(),
@@ -334,8 +341,13 @@ impl Client {
     }
 
     /// Sends a comm message (`comm_open`, `comm_msg`, `comm_close`) on shell. Kernels do not reply to these.
-    pub async fn send_comm(&mut self, msg_type: &str, content: Value, buffers: Vec<Bytes>) -> Result<(), ClientError> {
-        let (_, mut frames) = self.message(msg_type, b"{}", &json!({}), &content);
+    pub async fn send_comm(
+        &mut self,
+        msg_type: &str,
+        content: &impl Serialize,
+        buffers: Vec<Bytes>,
+    ) -> Result<(), ClientError> {
+        let (_, mut frames) = self.message(msg_type, b"{}", &json!({}), content);
         frames.extend(buffers);
         Self::send(&mut self.shell, msg_type, frames).await
     }

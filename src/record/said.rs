@@ -262,7 +262,9 @@ impl Said {
                     let named = message.frames.iter().skip(4).map(|buffer| by_digest(buffer)).collect::<Vec<_>>();
                     self.widgets.update(&content, &named);
                 }
+                let sent = message.frames.get(3).and_then(|frame| std::str::from_utf8(frame).ok()).map(str::to_owned);
                 let comm = CommMessage {
+                    text: sent.filter(|_| content.is_object()),
                     at: message.at,
                     msg_type: header.msg_type.clone(),
                     comm_id: text(&content, "comm_id").to_owned(),

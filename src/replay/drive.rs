@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
 use super::plan::{Answer, Request, Step, dependents};
 use crate::{
@@ -302,10 +302,16 @@ async fn send_comm(
         }
         return Ok(());
     }
-    let mut content = comm.content.clone();
-    if let Some(object) = content.as_object_mut() {
-        object.insert("comm_id".to_owned(), id.into());
-    }
     let buffers = comm.buffers.iter().map(|buffer| bytes::Bytes::copy_from_slice(buffer)).collect();
-    client.send_comm(&comm.msg_type, content, buffers).await
+    client.send_comm(&comm.msg_type, &with_id(comm, &id), buffers).await
+}
+
+/// The content of a comm message with another id; what is in its `data` stays as it was written.
+fn with_id(comm: &CommMessage, id: &str) -> BTreeMap<String, Box<RawValue>> {
+    let text = comm.text.clone().unwrap_or_else(|| comm.content.to_string());
+    let mut content: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).unwrap_or_default();
+    if let Ok(id) = serde_json::value::to_raw_value(id) {
+        content.insert("comm_id".to_owned(), id);
+    }
+    content
 }

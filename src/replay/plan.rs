@@ -179,6 +179,7 @@ mod tests {
         );
         session.info.exit_status = None;
         let comm = |at: i64, after| CommMessage {
+            text: None,
             at,
             msg_type: "comm_msg".into(),
             comm_id: "c".into(),

@@ -128,7 +128,9 @@ pub(super) fn left_to_chance(
         let reached = behind.iter().any(|id| inputs.contains_key(id) || other_code.contains(id))
             || !library::behind(recorded, &behind, &text, &libraries).is_empty()
             || !cause::reaching(&text, &variables).is_empty();
-        if !reached && (drawn.contains_key(&one.recorded) || own(one).is_some_and(cause::names_random)) {
+        // What builds on a drawn sample varies with it.
+        let draws = behind.iter().any(|id| drawn.contains_key(id));
+        if !reached && (draws || own(one).is_some_and(cause::names_random) || cause::names_random(&text)) {
             found.insert(one.recorded);
         }
     }

@@ -59,7 +59,11 @@ pub fn redact(recording: &mut Recording, findings: &[Finding]) -> u64 {
         }
     }
     for comm in &mut recording.comms {
+        let before = comm.content.clone();
         redactor.value(&mut comm.content);
+        let mut text = comm.text.take();
+        let found = text.as_mut().is_some_and(|text| redactor.text(text));
+        comm.text = text.filter(|_| !found && comm.content == before);
     }
     for value in recording.facts.values_mut() {
         redactor.value(value);

@@ -123,6 +123,7 @@ impl Scanner {
         }
         for (at, comm) in recording.comms.iter().enumerate() {
             self.value(&format!("comm:{at}"), &comm.content);
+            self.text(&format!("comm:{at}"), comm.text.as_deref().unwrap_or_default());
         }
         for (name, value) in &recording.facts {
             self.value(&format!("fact:{name}"), value);

@@ -270,6 +270,7 @@ fn plant(recording: &mut Recording, inventory: &mut Inventory, place: usize, id:
         }
         11 => {
             recording.comms.push(CommMessage {
+                text: None,
                 at: 0,
                 msg_type: "comm_msg".into(),
                 comm_id: "c".into(),

@@ -310,6 +310,9 @@ pub struct CommMessage {
     pub comm_id: String,
     /// Content as sent.
     pub content: serde_json::Value,
+    /// The same, letter by letter, where that is known: Python keeps the order of an object's keys, and shows it.
+    #[serde(skip)]
+    pub text: Option<String>,
     /// Buffers as sent.
     #[serde(skip)]
     pub buffers: Vec<Vec<u8>>,

@@ -415,10 +415,15 @@ impl Reader<'_> {
                 msg_type: row.get(2)?,
                 comm_id: row.get(3)?,
                 content: Value::Null,
+                text: None,
                 buffers: buffers.remove(&id).unwrap_or_default(),
                 after: row.get(5)?,
             };
-            Ok(parse_json("a comm message", &content).map(|content| CommMessage { content, ..comm }))
+            Ok(parse_json("a comm message", &content).map(|value| CommMessage {
+                content: value,
+                text: Some(content),
+                ..comm
+            }))
         })
     }
 

@@ -254,9 +254,10 @@ impl Db {
 
     /// Writes a comm message; buffers in blobs are named by `large`.
     pub fn put_comm(&self, id: i64, comm: &CommMessage, large: &[Option<Digest>]) -> Row<()> {
+        let text = comm.text.clone().unwrap_or_else(|| comm.content.to_string());
         self.put(
             "INSERT INTO comm VALUES (?1,?2,?3,?4,?5,?6)",
-            params![id, comm.at, comm.msg_type, comm.comm_id, comm.content.to_string(), comm.after],
+            params![id, comm.at, comm.msg_type, comm.comm_id, text, comm.after],
         )?;
         for (ord, buffer) in comm.buffers.iter().enumerate() {
             let digest = large.get(ord).copied().flatten();
