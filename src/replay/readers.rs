@@ -34,8 +34,10 @@ static MEMORY_WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// What stands before an amount of memory that was measured, and not before one that somebody set.
 static MEASURED_MEMORY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:rss|resident|process|kernel|python|interpreter|peak|free|used|usage|use|avail(?:able)?|current|now)\b|^[^a-z]*$").ok()
+    Regex::new(r"(?i)\b(?:rss|resident|process|kernel|python|interpreter|peak|free|used|usage|use|avail(?:able)?|current|now|mem(?:ory)?)\b|^[^a-z]*$").ok()
 });
+static SET_MEMORY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:limit|quota|max(?:imum)?|cap|needs?|requires?|ordered|installed)\b").ok());
 static LOAD_READER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bgetloadavg\b|\bloadavg\b|\buptime\b").ok());
 /// The counter of processor time of a whole process.
@@ -71,6 +73,11 @@ fn last_word(text: &str) -> String {
     text.trim_end_matches(part).rsplit(part).next().unwrap_or_default().to_lowercase()
 }
 
+/// Whether words before an amount of memory say that it was measured.
+fn is_measured(words: &str) -> bool {
+    matches(&MEASURED_MEMORY, words) && !matches(&SET_MEMORY, words)
+}
+
 /// The words before a number, from the last sign that ends a thought.
 fn clause_before<'a>(line: &'a str, text: &str) -> &'a str {
     let before = line.split_once(text).map_or(line, |(before, _)| before);
@@ -92,7 +99,7 @@ impl Pair<'_> {
     pub(super) fn reads_memory(&self, line: &str, text: &str) -> bool {
         matches(&MEMORY_READER, self.code)
             && matches(&MEMORY_WORD, line)
-            && (!self.rules.doubtful || matches(&MEASURED_MEMORY, clause_before(line, text)))
+            && (!self.rules.doubtful || is_measured(clause_before(line, text)))
     }
 
     /// Whether two hexadecimal texts are what `id` gives, written without `0x` (`'%x' % id(x)`).
@@ -254,10 +261,11 @@ mod tests {
             &CUT_ID,
             &VERBOSE,
             &MEASURED_MEMORY,
+            &SET_MEMORY,
         ];
         assert!(all.iter().all(|regex| regex.is_some()));
         assert_eq!(last_word("12 bytes, inode="), "inode");
-        let measured = |line: &str, text: &str| matches(&MEASURED_MEMORY, clause_before(line, text));
+        let measured = |line: &str, text: &str| is_measured(clause_before(line, text));
         assert!(
             measured("limit 512.0 MiB, free on disk 70.1 GiB", "70.1") && measured("this process: 95,000", "95,000")
         );
