@@ -244,8 +244,10 @@ impl Drain {
             if found.as_ref().is_some_and(|found| found.as_ref().is_err_and(timed_out)) {
                 self.unanswered(&seen, &host);
             }
-            // Whoever looks again later may find what the session has put there since.
-            if found.as_ref().is_some_and(|found| found.as_ref().is_err_and(is_not_found)) && flags & libc::O_CREAT == 0
+            // Whoever looks again later may find what the session has put there since. A link to nothing is there.
+            if found.as_ref().is_some_and(|found| found.as_ref().is_err_and(is_not_found))
+                && flags & libc::O_CREAT == 0
+                && files::symlink_metadata(&self.reach(&seen, &access.path, false)).is_err()
             {
                 access.op = FileOp::Missing;
             }

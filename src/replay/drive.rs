@@ -315,3 +315,27 @@ fn with_id(comm: &CommMessage, id: &str) -> BTreeMap<String, Box<RawValue>> {
     }
     content
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_widget_is_told_the_keys_in_the_order_in_which_the_frontend_wrote_them() {
+        let text = r#"{"data":{"state":{"b":1,"a":2}},"comm_id":"then"}"#;
+        let comm = CommMessage {
+            at: 1,
+            msg_type: "comm_msg".into(),
+            comm_id: "then".into(),
+            content: serde_json::from_str(text).unwrap(),
+            text: Some(text.into()),
+            buffers: Vec::new(),
+            after: None,
+        };
+        let sent = serde_json::to_string(&with_id(&comm, "now")).unwrap();
+        assert_eq!(sent, r#"{"comm_id":"now","data":{"state":{"b":1,"a":2}}}"#);
+        let redacted = CommMessage { text: None, ..comm };
+        let sent = serde_json::to_string(&with_id(&redacted, "now")).unwrap();
+        assert_eq!(sent, r#"{"comm_id":"now","data":{"state":{"a":2,"b":1}}}"#);
+    }
+}

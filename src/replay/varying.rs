@@ -199,9 +199,9 @@ mod tests {
         ));
         assert!(is_changed("[01:02:03] state closed", "[01:03:04] state open", "[01:04:09] state open"));
         assert!(is_changed(
-            "covers 0:00:13.9, 6:12:34 later",
-            "covers 0:00:14.7, 6:12:41 later",
-            "covers 0:00:14.7, 6:12:49 later"
+            "covers 0:00:13.9, read 6:12:34 later",
+            "covers 0:00:14.7, read 6:12:41 later",
+            "covers 0:00:14.7, read 6:12:49 later"
         ));
         assert!(is_changed("T_7ab69 ['#d65f5f']", "T_ae972 ['#d66f5f']", "T_b0177 ['#d66f5f']"));
     }

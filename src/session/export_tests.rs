@@ -120,7 +120,7 @@ pub(in crate::session) fn recording() -> Recording {
         facts: BTreeMap::from([("limits".into(), json!({"a": [1, 2]}))]),
         gaps: vec![Gap { at: 1, reason: "io_uring".into(), detail: "d".into(), count: 1 }],
         comms: vec![CommMessage {
-            text: None,
+            text: Some("{\"data\":1}".into()),
             at: 2,
             msg_type: "comm_msg".into(),
             comm_id: "c".into(),
