@@ -213,6 +213,12 @@ impl Signature {
     }
 }
 
+/// Bytes, as Linux has them, as a path.
+pub fn as_path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt as _;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
 /// Shows a path that came from outside on one line: control characters and bytes that are not UTF-8 are escaped.
 pub fn display_bytes(path: &[u8]) -> impl fmt::Display + '_ {
     struct Escaped<'a>(&'a [u8]);

@@ -6,10 +6,7 @@ use std::{
     fs::Metadata,
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::{
-            ffi::{OsStrExt as _, OsStringExt as _},
-            fs::MetadataExt as _,
-        },
+        unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
     sync::{
@@ -22,6 +19,7 @@ use super::{
     address::address,
     audit, interpreter,
     launch::Hold,
+    own_names::through_self,
     ring::{self, Shared},
     seen::{Seen, What},
     supervisor::{is_pseudo, monotonic},
@@ -30,7 +28,7 @@ use super::{
 use crate::event::{
     self, BeforeChange, Connection, Event, EventSink, FileAccess, FileOp, Gap, Nanos, ProcessStart, ThreadStart,
 };
-use crate::files::{self, Signature};
+use crate::files::{self, Signature, as_path};
 
 /// Beyond this many known processes the ones that have gone are forgotten.
 const MANY: usize = 4096;
@@ -524,10 +522,6 @@ fn is_not_found(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::NotFound
 }
 
-fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
-}
-
 fn only_reads(flags: i32) -> bool {
     flags & libc::O_ACCMODE == libc::O_RDONLY && flags & (libc::O_TRUNC | libc::O_DIRECTORY | libc::O_PATH) == 0
 }
@@ -543,62 +537,9 @@ fn split_arguments(bytes: &[u8]) -> Vec<Vec<u8>> {
     if bytes.is_empty() { Vec::new() } else { bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
 }
 
-/// Rewrites names that mean something else for every process; a descriptor is replaced by the file behind it.
-fn through_self(seen: &Seen, path: Vec<u8>) -> Vec<u8> {
-    if !path.starts_with(b"/proc/") && !path.starts_with(b"/dev/") {
-        return path;
-    }
-    let own = |prefix: &[u8], target: String| {
-        let rest = path.strip_prefix(prefix)?;
-        (rest.is_empty() || rest.starts_with(b"/")).then(|| [target.as_bytes(), rest].concat())
-    };
-    let Seen { pid, tid, .. } = seen;
-    let rewritten = own(b"/proc/self", format!("/proc/{pid}"))
-        .or_else(|| own(b"/proc/thread-self", format!("/proc/{pid}/task/{tid}")))
-        .or_else(|| own(b"/dev/fd", format!("/proc/{pid}/fd")))
-        .or_else(|| own(b"/dev/stdin", format!("/proc/{pid}/fd/0")))
-        .or_else(|| own(b"/dev/stdout", format!("/proc/{pid}/fd/1")))
-        .or_else(|| own(b"/dev/stderr", format!("/proc/{pid}/fd/2")));
-    let Some(rewritten) = rewritten else { return path };
-    let proc = format!("/proc/{pid}/");
-    let is_link =
-        rewritten.strip_prefix(proc.as_bytes()).is_some_and(|rest| rest == b"exe" || rest.starts_with(b"fd/"));
-    let behind = is_link.then(|| rustix::fs::readlink(rewritten.as_slice(), Vec::new()).ok()).flatten();
-    match behind {
-        Some(file) if file.as_bytes().starts_with(b"/") => file.into_bytes(),
-        _ => rewritten,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_depend_on_the_caller_are_rewritten() {
-        let pid = std::process::id();
-        let rewritten = |path: &str| {
-            let seen = Seen {
-                at: 0,
-                pid,
-                tid: pid,
-                ppid: 1,
-                started: 0,
-                elsewhere: false,
-                parked: 0,
-                what: What::Exec,
-                path: Vec::new(),
-                other: Vec::new(),
-            };
-            String::from_utf8(through_self(&seen, path.into())).unwrap()
-        };
-        assert_eq!(rewritten("/proc/self/status"), format!("/proc/{pid}/status"));
-        assert_eq!(rewritten("/proc/selfish"), "/proc/selfish");
-        assert_eq!(rewritten("/proc/thread-self/comm"), format!("/proc/{pid}/task/{pid}/comm"));
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let number = std::os::fd::AsRawFd::as_raw_fd(file.as_file());
-        assert_eq!(rewritten(&format!("/dev/fd/{number}")), file.path().to_str().unwrap());
-    }
 
     #[test]
     fn arguments_keep_empty_ones() {

@@ -18,6 +18,7 @@ mod filter;
 mod inherited;
 mod interpreter;
 mod launch;
+mod own_names;
 mod probe;
 mod ring;
 mod seen;

@@ -1,15 +1,11 @@
 //! Paths as bytes: absolute, `/` separated, not necessarily UTF-8.
 
 use std::{
-    ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-/// The same path for `std::fs`.
-pub(crate) fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
-}
+pub(crate) use crate::files::as_path;
 
 /// The same path, owned, for `std::fs`.
 pub(crate) fn to_path(bytes: &[u8]) -> PathBuf {

@@ -1,13 +1,14 @@
 //! Textual rules about paths: cheap enough for every open. What a file *is* decides `inventory`.
 
 use std::{
-    ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
 use memchr::memmem::Finder;
+
+pub(super) use crate::files::as_path;
 
 /// A path that several tables have: a session can read a hundred thousand files.
 pub(super) type SharedPath = Arc<[u8]>;
@@ -109,11 +110,6 @@ static PARTS: LazyLock<Vec<Finder<'static>>> =
 /// Whether a folded path is `dir` or lies in it.
 fn is_below(path: &[u8], dir: &[u8]) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-/// Bytes as a path.
-pub(super) fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
 }
 
 /// Folds `//` and `.`, and `..` after a component that `is_real_dir` says is no symlink.

@@ -117,8 +117,8 @@ pub(super) fn base64_pieces(text: &str) -> Vec<(&str, String)> {
 /// A text of so many base64 digits is data, a picture most often.
 const DATA: usize = 400;
 
-/// Whether the place lies within such data: four letters that begin a token stand in every tenth picture somewhere, and a word
-/// begins behind each `+` and `/` of it.
+/// Whether the place lies within such data: a word begins behind each `+` and `/` of it, and among many pictures one has the
+/// four letters there that begin a token (seen in a public notebook).
 pub(super) fn is_amid_base64(text: &str, at: usize) -> bool {
     let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let bytes = text.as_bytes();

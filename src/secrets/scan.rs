@@ -123,6 +123,7 @@ impl Scanner {
         }
         for (at, comm) in recording.comms.iter().enumerate() {
             self.value(&format!("comm:{at}"), &comm.content);
+            // As it was written, a key may stand there twice, of which the value has one.
             self.text(&format!("comm:{at}"), comm.text.as_deref().unwrap_or_default());
         }
         for (name, value) in &recording.facts {
