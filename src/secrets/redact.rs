@@ -90,7 +90,7 @@ pub fn redact_files(inventory: &mut Inventory, store: &Store, findings: &[Findin
         redactor.value(origin);
     }
     for entry in inventory.entries.values_mut() {
-        let Some(mut text) = scan::file_text(entry, store) else { continue };
+        let Some(mut text) = scan::whole_text(entry, store) else { continue };
         let EntryKind::File { source, size, .. } = &mut entry.kind else { continue };
         if *size == text.len() as u64 && redactor.text(&mut text) {
             *size = text.len() as u64;

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::decode;
+
 /// A rule: its name, its pattern (group 1 is the secret, else all of it), and what its value must pass besides.
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -298,6 +300,26 @@ fn is_random(value: &str) -> bool {
         && !is_uuid(value)
         && entropy(value) >= 2.9
         && !is_wordy(value)
+        && !is_plain_json(value)
+}
+
+/// Base64 of a JSON document in which nothing looks random (`{"session_id": "default"}` in Bokeh's own script): what it says is
+/// searched as well.
+fn is_plain_json(value: &str) -> bool {
+    fn is_plain(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(text) => !is_random(text),
+            serde_json::Value::Array(list) => list.iter().all(is_plain),
+            serde_json::Value::Object(map) => map.values().all(is_plain),
+            _ => true,
+        }
+    }
+    let says = decode::base64_pieces(value)
+        .into_iter()
+        .next()
+        .filter(|(piece, _)| piece.trim_end_matches('=') == value.trim_end_matches('='));
+    let document = says.and_then(|(_, says)| serde_json::from_str::<serde_json::Value>(&says).ok());
+    document.is_some_and(|document| (document.is_object() || document.is_array()) && is_plain(&document))
 }
 
 /// Long, of both cases throughout, and of no word: a token that happens to have no digits.

@@ -12,8 +12,10 @@ use crate::{
     store::Store,
 };
 
-/// Of each file, no more than its beginning is read.
+/// Of a file of data, no more than its beginning is read.
 const FILE_LIMIT: u64 = 1 << 20;
+/// Of what a person wrote, a notebook with its pictures above all.
+const WHOLE_LIMIT: u64 = 64 << 20;
 /// Of all files together.
 const TOTAL_LIMIT: u64 = 256 << 20;
 /// Rows of a table that are looked at.
@@ -43,8 +45,22 @@ pub fn scan(recording: &Recording, inventory: &Inventory, store: &Store) -> Vec<
     scanner.found
 }
 
-/// The beginning of a file of the user, if it is text.
+/// What of a file of the user is searched, if it is text: code, notebooks and settings to their end, data at their beginning.
 pub(super) fn file_text(entry: &Entry, store: &Store) -> Option<String> {
+    let limit = match entry.class {
+        Class::Notebook | Class::Configuration | Class::LocalModule => WHOLE_LIMIT,
+        _ => FILE_LIMIT,
+    };
+    text_up_to(searched(entry)?, store, limit)
+}
+
+/// The same file to its end, for what is found in it to be replaced.
+pub(super) fn whole_text(entry: &Entry, store: &Store) -> Option<String> {
+    text_up_to(searched(entry)?, store, WHOLE_LIMIT)
+}
+
+/// Where the content of a file lies that is searched.
+fn searched(entry: &Entry) -> Option<&Source> {
     let EntryKind::File { source, .. } = &entry.kind else { return None };
     // Where a distribution was fetched from, with the token that it took.
     let says_origin =
@@ -53,17 +69,18 @@ pub(super) fn file_text(entry: &Entry, store: &Store) -> Option<String> {
         entry.class,
         Class::Notebook | Class::Dataset | Class::Configuration | Class::LocalModule | Class::Cache | Class::Result
     ) || (entry.class == Class::Environment && (entry.component.is_none() || says_origin));
-    if !wanted {
-        return None;
-    }
-    let mut bytes = Vec::new();
+    wanted.then_some(source)
+}
+
+fn text_up_to(source: &Source, store: &Store, limit: u64) -> Option<String> {
     let path = match source {
         Source::Host { path, .. } => path.clone(),
         Source::Blob(digest) => store.blob_path(digest),
         Source::Bytes(bytes) => return text_of(bytes.to_vec()),
         Source::Bytecode { .. } => return None,
     };
-    files::open(&path).ok()?.take(FILE_LIMIT).read_to_end(&mut bytes).ok()?;
+    let mut bytes = Vec::new();
+    files::open(&path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
     text_of(bytes)
 }
 

@@ -448,6 +448,48 @@ fn a_table_with_a_column_of_passwords_is_seen() {
 }
 
 #[test]
+fn base64_of_a_document_is_a_secret_only_where_something_in_it_is() {
+    let mut dice = Dice(17);
+    let found = |says: &str| {
+        let token = base64::engine::general_purpose::STANDARD_NO_PAD.encode(says);
+        let mut recording = empty();
+        recording.executions.push(execution(1, &["n.DEFAULT_TOKEN=\"", &token, "\";"].concat()));
+        let (_dir, store) = store();
+        scan(&recording, &Inventory::default(), &store).len()
+    };
+    assert_eq!(found("{\"session_id\": \"default\"}"), 0, "as Bokeh's own script has it");
+    assert_ne!(found(&["{\"session_id\": \"", &dice.word(32), "\"}"].concat()), 0);
+}
+
+#[test]
+fn a_large_notebook_is_searched_to_its_end_and_what_is_found_there_replaced() {
+    let mut dice = Dice(19);
+    let secret = ["ghp", "_", &dice.word(36)].concat();
+    let dir = tempfile::tempdir().unwrap();
+    let (_dir, store) = store();
+    for (class, is_searched) in [(Class::Notebook, true), (Class::Dataset, false)] {
+        let path = dir.path().join("large.ipynb");
+        std::fs::write(
+            &path,
+            ["{\"text\": \"", &"lorem ipsum ".repeat(200_000), "\", \"end\": \"", &secret, "\"}"].concat(),
+        )
+        .unwrap();
+        let mut inventory = Inventory::default();
+        file(&mut inventory, "/n/large.ipynb", class, String::new());
+        let entry = inventory.entries.values_mut().next().unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        let EntryKind::File { source, size, .. } = &mut entry.kind else { unreachable!() };
+        let signature = crate::files::Signature::of(&metadata);
+        (*source, *size) = (Source::Host { path: path.clone(), signature }, metadata.len());
+        let found = scan(&empty(), &inventory, &store);
+        assert_eq!(found.len(), usize::from(is_searched), "{found:?}");
+        if is_searched {
+            assert_eq!(redact_files(&mut inventory, &store, &found).remaining, []);
+        }
+    }
+}
+
+#[test]
 fn the_allow_list_names_rule_and_place() {
     let one = Finding::new("password", "cell:3", "abcdef", "abcdef");
     for (entry, expected) in [
