@@ -59,8 +59,6 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
     };
     fill(&mut env, "PATH", DEFAULT_PATH);
     fill(&mut env, "HOME", &run.home.to_string_lossy());
-    fill(&mut env, "USER", &run.user);
-    fill(&mut env, "LOGNAME", &run.user);
     if let (true, Some(bin)) = (options.environment_first, environment_bin(restored)) {
         let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         let first = format!("{}:{path}", bin.display());
