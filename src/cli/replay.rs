@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     files,
-    replay::{self, Known, Place, Replay, Verdicts, compare::Subject},
+    replay::{self, Known, Place, Replay, Rules, Verdicts, compare::Subject},
     report::{html, json, junit, text},
-    restore::SpecOptions,
-    session,
+    restore::{SpecOptions, model::Restored},
+    session::{self, model::Recording},
     store::Store,
 };
 
@@ -46,7 +46,8 @@ pub(super) struct Args {
     /// Where nothing else is allowed here: run it below another path, NOT isolated.
     #[arg(long, requires = "bundle")]
     inexact: bool,
-    /// Replay twice: what differs between the two replays is not held against the first.
+    /// Replay twice: what differs between the two replays is not held against the first. A third time where cells that draw
+    /// random numbers came out alike twice.
     #[arg(long)]
     twice: bool,
     /// The verdicts as JSON.
@@ -71,7 +72,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let given = GivenArgs::of(args.volumes, args.env, args.inexact).resolve(context)?;
     let timeout = args.timeout.map(Duration::from_secs);
     let replaced: Vec<PathBuf> = given.binds.iter().map(|bind| bind.target.clone()).collect();
-    let (recorded, first, second) = match &args.bundle {
+    let (recorded, first, verdicts) = match &args.bundle {
         Some(bundle) => {
             let restored = resolve(bundle, context)?;
             say_machine(&restored, context);
@@ -79,14 +80,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             // The recorded conditions: what is given is laid over them, and nothing else changes.
             let given =
                 SpecOptions { binds: given.binds, env: given.env, inexact: given.inexact, ..SpecOptions::default() };
-            let replay = |given: SpecOptions| {
-                let place = Place::Container { restored: &restored, given };
-                once(&place, &recorded, timeout, &context.store()?, context)
-            };
-            let first = replay(given.clone())?;
-            let other = SpecOptions { first_pid: Some(replay::other_pid(&recorded.recording)), ..given };
-            let second = if args.twice { Some(replay(other)?) } else { None };
-            (recorded, first, second)
+            let known = Known { replaced, ..of_components(&recorded) };
+            let mut replay = contained(&restored, &recorded, &given, timeout, context)?;
+            let (first, verdicts) = judged(&mut replay, args.twice, &recorded, &rules, &known)?;
+            drop(replay);
+            (recorded, first, verdicts)
         }
         None => {
             let run = inside::config()?;
@@ -100,16 +98,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let context = Context { runtime_dir: scratch.path().to_owned(), ..context.clone() };
             let env = inside::environment(&run, &context).into_iter().collect();
             let place = Place::Here { run: &run, env, cwd: inside::work_dir(&run, &context) };
-            let again = || once(&place, &recorded, timeout, &store, &context);
-            let first = again()?;
-            let second = if args.twice { Some(again()?) } else { None };
-            (recorded, first, second)
+            let known = Known { replaced, ..of_components(&recorded) };
+            let mut replay = |_| once(&place, &recorded, timeout, &store, &context);
+            let (first, verdicts) = judged(&mut replay, args.twice, &recorded, &rules, &known)?;
+            (recorded, first, verdicts)
         }
     };
-    let again = second.as_ref().map(|second| &second.recording);
-    let known = Known { replaced, ..of_components(&recorded) };
-    let mut verdicts = replay::judge_knowing(&recorded.recording, &first.recording, again, &rules, &known);
-    verdicts.notes = first.notes;
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &json::verdicts(&recorded.name, &verdicts))?;
@@ -125,11 +119,11 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         files::publish_bytes(&context.cwd.join(path), 0o644, xml.as_bytes())?;
     }
     if let Some(path) = args.notebook {
-        let notebook = session::notebook(&first.recording, session::Form::AsRun);
+        let notebook = session::notebook(&first, session::Form::AsRun);
         files::publish_bytes(&context.cwd.join(path), 0o644, &serde_json::to_vec_pretty(&notebook)?)?;
     }
     if let Some(path) = args.report {
-        write_page(&recorded, &first.recording, &verdicts, &context.cwd.join(path))?;
+        write_page(&recorded, &first, &verdicts, &context.cwd.join(path))?;
     }
     Ok(ExitCode::from(verdicts.exit_code()))
 }
@@ -144,7 +138,7 @@ pub(super) fn of_components(recorded: &Subject) -> Known {
 /// Writes the page about a recording and a replay of it.
 pub(super) fn write_page(
     recorded: &Subject,
-    replayed: &session::model::Recording,
+    replayed: &Recording,
     verdicts: &Verdicts,
     path: &std::path::Path,
 ) -> anyhow::Result<()> {
@@ -155,6 +149,67 @@ pub(super) fn write_page(
         components: &recorded.components,
     });
     Ok(files::publish_bytes(path, 0o644, page.as_bytes())?)
+}
+
+/// Replays in containers of a bundle. The kernel of the first one has the recorded process id, that of each further one
+/// another, so that what hangs on it is seen to vary.
+pub(super) fn contained<'a>(
+    restored: &'a Restored,
+    recorded: &'a Subject,
+    given: &'a SpecOptions,
+    timeout: Option<Duration>,
+    context: &'a Context,
+) -> anyhow::Result<impl FnMut(Turn) -> anyhow::Result<Replay> + 'a> {
+    let store = context.store()?;
+    Ok(move |turn| {
+        let first_pid = match turn {
+            Turn::First => given.first_pid,
+            Turn::Further => Some(replay::other_pid(&recorded.recording)),
+        };
+        let given = SpecOptions { first_pid, ..given.clone() };
+        once(&Place::Container { restored, given }, recorded, timeout, &store, context)
+    })
+}
+
+/// Which replay of a session it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// The one that is judged.
+    First,
+    /// One to learn from what varies.
+    Further,
+}
+
+/// Replays once, or with `twice` as often as it takes to tell what varies by itself, at most three times; gives the first
+/// replay and the verdicts.
+pub(super) fn judged(
+    replay: &mut dyn FnMut(Turn) -> anyhow::Result<Replay>,
+    twice: bool,
+    recorded: &Subject,
+    rules: &Rules,
+    known: &Known,
+) -> anyhow::Result<(Recording, Verdicts)> {
+    let first = replay(Turn::First)?;
+    let mut again = Vec::new();
+    if twice {
+        again.push(replay(Turn::Further)?.recording);
+    }
+    let judge = |again: &[Recording]| {
+        let again: Vec<&Recording> = again.iter().collect();
+        replay::judge_knowing(&recorded.recording, &first.recording, &again, rules, known)
+    };
+    let mut verdicts = judge(&again);
+    let mut notes = first.notes;
+    if twice && verdicts.left_to_chance > 0 {
+        notes.push(format!(
+            "replayed a third time: what {} cells draw at random may have come out alike twice by chance",
+            verdicts.left_to_chance
+        ));
+        again.push(replay(Turn::Further)?.recording);
+        verdicts = judge(&again);
+    }
+    verdicts.notes = notes;
+    Ok((first.recording, verdicts))
 }
 
 /// One replay, with a progress line.

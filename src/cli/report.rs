@@ -9,7 +9,7 @@ use std::{
 use super::{Context, replay as replaying, restored::resolve, subject};
 use crate::{
     files,
-    replay::{self, Place, compare::Subject},
+    replay::compare::Subject,
     report::html::{Page, page},
     restore::SpecOptions,
 };
@@ -55,14 +55,11 @@ fn write_replayed(context: &Context, name: &str, twice: bool, output: &Path) -> 
     let rules = subject::rules(context)?;
     let restored = resolve(name, context)?;
     let recorded = subject::of_restored(&context.store()?, &restored)?;
-    let place = Place::Container { restored: &restored, given: SpecOptions::default() };
-    let store = context.store()?;
-    let first = replaying::once(&place, &recorded, None, &store, context)?;
-    let second = if twice { Some(replaying::once(&place, &recorded, None, &store, context)?) } else { None };
-    let again = second.as_ref().map(|second| &second.recording);
-    let mut verdicts = replay::judge(&recorded.recording, &first.recording, again, &rules);
-    verdicts.notes = first.notes;
-    replaying::write_page(&recorded, &first.recording, &verdicts, output)
+    let given = SpecOptions::default();
+    let known = replaying::of_components(&recorded);
+    let mut replay = replaying::contained(&restored, &recorded, &given, None, context)?;
+    let (first, verdicts) = replaying::judged(&mut replay, twice, &recorded, &rules, &known)?;
+    replaying::write_page(&recorded, &first, &verdicts, output)
 }
 
 /// What a page about this is called: the notebook's file name, else as the user named it.

@@ -11,15 +11,13 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    generators, library,
-    lineage::{Lineage, is_kernels_own, without_strings},
+    generators,
+    inputs::changed_inputs,
+    library,
+    lineage::{Lineage, without_strings},
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
-use crate::{
-    digest::Digest,
-    files::display_bytes,
-    session::model::{Execution, FileUse, Recording, Role, Status, Use},
-};
+use crate::session::model::{Execution, Recording, Status, Use};
 
 /// Variables that differ between any two starts of a kernel and explain nothing.
 const IDLE_VARIABLES: &[&str] = &[
@@ -103,6 +101,10 @@ pub fn explain(
     let drawn = generators::drawn(recorded, replayed, &verdicts.executions);
     let variables = environment(recorded, replayed);
     let machine = machine(recorded, replayed);
+    // Where in the replay each execution ran.
+    let ran: BTreeMap<i64, usize> = replayed.executions.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+    let placed = |one: &Judged| Some((one.recorded, *ran.get(&one.replayed?)?));
+    let places: BTreeMap<i64, usize> = verdicts.executions.iter().filter_map(placed).collect();
     let codes = |recording: &Recording| -> BTreeMap<i64, String> {
         recording.executions.iter().map(|execution| (execution.id, execution.code.clone())).collect()
     };
@@ -127,27 +129,33 @@ pub fn explain(
             causes.push(Cause::Code);
         }
         let behind: Vec<i64> = std::iter::once(judged.recorded).chain(ancestors.iter().copied()).collect();
-        for id in &behind {
-            for input in inputs.get(id).into_iter().flatten() {
-                let read_in = numbers.get(id).copied().filter(|number| *number != judged.number);
-                causes.push(input.cause(read_in));
-            }
-        }
-        causes.dedup();
-        causes.truncate(MOST);
+        let read_by = |id: &i64| {
+            let read_in = numbers.get(id).copied().filter(|number| *number != judged.number);
+            inputs.get(id).into_iter().flatten().map(move |input| input.cause(read_in))
+        };
+        causes.extend(read_by(&judged.recorded).take(MOST));
         // What the cell itself asks for says more than what another one made of it.
         let own_code = then.get(&judged.recorded).map(String::as_str).unwrap_or_default();
         let asked = |cause: &&Cause| matches!(cause, Cause::Environment { name, .. } if obeys(own_code, name));
         causes.extend(variables.iter().filter(asked).take(MOST).cloned());
+        if asks_for_processors(own_code) && shows_processors(recorded, replayed, judged) {
+            causes.extend(machine.iter().cloned());
+        }
         let by_value = lineage.ancestors_by_value(judged.recorded);
         let downstream = |of: &i64| Cause::Downstream {
             of: numbers.get(of).copied().unwrap_or_default(),
             through: path_from(&lineage, judged.recorded, *of),
         };
-        let upstream = by_value.intersection(&differing).next();
+        // What ran later in the replay has given it nothing.
+        let ran_later = |of: &&i64| places.get(*of).zip(places.get(&judged.recorded)).is_some_and(|(of, it)| of > it);
+        let upstream = by_value.intersection(&differing).find(|of| !ran_later(of));
         let unsteady = by_value.intersection(&varying).next().filter(|_| upstream.is_none()).map(downstream);
         let only_varies = judged.verdict == Verdict::Nondeterministic;
         causes.extend(upstream.map(downstream).or_else(|| unsteady.clone().filter(|_| only_varies)));
+        let read_before =
+            ancestors.iter().flat_map(read_by).filter(|cause| !causes.contains(cause)).collect::<Vec<_>>();
+        causes.extend(read_before.into_iter().take(MOST));
+        causes.dedup();
         let execution = recorded.executions.iter().find(|e| e.id == judged.recorded);
         let own = execution.map(|execution| sources(recorded, execution, judged, &drawn)).unwrap_or_default();
         if judged.verdict == Verdict::NotRun {
@@ -204,6 +212,13 @@ pub fn explain(
         }
         judged.causes = causes;
     }
+}
+
+/// Whether code asks how many processors there are, or lets a library ask.
+fn asks_for_processors(code: &str) -> bool {
+    static ASKS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"cpu_count|getaffinity|n_jobs|num_threads|detectCores|\bnproc\b").ok());
+    ASKS.as_ref().is_some_and(|regex| regex.is_match(code))
 }
 
 /// Whether a word of a line that differs is the number of processors on both sides, and another one on each.
@@ -315,92 +330,6 @@ fn random_behind(
         let evidence = named.or_else(|| drawn.get(&execution.id)?.first().cloned())?;
         Some(Cause::Random { evidence: format!("{evidence} in cell {number}") })
     })
-}
-
-/// An input whose content is not what it was.
-#[derive(Clone, Debug)]
-pub(super) struct ChangedInput {
-    path: Vec<u8>,
-    recorded: Option<Digest>,
-    replayed: Option<Digest>,
-    missing: bool,
-}
-
-impl ChangedInput {
-    fn cause(&self, read_in: Option<usize>) -> Cause {
-        let path = display_bytes(&self.path).to_string();
-        if self.missing {
-            return Cause::Missing { path };
-        }
-        Cause::Data { path, read_in, recorded: self.recorded, replayed: self.replayed }
-    }
-}
-
-/// For each execution of the recording the files it read whose content differs in the replay.
-pub(super) fn changed_inputs(
-    recorded: &Recording,
-    replayed: &Recording,
-    judged: &[Judged],
-) -> BTreeMap<i64, Vec<ChangedInput>> {
-    let counterpart: BTreeMap<i64, i64> = judged.iter().filter_map(|j| Some((j.replayed?, j.recorded))).collect();
-    let mut digests: BTreeMap<Vec<u8>, Digest> = BTreeMap::new();
-    for version in replayed.versions.iter().filter(|version| version.role == Role::Read) {
-        if let Some(digest) = version.digest {
-            digests.entry(relative(replayed, &version.path)).or_insert(digest);
-        }
-    }
-    let mut changed: BTreeMap<i64, Vec<ChangedInput>> = BTreeMap::new();
-    for version in recorded.versions.iter().filter(|version| version.role == Role::Read) {
-        let (Some(execution), Some(then)) = (version.execution, version.digest) else { continue };
-        let now = digests.get(&relative(recorded, &version.path));
-        if now.is_some_and(|now| *now != then) {
-            changed.entry(execution).or_default().push(ChangedInput {
-                path: version.path.clone(),
-                recorded: Some(then),
-                replayed: now.copied(),
-                missing: false,
-            });
-        }
-    }
-    // A file is hashed once: who reads it later, unchanged, has the same input.
-    let several = |path: &[u8]| recorded.versions.iter().filter(|version| version.path == path).count() > 1;
-    let once: Vec<ChangedInput> = changed.values().flatten().filter(|input| !several(&input.path)).cloned().collect();
-    for file in recorded.files.iter().filter(|file| matches!(file.usage, Use::Read | Use::Exec)) {
-        let Some(execution) = file.execution else { continue };
-        for input in once.iter().filter(|input| input.path == file.path) {
-            let inputs = changed.entry(execution).or_default();
-            if !inputs.iter().any(|known| known.path == input.path) {
-                inputs.push(input.clone());
-            }
-        }
-    }
-    let read_then: BTreeSet<Vec<u8>> = recorded
-        .files
-        .iter()
-        .filter(|file| matches!(file.usage, Use::Read | Use::Update) && !file.created_here)
-        .map(|file| relative(recorded, &file.path))
-        .collect();
-    // A container without a network has no name servers: who looks up a name has no other input for that.
-    let own = |path: &[u8]| is_kernels_own(path) || path == b"/etc/resolv.conf";
-    let gone = |file: &&FileUse| file.usage == Use::Absent && !own(&file.path);
-    for file in replayed.files.iter().filter(gone) {
-        let Some(execution) = file.execution.and_then(|id| counterpart.get(&id)) else { continue };
-        if read_then.contains(&relative(replayed, &file.path)) {
-            let input = ChangedInput { path: file.path.clone(), recorded: None, replayed: None, missing: true };
-            changed.entry(*execution).or_default().push(input);
-        }
-    }
-    changed
-}
-
-/// A path below the working directory without it: two sessions in two places read the same `data.csv`.
-pub(super) fn relative(recording: &Recording, path: &[u8]) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let cwd = recording.info.cwd.as_os_str().as_bytes();
-    match path.strip_prefix(cwd).and_then(|rest| rest.strip_prefix(b"/")) {
-        Some(rest) => rest.to_vec(),
-        None => path.to_vec(),
-    }
 }
 
 /// The names through which `to` depends on `from`, first step only.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{
     Rules,
     align::align,
-    cause::{Known, environment, machine, observed_libraries, relative},
+    cause::{Known, environment, machine, observed_libraries},
+    inputs::relative,
     judge::{judge_knowing, judged_of, seconds},
     text::clip,
     verdict::{Cause, Verdicts},
@@ -100,7 +101,7 @@ pub fn compare(first: &Subject, second: &Subject, rules: &Rules) -> Comparison {
         environment: environment(&first.recording, &second.recording),
         machine: machine(&first.recording, &second.recording),
         data: data(first, second),
-        outputs: judge_knowing(&first.recording, &second.recording, None, rules, &known),
+        outputs: judge_knowing(&first.recording, &second.recording, &[], rules, &known),
         seconds: (time(first), time(second)),
     }
 }

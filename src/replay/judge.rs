@@ -37,52 +37,51 @@ pub(super) fn died_in(recording: &Recording, execution: &Execution) -> bool {
 /// nondeterministic. Also compares two sessions that were not made from each other; executions are matched by code in
 /// order, then by cell id.
 pub fn judge(recorded: &Recording, replayed: &Recording, second: Option<&Recording>, rules: &Rules) -> Verdicts {
-    judge_knowing(recorded, replayed, second, rules, &Known::default())
+    judge_knowing(recorded, replayed, second.as_slice(), rules, &Known::default())
 }
 
 /// [`judge`], with what is known of the two sessions beside their recordings.
+///
+/// Replays after the second only excuse executions that draw random numbers and that nothing reaches which was changed: of
+/// few values the first two may have drawn the same.
 pub fn judge_knowing(
     recorded: &Recording,
     replayed: &Recording,
-    second: Option<&Recording>,
+    again: &[&Recording],
     rules: &Rules,
     known: &Known,
 ) -> Verdicts {
-    let of = |recording| -> Vec<&Execution> { judged_of(recording) };
-    let (then, now) = (of(recorded), of(replayed));
+    let (then, now) = (judged_of(recorded), judged_of(replayed));
     let pairs = align(&then, &now);
-    let twice = second.map(|second| (second, of(second)));
-    let twice_pairs = twice.as_ref().map(|(_, again)| align(&now, again));
+    let again: Vec<Again<'_>> = again.iter().map(|recording| Again::of(recording, &now)).collect();
     let tolerance = if same_cpu(recorded, replayed) { rules.same_cpu } else { rules.other_cpu };
-    let mut verdicts = Verdicts { tolerance, twice: second.is_some(), ..Verdicts::default() };
-    let mut noises: Vec<Vec<Difference>> = Vec::new();
+    let mut verdicts = Verdicts { tolerance, twice: !again.is_empty(), ..Verdicts::default() };
     for (index, (execution, pair)) in then.iter().zip(&pairs).enumerate() {
         let other = pair.and_then(|j| now.get(j).copied());
         let judged =
             judge_one(index + 1, (recorded, execution), other.map(|other| (replayed, other)), rules, tolerance);
         verdicts.executions.push(judged);
     }
-    let third_of = |j: usize| {
-        let (second, again) = twice.as_ref()?;
-        let k = twice_pairs.as_ref()?.get(j).copied().flatten()?;
-        Some((*second, *again.get(k)?))
-    };
     let stable = |judged: &Judged| {
-        let other = judged.replayed.and_then(|id| now.iter().position(|one| one.id == id));
-        let pair = other.and_then(|j| Some(((replayed, *now.get(j)?), third_of(j)?)));
-        pair.is_some_and(|(other, third)| tally(other, third, rules, tolerance).pixel_exact != Some(false))
+        let Some(at) = judged.replayed.and_then(|id| now.iter().position(|one| one.id == id)) else { return false };
+        let Some(other) = now.get(at).map(|other| (replayed, *other)) else { return false };
+        let mut others = again.iter().filter_map(|again| again.in_place_of(at)).peekable();
+        others.peek().is_some() && others.all(|third| tally(other, third, rules, tolerance).pixel_exact != Some(false))
     };
     let strict = suspect::stricter(recorded, replayed, &verdicts.executions, rules, known, &stable);
-    for (execution, pair) in then.iter().zip(&pairs) {
-        let mut noise = Vec::new();
-        let other = pair.and_then(|j| now.get(j).copied());
-        if let Some((other, third)) = other.zip(pair.and_then(third_of)) {
-            // By the rules of the verdict: what they do not let pass must be seen to vary.
-            let rules = strict.get(&execution.id).unwrap_or(rules);
-            noise = differences((replayed, other), third, rules, tolerance);
-        }
-        noises.push(noise);
-    }
+    // For each further replay and each execution, what differs between it and the first replay.
+    let noises: Vec<Vec<Vec<Difference>>> = again
+        .iter()
+        .map(|again| {
+            let noise = |(execution, pair): (&&Execution, &Option<usize>)| {
+                let other = pair.and_then(|j| Some((*now.get(j)?, again.in_place_of(j)?)));
+                // By the rules of the verdict: what they do not let pass must be seen to vary.
+                let rules = strict.get(&execution.id).unwrap_or(rules);
+                other.map(|(other, third)| differences((replayed, other), third, rules, tolerance)).unwrap_or_default()
+            };
+            then.iter().zip(&pairs).map(noise).collect()
+        })
+        .collect();
     for (id, strict) in strict {
         let at = verdicts.executions.iter().position(|judged| judged.recorded == id);
         let Some((at, judged)) = at.and_then(|at| Some((at, verdicts.executions.get_mut(at)?))) else { continue };
@@ -91,15 +90,40 @@ pub fn judge_knowing(
             *judged = judge_one(at + 1, (recorded, execution), other.map(|it| (replayed, it)), &strict, tolerance);
         }
     }
-    if second.is_some() {
+    if let Some((second, more)) = noises.split_first() {
         let chance = suspect::left_to_chance(recorded, replayed, &verdicts.executions, known);
-        excuse_all(&mut verdicts, &noises, &then, &chance);
+        excuse_all(&mut verdicts, second, &then, &chance, false);
+        more.iter().for_each(|third| excuse_all(&mut verdicts, third, &then, &chance, true));
+        let by_chance = |one: &&Judged| one.verdict == Verdict::Changed && chance.contains(&one.recorded);
+        verdicts.left_to_chance = verdicts.executions.iter().filter(by_chance).count();
     }
     let order = others_before(&pairs, now.len());
     let used: BTreeSet<usize> = pairs.into_iter().flatten().collect();
     verdicts.extra = now.iter().enumerate().filter(|(j, _)| !used.contains(j)).map(|(_, e)| e.id).collect();
     cause::explain(recorded, replayed, &order, known, &mut verdicts);
     verdicts
+}
+
+/// A further replay, beside the first one.
+struct Again<'a> {
+    recording: &'a Recording,
+    executions: Vec<&'a Execution>,
+    /// For each execution of the first replay the one in its place here.
+    pairs: Vec<Option<usize>>,
+}
+
+impl<'a> Again<'a> {
+    fn of(recording: &'a Recording, first: &[&Execution]) -> Self {
+        let executions = judged_of(recording);
+        let pairs = align(first, &executions);
+        Self { recording, executions, pairs }
+    }
+
+    /// What ran here in the place of an execution of the first replay.
+    fn in_place_of(&self, at: usize) -> Option<Ran<'a>> {
+        let there = self.pairs.get(at).copied().flatten()?;
+        Some((self.recording, *self.executions.get(there)?))
+    }
 }
 
 /// The numbers of the executions before which other ones ran in the replay, or the same in another order.
@@ -186,8 +210,15 @@ fn differences(recorded: Ran, replayed: Ran, rules: &Rules, tolerance: f64) -> V
     tally(recorded, replayed, rules, tolerance).differences
 }
 
-/// Excuses every execution by its own noise, and by what is learnt from those that call the same functions.
-fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Execution], chance: &BTreeSet<i64>) {
+/// Excuses every execution by its own noise, and by what is learnt from those that call the same functions; with
+/// `only_chance` those alone that `chance` names.
+fn excuse_all(
+    verdicts: &mut Verdicts,
+    noises: &[Vec<Difference>],
+    then: &[&Execution],
+    chance: &BTreeSet<i64>,
+    only_chance: bool,
+) {
     let functions = spread::functions(then.iter().map(|execution| execution.code.as_str()));
     for (at, judged) in verdicts.executions.iter_mut().enumerate() {
         let mut spread = Spread::default();
@@ -199,6 +230,9 @@ fn excuse_all(verdicts: &mut Verdicts, noises: &[Vec<Difference>], then: &[&Exec
             }
         }
         let is_chance = chance.contains(&judged.recorded);
+        if only_chance && !is_chance {
+            continue;
+        }
         excuse(judged, noises.get(at).map_or(&[], Vec::as_slice), &spread, is_chance);
     }
 }

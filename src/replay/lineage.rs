@@ -10,7 +10,7 @@ use std::{
 
 use regex::Regex;
 
-use crate::session::model::{Execution, Recording, Use};
+use crate::session::model::{Execution, Output, Recording, Use};
 
 /// What one execution takes and gives.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -67,6 +67,11 @@ static CHANGES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+/// Methods that draw from the generator that they are called on.
+static DRAWING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\.(?:random|rand\w*|integers|choice|choices|normal|uniform|shuffle|permut\w+|poisson|binomial|exponential|gauss|bytes)\(")
+        .ok()
+});
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
 
 /// What a statement at the cell's own level binds anew, whatever it was before: `a, b = …`.
@@ -113,8 +118,7 @@ pub fn without_strings(code: &str) -> String {
                 }
             }
             '\'' | '"' => {
-                let prefix: String = out.chars().rev().take_while(|c| c.is_ascii_alphabetic()).collect();
-                let formatted = prefix.len() <= 2 && prefix.to_ascii_lowercase().contains('f');
+                let formatted = drop_prefix(&mut out).contains(['f', 't']);
                 let length = if three(at, c) { 3 } else { 1 };
                 at += length;
                 let mut depth = 0_usize;
@@ -151,6 +155,18 @@ pub fn without_strings(code: &str) -> String {
         }
     }
     out
+}
+
+/// Takes a string's prefix (`f`, `rb`, `T`) off the code before its quote, where it is no name, and gives it in small letters.
+fn drop_prefix(code: &mut String) -> String {
+    let word = code.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    let prefix = code.get(word..).unwrap_or_default().to_ascii_lowercase();
+    // Python's "String and Bytes literals"; `t` since 3.14.
+    if !matches!(prefix.as_str(), "r" | "u" | "b" | "f" | "t" | "br" | "rb" | "fr" | "rf" | "tr" | "rt") {
+        return String::new();
+    }
+    code.truncate(word);
+    prefix
 }
 
 /// The code without the names of keyword arguments: `f(x, color=c)` neither binds nor uses `color`.
@@ -194,7 +210,7 @@ fn without_keywords(code: &str) -> String {
 
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (defines, uses, _) = names_with(code, &mut BTreeSet::new());
+    let (defines, uses, _) = names_with(code, false, &mut BTreeSet::new());
     (defines, uses)
 }
 
@@ -206,8 +222,13 @@ fn without_timers(code: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The same for code that runs after other code has `imported` names; it adds its own, and gives them as a third. What is
-/// called in an imported module (`stats.ttest_ind(x, y)`) changes no object of the notebook's.
-fn names_with(whole: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
+/// called in an imported module (`stats.ttest_ind(x, y)`) changes no object of the notebook's. `shown`: the last statement is an
+/// expression whose value the notebook shows, and what is called for its value only looks (`frame.describe()`).
+fn names_with(
+    whole: &str,
+    shown: bool,
+    imported: &mut BTreeSet<String>,
+) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
     // Several statements on one line are several lines.
     let code = without_keywords(&without_strings(&without_timers(whole))).replace(';', "\n");
     let mut defines = BTreeSet::new();
@@ -230,8 +251,13 @@ fn names_with(whole: &str, imported: &mut BTreeSet<String>) -> (BTreeSet<String>
     // What is bound anew is no module any more.
     imported.retain(|name| !defines.contains(name));
     imported.extend(own.iter().cloned());
-    let changed = [&MUTATES, &CHANGES].into_iter().filter_map(|regex| regex.as_ref());
-    let changed = changed.flat_map(|regex| regex.captures_iter(&code));
+    let last = statements(&code).into_iter().rfind(|one| !one.trim().is_empty()).unwrap_or_default();
+    // Who draws for a look has moved the generator all the same.
+    let looks = shown && !DRAWING.as_ref().is_some_and(|regex| regex.is_match(last));
+    let looked_at = if looks { code.trim_end().len() - last.trim_end().len() } else { code.len() };
+    let mutating = |regex: &'static Regex| regex.captures_iter(code.get(..looked_at).unwrap_or(&code));
+    let called = MUTATES.as_ref().into_iter().flat_map(mutating);
+    let changed = called.chain(CHANGES.as_ref().into_iter().flat_map(|regex| regex.captures_iter(&code)));
     let changed = changed.filter_map(|found| found.get(1)).map(|name| name.as_str().to_owned());
     defines.extend(changed.filter(|name| !imported.contains(name) && !is_module_like(name)));
     let own: BTreeSet<String> =
@@ -376,7 +402,8 @@ impl Lineage {
         let mut lineage = Self::default();
         let mut imported = BTreeSet::new();
         for execution in &recording.executions {
-            let (defines, uses, imports) = names_with(&execution.code, &mut imported);
+            let shown = execution.outputs.iter().any(|output| matches!(output, Output::ExecuteResult { .. }));
+            let (defines, uses, imports) = names_with(&execution.code, shown, &mut imported);
             lineage.nodes.insert(execution.id, Node { defines, imports, uses, ..Node::default() });
         }
         for file in recording.files.iter().filter(|file| !is_kernels_own(&file.path)) {
@@ -507,21 +534,37 @@ mod tests {
     #[test]
     fn numbers_that_are_drawn_come_from_the_cell_that_gave_the_seed() {
         let mut imported = BTreeSet::new();
-        names_with("from scipy import stats\nimport state", &mut imported);
-        let (defines, ..) = names_with("t = stats.ttest_ind(x, y); items.sort(); state = load()", &mut imported);
+        names_with("from scipy import stats\nimport state", false, &mut imported);
+        let (defines, ..) = names_with("t = stats.ttest_ind(x, y); items.sort(); state = load()", false, &mut imported);
         assert_eq!(
             defines,
             ["items", "state", "t"].map(str::to_owned).into(),
             "a module is not changed by a call into it"
         );
         assert!(
-            names_with("state.update(x)", &mut imported).0.contains("state"),
+            names_with("state.update(x)", false, &mut imported).0.contains("state"),
             "it is an object of the notebook's now"
         );
         let (defines, _) = names("import random\nrandom.seed(3); np.random.seed(3)");
         let (_, uses) = names("x = np.random.rand(3)");
         assert!(defines.contains(RANDOM_STATE) && uses.contains(RANDOM_STATE), "{defines:?} {uses:?}");
         assert!(!names("rng.random(3)").1.contains(RANDOM_STATE), "a generator of its own is a name of its own");
+    }
+
+    #[test]
+    fn a_last_expression_that_is_shown_only_looks() {
+        let changed = |code: &str, shown: bool| names_with(code, shown, &mut BTreeSet::new()).0;
+        assert_eq!(changed("meters['kwh'].describe().round(2)", true), set(&[]));
+        assert_eq!(changed("items.sort()\nframe.groupby(\n    'a'\n).mean()\n", true), set(&["items"]));
+        assert_eq!(changed("items.append(3)", false), set(&["items"]), "it gives None, which is not shown");
+        assert_eq!(changed("model.fit(x, y)", true), set(&["model"]));
+        assert_eq!(changed("rng.normal(3)", true), set(&["rng"]), "the generator has moved");
+    }
+
+    #[test]
+    fn the_letter_before_a_string_is_no_name() {
+        let (_, uses) = names("print(f'{x}', rb\"raw\", t\"{y}\")\nf(z)\nwrite_f = deaf");
+        assert_eq!(uses, set(&["x", "y", "f", "z", "deaf"]));
     }
 
     #[test]

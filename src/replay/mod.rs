@@ -13,6 +13,7 @@ mod drive;
 mod figure;
 pub mod file;
 mod generators;
+mod inputs;
 mod judge;
 mod library;
 pub mod lineage;
@@ -28,6 +29,7 @@ mod spread;
 mod suspect;
 mod text;
 mod timings;
+mod torn;
 #[cfg(test)]
 pub(crate) mod truth;
 pub mod units;

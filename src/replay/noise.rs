@@ -90,6 +90,7 @@ pub(super) enum Shape {
     Port,
     Loops,
     Rate,
+    CountedRate,
     Clock,
     Duration,
     Bar,
@@ -134,7 +135,12 @@ const SHAPES: &[(Shape, &str)] = &[
     (Shape::Loops, r"per loop \(mean ± std\. dev\. of [\d,]+ runs?, [\d,]+ loops? each\)|[\d,]+ loops?, best of \d+:"),
     (
         Shape::Rate,
-        r"\d+:\d{2}(?::\d{2})?(?:<|&lt;)(?:\d+:\d{2}(?::\d{2})?|\?)|(?:\d+(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
+        r"\d+:\d{2}(?::\d{2})?(?:<|&lt;)(?:\d+:\d{2}(?::\d{2})?|\?)|(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\?) ?[kKMGT]?i?(?:it|[bB]|bytes|rows|examples|samples|steps?|batch|img)/(?:s|sec)\b|\d+(?:\.\d+)? ?[mµu]?s/(?:it|step|epoch|sample|batch|iter)\b",
+    ),
+    // What a cell counts and divides by a time that it measured.
+    (
+        Shape::CountedRate,
+        r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[kKM]? ?(?:items?|lines?|records?|calls?|ops|operations|req|reqs|requests|queries|files|docs|documents|words|tokens|events|msgs|messages|points|iterations|iter|loops|draws|jobs|tasks|tables|pages|images|frames|rows|samples)?(?:/| per )(?:s|sec|second)\b",
     ),
     (
         Shape::Clock,
@@ -301,6 +307,7 @@ pub(super) fn settle(pair: &Pair, line: &str, a: Token, b: Token, tally: &mut Ta
         Shape::Address => (heap_address(a.text) && heap_address(b.text)).then_some("address"),
         Shape::Port => (chosen_port(a.text) && chosen_port(b.text)).then_some("port"),
         Shape::Loops | Shape::Rate => Some("duration"),
+        Shape::CountedRate => pair.reads_clock().then_some("duration"),
         Shape::Clock => {
             let both = Window::both_hold((&pair.recorded.window, a.text), (&pair.replayed.window, b.text));
             let moved = || pair.reads_clock() && pair.both_moved(a.text, b.text);

@@ -13,8 +13,10 @@ use regex::Regex;
 
 use super::{
     Rules,
-    cause::{self, Known, changed_inputs, environment, machine},
-    generators, library,
+    cause::{self, Known, environment, machine},
+    generators,
+    inputs::changed_inputs,
+    library,
     lineage::{self, Lineage},
     readers::PID_READER,
     verdict::{Judged, Verdict},

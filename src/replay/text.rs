@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{
     noise::{Pair, Side, numbers, settle, shaped},
     outputs::Tally,
-    timings,
+    timings, torn,
     verdict::{Difference, Place},
 };
 use crate::secrets::MARK;
@@ -70,24 +70,22 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
         }
     }
     if !attempt.differences.is_empty() && pair.rules.on("completion_order") && pair.runs_side_by_side() {
-        let mut again = Tally::default();
-        if lines_agree_in_any_order(pair, &recorded, &replayed, &mut again) {
-            again.count("completion_order");
-            attempt = again;
+        let lines = [&recorded, &replayed].map(|text| text.split('\n').collect::<Vec<_>>());
+        for [a, b] in [lines, torn::whole_lines(&recorded, &replayed)] {
+            let mut again = Tally::default();
+            if !attempt.differences.is_empty() && lines_agree_in_any_order(pair, &a, b, &mut again) {
+                again.count("completion_order");
+                attempt = again;
+            }
         }
     }
     tally.add(attempt);
 }
 
-/// Of more lines than these nobody looks for a partner.
-const MOST_LINES: usize = 300;
-
 /// Whether each line of one text agrees with one of the other, each with its own.
-fn lines_agree_in_any_order(pair: &Pair, recorded: &str, replayed: &str, tally: &mut Tally) -> bool {
-    let mut left: Vec<&str> = replayed.split('\n').collect();
-    let lines: Vec<&str> = recorded.split('\n').collect();
+fn lines_agree_in_any_order(pair: &Pair, lines: &[&str], mut left: Vec<&str>, tally: &mut Tally) -> bool {
     lines.len() == left.len()
-        && lines.len() <= MOST_LINES
+        && lines.len() <= torn::MOST_LINES
         && lines.iter().all(|line| {
             // The very same one first: another may only look like it.
             let same = left.iter().position(|other| other == line);

@@ -14,7 +14,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{cause, compare::Subject, why::library_of};
+use super::{cause, compare::Subject, inputs, why::library_of};
 use crate::{
     bundle::config::SESSION_DIR,
     digest::{DiffId, Digest, HashingReader},
@@ -293,10 +293,10 @@ fn unit_of(
         return None;
     }
     let cwd = first.subject.recording.info.cwd.as_os_str().as_bytes();
-    let shown = || display_bytes(&cause::relative(&first.subject.recording, &absolute)).to_string();
+    let shown = || display_bytes(&inputs::relative(&first.subject.recording, &absolute)).to_string();
     let is_dataset = |side: &&Side| {
-        let relative = |path: &[u8]| cause::relative(&side.subject.recording, path);
-        let wanted = cause::relative(&first.subject.recording, &absolute);
+        let relative = |path: &[u8]| inputs::relative(&side.subject.recording, path);
+        let wanted = inputs::relative(&first.subject.recording, &absolute);
         side.subject.datasets.keys().any(|dataset| relative(dataset) == wanted)
     };
     if sides.iter().any(is_dataset) {

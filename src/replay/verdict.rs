@@ -248,6 +248,10 @@ pub struct Verdicts {
     pub tolerance: f64,
     /// A second replay was there to learn noise from.
     pub twice: bool,
+    /// Executions that differ, draw random numbers, and are not reached by anything that was changed: one more replay may
+    /// show them to vary.
+    #[serde(skip)]
+    pub left_to_chance: usize,
     /// What a person should know about the replay: what was not repeated or was stopped.
     pub notes: Vec<String>,
 }

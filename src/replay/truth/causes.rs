@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{NOW, SECOND, THEN, execution, judge, out, png, reads_data, recording, value};
 use crate::{
     event::Nanos,
@@ -64,10 +66,37 @@ fn the_order_of_cells_and_a_seed_in_the_code_are_causes() {
     assert!(verdicts.executions[..3].iter().all(|one| one.verdict.agrees()), "{verdicts:?}");
     assert_eq!(verdicts.executions[3].causes, [Cause::Order]);
 
+    // What ran later in the replay has given it nothing, though it differs.
+    let then = session(&[("x = 1", ""), ("x = x + 1\nprint(x)", "2"), ("x = x * 10\nprint(x)", "20")]);
+    let moved = session(&[("x = 1", ""), ("x = x * 10\nprint(x)", "10"), ("x = x + 1\nprint(x)", "11")]);
+    let verdicts = judge(&then, &moved, None, &Rules::default());
+    assert_eq!(verdicts.executions[1].causes, [Cause::Order]);
+    assert_eq!(verdicts.executions[2].causes, [Cause::Order]);
+
     let seeded =
         |seed: u8, text: &str| session(&[(&format!("r = default_rng({seed})"), ""), ("print(r.random())", text)]);
     let verdicts = judge(&seeded(7, "0.1"), &seeded(8, "0.2"), None, &Rules::default());
     assert!(matches!(&verdicts.executions[1].causes[0], Cause::Downstream { of: 1, .. }), "{verdicts:?}");
+}
+
+#[test]
+fn who_asks_for_the_processors_and_shows_their_number_has_the_machine_as_cause() {
+    let session = |at: Nanos, count: u64| {
+        let shown = |text: String| vec![out(&text)];
+        let cells = vec![
+            execution(1, at, "n = len(os.sched_getaffinity(0))\nprint(n)", shown(count.to_string())),
+            execution(2, at, "parts = cut(n)\nprint(len(parts))", shown(count.to_string())),
+            execution(3, at, "print(joblib.cpu_count(), parts)", shown(format!("{count} [1]"))),
+        ];
+        let mut session = recording(at, cells);
+        session.facts.insert("cpu.count".into(), json!(count));
+        session
+    };
+    let verdicts = judge(&session(THEN, 2), &session(NOW, 1), None, &Rules::default());
+    let first: Vec<_> = verdicts.executions.iter().map(|one| one.causes.first()).collect();
+    assert!(matches!(first[0], Some(Cause::Machine { .. })), "{first:?}");
+    assert!(matches!(first[1], Some(Cause::Downstream { of: 1, .. })), "{first:?}");
+    assert!(matches!(first[2], Some(Cause::Machine { .. })), "{first:?}");
 }
 
 #[test]
@@ -84,7 +113,7 @@ fn a_library_that_was_replaced_is_the_cause_where_the_code_names_it() {
         versions: BTreeMap::from([("tabulate".to_owned(), "0.9".to_owned())]),
         ..Known::default()
     };
-    let verdicts = judge_knowing(&session("-"), &session("="), None, &Rules::default(), &known);
+    let verdicts = judge_knowing(&session("-"), &session("="), &[], &Rules::default(), &known);
     let cause = &verdicts.executions[1].causes[0];
     assert!(
         matches!(cause, Cause::Library { name, recorded: Some(v), .. } if name == "tabulate" && v == "0.9"),
@@ -130,7 +159,7 @@ fn what_varies_by_itself_is_the_cause_only_where_no_library_is() {
     let then = session(THEN, "loss 0.4121", "0.075");
     let causes = |known: &Known| {
         let (now, again) = (session(NOW, "loss 0.4733", "0.069"), session(NOW, "loss 0.4992", "0.069"));
-        let verdicts = judge_knowing(&then, &now, Some(&again), &Rules::default(), known);
+        let verdicts = judge_knowing(&then, &now, &[&again], &Rules::default(), known);
         assert_eq!(verdicts.executions[0].verdict, Verdict::Nondeterministic);
         verdicts.executions[1].causes.clone()
     };

@@ -258,6 +258,18 @@ pub(super) fn later() -> Vec<Case> {
             err("100%|##########| 10.0M/10.0M [00:01<00:00, 9.2MB/s]\n"),
             err("100%|##########| 10.0M/10.0M [00:00<00:00, 31.2MB/s]\n"),
         ),
+        same(
+            "rates of what a cell counts",
+            "t0 = time.time(); work(); print(n / (time.time() - t0))",
+            out("36 correlations in 1.07 ms (33,653/s); 1,288,334 rows/s; 12.5 queries per second\n"),
+            out("36 correlations in 0.91 ms (39,586/s); 990,453 rows/s; 14 queries per second\n"),
+        ),
+        same(
+            "lines that two threads tore",
+            "with ThreadPoolExecutor() as pool:\n    pool.map(load, zones)",
+            out("NO1: peak 1185.8 MWNO2: peak 1202.9 MW\n\nSE1: peak 7.0 MW\n"),
+            out("NO2: peak 1202.9 MW\nSE1: peak 7.0 MWNO1: peak 1185.8 MW\n\n"),
+        ),
         same("a rate without total", "f()", err("120it [00:01, 98.22it/s]\n"), err("120it [00:00, 211.04it/s]\n")),
         same(
             "wall time in minutes",

@@ -325,6 +325,27 @@ fn of_rows_that_are_drawn_some_are_the_same_twice() {
 }
 
 #[test]
+fn of_few_values_two_replays_may_draw_the_same_and_a_third_tells() {
+    let session = |at: Nanos, code: &str, drawn: &str| {
+        recording(at, vec![execution(1, at + SECOND, code, vec![out(&format!("the winner is {drawn}\n"))])])
+    };
+    let verdicts = |code: &str, third: Option<&str>| {
+        let (then, now) = (session(THEN, code, "Ann"), session(NOW, code, "Bob"));
+        let (second, third) = (session(NOW, code, "Bob"), third.map(|drawn| session(NOW, code, drawn)));
+        let again: Vec<_> = std::iter::once(&second).chain(&third).collect();
+        let verdicts = super::judge_knowing(&then, &now, &again, &Rules::default(), &super::Known::default());
+        (verdicts.executions[0].verdict, verdicts.left_to_chance)
+    };
+    let drawn = "print('the winner is', random.choice(names))";
+    assert_eq!(verdicts(drawn, None), (Verdict::Changed, 1));
+    assert_eq!(verdicts(drawn, Some("Eve")), (Verdict::Nondeterministic, 0));
+    assert_eq!(verdicts(drawn, Some("Bob")), (Verdict::Changed, 1), "it does not vary");
+    let read = "print('the winner is', names[0])";
+    assert_eq!(verdicts(read, None), (Verdict::Changed, 0));
+    assert_eq!(verdicts(read, Some("Eve")), (Verdict::Changed, 0), "nothing is drawn: a third replay excuses nothing");
+}
+
+#[test]
 fn an_execution_that_did_not_run_is_no_agreement() {
     let then = recording(THEN, vec![execution(1, THEN, "a", vec![]), execution(2, THEN, "b", vec![])]);
     let now = recording(NOW, vec![execution(1, NOW, "a", vec![])]);
@@ -436,7 +457,7 @@ fn the_changed_file_is_named_and_the_rest_is_downstream() {
         second.causes
     );
     assert!(
-        third.causes.iter().any(|c| matches!(c, Cause::Downstream { of: 2, through } if through == &["total"])),
+        matches!(&third.causes[0], Cause::Downstream { of: 2, through } if through == &["total"]),
         "{:?}",
         third.causes
     );
