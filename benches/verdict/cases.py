@@ -1,7 +1,7 @@
 """Ground truth: notebooks of which we know, cell by cell, what a verdict must be.
 
 A case is recorded with a real kernel, exported, and replayed; what is changed in between is seeded here. Rules were
-mended on these; `kept_operations.py` and `kept_science.py` hold the last ones, seen once before rules were mended by them.
+mended on these; `kept_ordinary.py` holds the last ones, seen once before a rule was mended by one of them.
 """
 
 from truth import BYTE, CSV, Case, differs, same, varies

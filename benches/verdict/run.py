@@ -22,19 +22,22 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import CASES  # noqa: E402
 from earlier import EARLIER  # noqa: E402
+from eighteenth import BLIND as EIGHTEENTH  # noqa: E402
 from eighth import BLIND as EIGHTH  # noqa: E402
 from fieldwork import BLIND as FIELDWORK  # noqa: E402
+from fifteenth import BLIND as FIFTEENTH  # noqa: E402
 from fourteenth import BLIND as FOURTEENTH  # noqa: E402
 from independent import INDEPENDENT  # noqa: E402
-from kept_everyday import BLIND as KEPT_EVERYDAY  # noqa: E402
-from kept_science import BLIND as KEPT_SCIENCE  # noqa: E402
+from kept_ordinary import BLIND as KEPT_ORDINARY  # noqa: E402
 from later_changed import LATER  # noqa: E402
 from looked_at import LOOKED_AT  # noqa: E402
 from mended import MENDED  # noqa: E402
 from ninth import BLIND as NINTH  # noqa: E402
 from operations import OPERATIONS  # noqa: E402
 from science import SCIENCE  # noqa: E402
+from seventeenth import BLIND as SEVENTEENTH  # noqa: E402
 from seventh import BLIND as SEVENTH  # noqa: E402
+from sixteenth import BLIND as SIXTEENTH  # noqa: E402
 from tenth import BLIND as TENTH  # noqa: E402
 from thirteenth import BLIND as THIRTEENTH  # noqa: E402
 from workshop import BLIND as WORKSHOP  # noqa: E402
@@ -236,7 +239,8 @@ def part(title, cases, results):
 def main():
     earlier = [*CASES, *EARLIER, *INDEPENDENT, *MENDED, *LATER, *LOOKED_AT, *OPERATIONS, *SCIENCE]
     blind = [*SEVENTH, *EIGHTH, *NINTH, *TENTH, *FIELDWORK, *WORKSHOP, *THIRTEENTH, *FOURTEENTH]
-    rules, kept = [*earlier, *blind], [*KEPT_SCIENCE, *KEPT_EVERYDAY]
+    blind += [*FIFTEENTH, *SIXTEENTH, *SEVENTEENTH, *EIGHTEENTH]
+    rules, kept = [*earlier, *blind], [*KEPT_ORDINARY]
     parts = {"rules": rules, "kept": kept, "all": [*rules, *kept]}
     wanted = [case for case in parts[arguments.part] if not arguments.case or case.name in arguments.case]
     run([sys.executable, "-m", "bash_kernel.install", "--sys-prefix"], scratch)

@@ -22,6 +22,7 @@ pub(super) enum Call {
     Symlinkat,
     Connect,
     /// i386's multiplexer; only `connect` is notified.
+    #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "only x86-64 runs programs of i386"))]
     Socketcall,
     IoUringSetup,
     /// Only for the signals of timers, and only when a handler is set.
@@ -44,6 +45,7 @@ pub(super) struct Abi {
 }
 
 /// The bit that x32 sets in its numbers.
+#[cfg(target_arch = "x86_64")]
 pub(super) const X32: u32 = 0x4000_0000;
 
 /// What 32-bit ARM, i386 and 64-bit programs can reach on this machine, the native one first.

@@ -14,7 +14,8 @@ use super::{
     generators,
     inputs::changed_inputs,
     library,
-    lineage::{Lineage, without_strings},
+    lineage::Lineage,
+    source::without_strings,
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
 use crate::session::model::{Execution, Recording, Status, Use};
@@ -187,8 +188,8 @@ pub fn explain(
             if causes.is_empty() {
                 causes.extend(machine.iter().cloned());
                 causes.extend(random_function(recorded, &ancestors));
-                if causes.is_empty() && !seeded {
-                    causes.extend(random_behind(recorded, &ancestors, &numbers, &drawn));
+                if causes.is_empty() {
+                    causes.extend(random_behind(recorded, &ancestors, &numbers, &drawn, seeded));
                 }
                 if causes.is_empty() && makes_sets(&without_strings(&text)) {
                     causes.push(Cause::SetOrder);
@@ -315,19 +316,22 @@ fn random_function(recorded: &Recording, ancestors: &BTreeSet<i64>) -> Option<Ca
     })
 }
 
-/// Random numbers that an earlier execution drew, and that no output showed there.
+/// Random numbers that an earlier execution drew, and that no output showed there. A seed that some of the code is given says
+/// nothing of a generator whose state was seen to move without one.
 fn random_behind(
     recorded: &Recording,
     ancestors: &BTreeSet<i64>,
     numbers: &BTreeMap<i64, usize>,
     drawn: &BTreeMap<i64, Vec<String>>,
+    seeded: bool,
 ) -> Option<Cause> {
     let mut before = recorded.executions.iter().rev().filter(|execution| ancestors.contains(&execution.id));
     before.find_map(|execution| {
         let number = numbers.get(&execution.id)?;
         let code = without_strings(&execution.code);
-        let named = RANDOM.as_ref().and_then(|regex| regex.find(&code)).map(|found| found.as_str().to_owned());
-        let evidence = named.or_else(|| drawn.get(&execution.id)?.first().cloned())?;
+        let named = RANDOM.as_ref().filter(|_| !seeded).and_then(|regex| regex.find(&code));
+        let evidence =
+            named.map(|found| found.as_str().to_owned()).or_else(|| drawn.get(&execution.id)?.first().cloned())?;
         Some(Cause::Random { evidence: format!("{evidence} in cell {number}") })
     })
 }

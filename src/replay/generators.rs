@@ -98,4 +98,28 @@ mod tests {
         assert_eq!(drawn, [(2, vec!["numpy.random".to_owned()])]);
         assert_eq!(found(&[("a", "random:1"), ("np.random.seed(1)", "random:2"), ("make()", "random:3")]), []);
     }
+
+    #[test]
+    fn a_seed_for_one_call_is_none_for_a_generator_that_moved() {
+        use crate::{
+            replay::{Rules, judge, verdict::Cause},
+            session::model::Output,
+        };
+        let ran = |score: &str| {
+            let mut session = session(&[
+                ("import numpy", "numpy.random:1"),
+                ("x, y = split(data, random_state=0)\nmodel = Tree().fit(x, y)", "numpy.random:2"),
+                ("print(model.score())", "numpy.random:2"),
+            ]);
+            session.executions[2].outputs.push(Output::Stream { name: "stdout".into(), text: score.into() });
+            session
+        };
+        let verdicts = judge(&ran("0.83\n"), &ran("0.84\n"), Some(&ran("0.84\n")), &Rules::default());
+        let causes = &verdicts.executions[2].causes;
+        assert!(
+            matches!(&causes[..], [Cause::Random { evidence }] if evidence == "numpy.random in cell 2"),
+            "{causes:?}"
+        );
+        assert_eq!(verdicts.left_to_chance, 1, "a third replay may tell");
+    }
 }

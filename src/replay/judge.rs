@@ -93,7 +93,9 @@ pub fn judge_knowing(
     if let Some((second, more)) = noises.split_first() {
         let chance = suspect::left_to_chance(recorded, replayed, &verdicts.executions, known);
         excuse_all(&mut verdicts, second, &then, &chance, false);
-        more.iter().for_each(|third| excuse_all(&mut verdicts, third, &then, &chance, true));
+        for third in more {
+            excuse_all(&mut verdicts, third, &then, &chance, true);
+        }
         let by_chance = |one: &&Judged| one.verdict == Verdict::Changed && chance.contains(&one.recorded);
         verdicts.left_to_chance = verdicts.executions.iter().filter(by_chance).count();
     }

@@ -10,6 +10,7 @@ use std::{
 
 use regex::Regex;
 
+use super::source::{without_keywords, without_strings};
 use crate::session::model::{Execution, Output, Recording, Use};
 
 /// What one execution takes and gives.
@@ -72,7 +73,7 @@ static DRAWING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\.(?:random|rand\w*|integers|choice|choices|normal|uniform|shuffle|permut\w+|poisson|binomial|exponential|gauss|bytes)\(")
         .ok()
 });
-static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*").ok());
+static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Za-z_]\w*").ok());
 
 /// What a statement at the cell's own level binds anew, whatever it was before: `a, b = …`.
 static TARGETS: LazyLock<Option<Regex>> =
@@ -103,110 +104,6 @@ const KEYWORDS: &[&str] = &[
     "return", "try", "while", "with", "yield", "True", "False", "None", "print", "len", "range", "self", "str", "int",
     "float", "list", "dict", "set", "open", "sum", "min", "max", "function", "library", "TRUE", "FALSE", "NULL",
 ];
-
-/// The code without comments and without the text of strings (what stands in an f-string's braces is kept).
-pub fn without_strings(code: &str) -> String {
-    let chars: Vec<char> = code.chars().collect();
-    let mut out = String::with_capacity(code.len());
-    let mut at = 0;
-    let three = |at: usize, quote: char| (0..3).all(|i| chars.get(at + i) == Some(&quote));
-    while let Some(&c) = chars.get(at) {
-        match c {
-            '#' => {
-                while chars.get(at).is_some_and(|c| *c != '\n') {
-                    at += 1;
-                }
-            }
-            '\'' | '"' => {
-                let formatted = drop_prefix(&mut out).contains(['f', 't']);
-                let length = if three(at, c) { 3 } else { 1 };
-                at += length;
-                let mut depth = 0_usize;
-                out.push(' ');
-                while let Some(&inner) = chars.get(at) {
-                    if inner == '\\' {
-                        at += 2;
-                        continue;
-                    }
-                    if inner == c && (length == 1 || three(at, c)) {
-                        at += length;
-                        break;
-                    }
-                    if inner == '\n' && length == 1 {
-                        break;
-                    }
-                    match inner {
-                        '{' if formatted => depth += 1,
-                        '}' if formatted => {
-                            depth = depth.saturating_sub(1);
-                            out.push(' ');
-                        }
-                        inner if depth > 0 => out.push(inner),
-                        _ => {}
-                    }
-                    at += 1;
-                }
-                out.push(' ');
-            }
-            c => {
-                out.push(c);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
-/// Takes a string's prefix (`f`, `rb`, `T`) off the code before its quote, where it is no name, and gives it in small letters.
-fn drop_prefix(code: &mut String) -> String {
-    let word = code.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
-    let prefix = code.get(word..).unwrap_or_default().to_ascii_lowercase();
-    // Python's "String and Bytes literals"; `t` since 3.14.
-    if !matches!(prefix.as_str(), "r" | "u" | "b" | "f" | "t" | "br" | "rb" | "fr" | "rf" | "tr" | "rt") {
-        return String::new();
-    }
-    code.truncate(word);
-    prefix
-}
-
-/// The code without the names of keyword arguments: `f(x, color=c)` neither binds nor uses `color`.
-fn without_keywords(code: &str) -> String {
-    let mut out = String::with_capacity(code.len());
-    let mut open = Vec::new();
-    // The last character that is no white space.
-    let mut last = '\n';
-    let mut rest = code;
-    while let Some(c) = rest.chars().next() {
-        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        if word > 0 {
-            let (name, after) = rest.split_at(word);
-            let value = after.trim_start().strip_prefix('=').filter(|value| !value.starts_with('='));
-            match value {
-                Some(value) if open.last() == Some(&'(') && matches!(last, '(' | ',') => {
-                    out.push(' ');
-                    rest = value;
-                }
-                _ => {
-                    out.push_str(name);
-                    rest = after;
-                }
-            }
-            last = 'x';
-            continue;
-        }
-        match c {
-            '(' | '[' | '{' => open.push(c),
-            ')' | ']' | '}' => drop(open.pop()),
-            _ => {}
-        }
-        if !c.is_whitespace() {
-            last = c;
-        }
-        out.push(c);
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
-    }
-    out
-}
 
 /// The names that code binds or changes, and those it uses.
 pub fn names(code: &str) -> (BTreeSet<String>, BTreeSet<String>) {
@@ -563,8 +460,10 @@ mod tests {
 
     #[test]
     fn the_letter_before_a_string_is_no_name() {
-        let (_, uses) = names("print(f'{x}', rb\"raw\", t\"{y}\")\nf(z)\nwrite_f = deaf");
-        assert_eq!(uses, set(&["x", "y", "f", "z", "deaf"]));
+        let (_, uses) = names("print(f'{x:.3f}', rb\"raw\", t\"{y!r:>{width}}\")\ng(z, 1e5, 0x1F)\nwrite_f = deaf");
+        assert_eq!(uses, set(&["x", "y", "width", "g", "z", "deaf"]));
+        let (_, uses) = names("f'{{no}} {day:%Y-%m-%d} {d[\"key\"]} {a[1:n]}'");
+        assert_eq!(uses, set(&["day", "d", "a", "n"]));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod plan;
 mod readers;
 mod rules;
 mod run;
+mod source;
 mod spread;
 mod suspect;
 mod text;

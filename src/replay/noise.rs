@@ -44,7 +44,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ),
     (
         "duration",
-        "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, fields that a library fills with them (`mean_fit_time`)",
+        "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, `1,200 rows/s` in a cell that reads a clock, fields that a library fills with them (`mean_fit_time`)",
     ),
     (
         "memory",
@@ -59,7 +59,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ("interleaving", "whether stdout, stderr and displays came a little earlier or later among each other"),
     (
         "completion_order",
-        "the order of lines that threads, processes and tasks print as they end, where the code runs such",
+        "the order of lines that threads, processes and tasks print as they end, where the code runs such; lines that two of them tore into each other",
     ),
     ("redacted", "what was taken out of the recording as a secret (`[redacted]`)"),
     ("group_write", "whether a file's group may write (`-rw-rw-r--`, `0o100664`): in a bundle it may"),
@@ -140,7 +140,7 @@ const SHAPES: &[(Shape, &str)] = &[
     // What a cell counts and divides by a time that it measured.
     (
         Shape::CountedRate,
-        r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[kKM]? ?(?:items?|lines?|records?|calls?|ops|operations|req|reqs|requests|queries|files|docs|documents|words|tokens|events|msgs|messages|points|iterations|iter|loops|draws|jobs|tasks|tables|pages|images|frames|rows|samples)?(?:/| per )(?:s|sec|second)\b",
+        r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[kKM]? ?(?:items?|lines?|records?|calls?|ops|operations|req|reqs|requests|queries|files|docs|documents|words|tokens|events|msgs|messages|points|iterations|iter|loops|draws|jobs|tasks|tables|pages|images|frames|rows|samples|folds|fits|trees|models|epochs|steps|rounds|runs|trials|simulations|sims|paths|games|moves|pairs|cells|nodes|edges|users|orders|evaluations|evals)?(?:/| per )(?:s|sec|second)\b",
     ),
     (
         Shape::Clock,

@@ -13,8 +13,9 @@ use std::{
 use regex::Regex;
 
 use super::{
-    lineage::{names, without_strings},
+    lineage::names,
     noise::{number, numbers},
+    source::without_strings,
     verdict::Difference,
 };
 

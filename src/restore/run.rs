@@ -59,6 +59,11 @@ pub fn spec(restored: &Restored, store: &Store, argv: Vec<String>, options: Spec
     };
     fill(&mut env, "PATH", DEFAULT_PATH);
     fill(&mut env, "HOME", &run.home.to_string_lossy());
+    if options.environment_first {
+        // A shell that a person types in has them; a kernel that a service started has not.
+        fill(&mut env, "USER", &run.user);
+        fill(&mut env, "LOGNAME", &run.user);
+    }
     if let (true, Some(bin)) = (options.environment_first, environment_bin(restored)) {
         let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         let first = format!("{}:{path}", bin.display());
@@ -168,6 +173,30 @@ impl KernelSetup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_commands_that_a_person_types_have_a_user_that_the_recording_had_not() {
+        let run = crate::bundle::tests::run_config();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("s")).unwrap();
+        let restored = Restored {
+            name: run.name.clone(),
+            manifest: crate::digest::Digest::of(b""),
+            layers: Vec::new(),
+            run,
+            restored: 0,
+            kernelspecs: Vec::new(),
+            notebook: None,
+            engines: Vec::new(),
+        };
+        let user = |environment_first: bool| {
+            let options = SpecOptions { environment_first, ..SpecOptions::default() };
+            let spec = spec(&restored, &store, vec!["true".to_owned()], options).unwrap();
+            spec.env.get("USER").cloned()
+        };
+        assert_eq!(user(false), None);
+        assert_eq!(user(true), Some(restored.run.user.clone()));
+    }
 
     #[test]
     fn a_recorded_host_name_is_one_that_linux_takes() {

@@ -19,7 +19,7 @@ use crate::files::Signature;
 use crate::inventory::model::{Class, Component, Entry, EntryKind, EnvironmentRoot, Inventory, Source};
 use crate::store::Store;
 
-fn run_config() -> RunConfig {
+pub(crate) fn run_config() -> RunConfig {
     RunConfig {
         name: "sales".to_owned(),
         architecture: super::read::this_architecture().to_owned(),

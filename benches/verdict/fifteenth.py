@@ -1,4 +1,4 @@
-"""The last hold-out, first half: signals, surveys, reports, figures.
+"""The fifteenth blind set: signals, surveys, reports, figures.
 
 Written by someone who had seen neither the rules nor the other cases, asked for notebooks as people write them, with dates, ids and durations that are data. Every truth was
 decided from what the cell does, then checked in a plain kernel before and after its change. README has its figures at first sight. Rules were mended by some of
