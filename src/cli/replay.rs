@@ -201,10 +201,8 @@ pub(super) fn judged(
     let mut verdicts = judge(&again);
     let mut notes = first.notes;
     if twice && verdicts.left_to_chance > 0 {
-        notes.push(format!(
-            "replayed a third time: what {} cells draw at random may have come out alike twice by chance",
-            verdicts.left_to_chance
-        ));
+        let (count, plural) = (verdicts.left_to_chance, if verdicts.left_to_chance == 1 { "" } else { "s" });
+        notes.push(format!("replayed a third time: {count} cell{plural} drew alike twice, perhaps by chance"));
         again.push(replay(Turn::Further)?.recording);
         verdicts = judge(&again);
     }
