@@ -70,14 +70,14 @@ pub(super) fn compare(pair: &Pair, part: &str, recorded: &str, replayed: &str, t
         }
     }
     if !attempt.differences.is_empty() && pair.rules.on("completion_order") && pair.runs_side_by_side() {
-        let lines = [&recorded, &replayed].map(|text| text.split('\n').collect::<Vec<_>>());
-        for [a, b] in [lines, torn::whole_lines(&recorded, &replayed)] {
+        let in_any_order = |[a, b]: [Vec<&str>; 2]| {
             let mut again = Tally::default();
-            if !attempt.differences.is_empty() && lines_agree_in_any_order(pair, &a, b, &mut again) {
-                again.count("completion_order");
-                attempt = again;
-            }
-        }
+            again.count("completion_order");
+            lines_agree_in_any_order(pair, &a, b, &mut again).then_some(again)
+        };
+        let lines = [&recorded, &replayed].map(|text| text.split('\n').collect());
+        let agreed = in_any_order(lines).or_else(|| in_any_order(torn::whole_lines(&recorded, &replayed)));
+        attempt = agreed.unwrap_or(attempt);
     }
     tally.add(attempt);
 }
