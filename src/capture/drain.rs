@@ -20,6 +20,7 @@ use super::{
     audit, interpreter,
     launch::Hold,
     own_names::through_self,
+    preload::{self, Opening, Openings},
     ring::{self, Shared},
     seen::{Seen, What},
     supervisor::{is_pseudo, monotonic},
@@ -61,6 +62,7 @@ struct Hazard {
 /// The reader of the ring.
 pub(super) struct Drain {
     shared: Arc<Shared>,
+    openings: Option<Arc<Openings>>,
     sink: Arc<dyn EventSink>,
     before: Arc<dyn BeforeChange>,
     answer: Answer,
@@ -101,6 +103,7 @@ pub(super) enum Answer {
 /// What a drain is made with.
 pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
+    pub(super) openings: Option<Arc<Openings>>,
     pub(super) sink: Arc<dyn EventSink>,
     pub(super) before: Arc<dyn BeforeChange>,
     pub(super) answer: Answer,
@@ -111,9 +114,10 @@ pub(super) struct Parts {
 
 impl Drain {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { shared, sink, before, answer, hold, no_new_privs, kernel } = parts;
+        let Parts { shared, openings, sink, before, answer, hold, no_new_privs, kernel } = parts;
         Self {
             shared,
+            openings,
             sink,
             before,
             answer,
@@ -140,6 +144,7 @@ impl Drain {
         let mut words = std::mem::take(&mut self.words);
         while self.shared.peek(&mut words) {
             if let Some(seen) = Seen::decode(&words) {
+                handled += self.take_openings(seen.at);
                 self.handle(seen);
             }
             self.shared.release(&words);
@@ -150,11 +155,25 @@ impl Drain {
             }
         }
         self.words = words;
+        handled += self.take_openings(Nanos::MAX);
         self.tell_counts(GAP_INTERVAL);
         self.hand_over();
+        self.openings.iter().for_each(|openings| openings.set_done());
         // Only now: who waits for a record waits until the sink has it.
         done.store(self.shared.tail(), Ordering::Release);
         handled
+    }
+
+    /// Takes what the kernel wrote down itself and what is not younger than `until`; says how many.
+    fn take_openings(&mut self, until: Nanos) -> usize {
+        let Some(openings) = self.openings.clone() else { return 0 };
+        let mut taken = 0;
+        while let Some(Opening { at, flags, path, signature }) = openings.next(until) {
+            let (pid, op) = (self.kernel, FileOp::Open { flags });
+            self.out.push(Event::File(FileAccess { at, pid, tid: pid, op, path, other: None, signature, times: 1 }));
+            taken += 1;
+        }
+        taken
     }
 
     /// Gives the sink what it has not yet: many events together cost a third of each alone.
@@ -217,16 +236,12 @@ impl Drain {
             What::Handler { .. } | What::Timer { .. } => return self.hazard(&seen),
             What::Unreadable { errno } => return self.unreadable(&seen, errno),
         };
-        let mut access = FileAccess {
-            at: seen.at,
-            pid: seen.pid,
-            tid: seen.tid,
-            op,
-            path: through_self(&seen, seen.path.clone()),
-            other: None,
-            signature: None,
-            times: 1,
-        };
+        let path = through_self(&seen, seen.path.clone());
+        if preload::is_object(&path) {
+            return;
+        }
+        let mut access =
+            FileAccess { at: seen.at, pid: seen.pid, tid: seen.tid, op, path, other: None, signature: None, times: 1 };
         if !seen.other.is_empty() {
             access.other = Some(seen.other.clone());
         }

@@ -26,6 +26,7 @@ use super::{
     coverage::{self, Watched},
     drain::{Answer, Drain, Parts},
     inherited,
+    preload::Openings,
     ring::{self, Shared},
     supervisor::{Post, monotonic},
     sys,
@@ -103,6 +104,8 @@ struct Inner {
     /// The wait status, once it is known.
     status: Mutex<Option<i32>>,
     ended: Condvar,
+    /// What the kernel writes down itself.
+    openings: Option<Arc<Openings>>,
     /// Up to where the sink has everything.
     done: AtomicU64,
     /// Held while somebody goes to sleep for `settled`.
@@ -134,7 +137,11 @@ impl Inner {
             audit.settle();
         }
         let target = self.shared.head();
-        let is_done = || !self.reading || self.done.load(Ordering::Acquire) >= target;
+        let own = self.openings.as_ref().map(|openings| (openings, openings.head()));
+        let is_done = || {
+            let has_own = || own.is_none_or(|(openings, count)| openings.has_done(count));
+            !self.reading || (self.done.load(Ordering::Acquire) >= target && has_own())
+        };
         if is_done() {
             return;
         }
@@ -174,6 +181,8 @@ impl Inner {
                 wait(Some(&GATHER));
                 continue;
             }
+            // What the kernel writes down itself wakes nobody: it is asked for when an execution ends, and comes with what
+            // the supervisor saw before.
             self.shared.announce_sleep();
             if self.shared.head() == self.shared.tail() && !self.stopping.load(Ordering::Acquire) {
                 wait(None);
@@ -257,9 +266,19 @@ pub fn launch(
     let hook = options.audit.take().and_then(|dir| audit::prepare(&dir).ok().map(|pipe| (dir, pipe)));
     options.audit = hook.as_ref().map(|(dir, _)| dir.clone());
 
-    let passed_on = [memory, far, prepared("event", wake.try_clone())?, prepared("event", bell.try_clone())?];
+    // Without it everything is seen as well.
+    let preload = options.preload.then(|| Openings::create().ok().flatten()).flatten();
+    let openings = preload.as_ref().and_then(|memory| Openings::map(memory.as_fd()).ok()).map(Arc::new);
+    let mut passed_on = vec![
+        ("--memory", memory),
+        ("--control", far),
+        ("--wake", prepared("event", wake.try_clone())?),
+        ("--bell", prepared("event", bell.try_clone())?),
+    ];
+    passed_on.extend(preload.filter(|_| openings.is_some()).map(|memory| ("--preload", memory)));
     let mut command = tap_command(&launch, &options, &passed_on);
-    sys::inherit(&mut command, passed_on.into(), GROUP_SIGNALS);
+    let passed_on = passed_on.into_iter().map(|(_, fd)| fd).collect();
+    sys::inherit(&mut command, passed_on, GROUP_SIGNALS);
     let spawned = command.spawn();
     // Its copies of the tap's ends must go, or we would not see the tap's end.
     drop(command);
@@ -290,6 +309,7 @@ pub fn launch(
         hold: Arc::clone(&hold),
         status: Mutex::new(None),
         ended: Condvar::new(),
+        openings: openings.clone(),
         done: AtomicU64::new(0),
         settling: Mutex::new(()),
         settled: Condvar::new(),
@@ -300,7 +320,7 @@ pub fn launch(
     let mut kernel = Kernel { inner: Arc::clone(&inner), threads: Vec::new() };
     if let Some(answer) = answer {
         let sink = Arc::clone(&sink);
-        let drain = Drain::new(Parts { shared, sink, before, answer, hold, no_new_privs, kernel: pid });
+        let drain = Drain::new(Parts { shared, openings, sink, before, answer, hold, no_new_privs, kernel: pid });
         let reader = Arc::clone(&inner);
         kernel.threads.push(thread("nbpack-capture", move || reader.read(drain))?);
     }
@@ -320,10 +340,10 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 /// `nbpack tap …`, with the kernel's environment and working directory as its own.
-fn tap_command(launch: &Launch, options: &Options, inherited: &[OwnedFd; 4]) -> Command {
+fn tap_command(launch: &Launch, options: &Options, inherited: &[(&str, OwnedFd)]) -> Command {
     let mut command = Command::new(&options.program);
     command.arg("tap");
-    for (name, fd) in ["--memory", "--control", "--wake", "--bell"].into_iter().zip(inherited) {
+    for (name, fd) in inherited {
         command.arg(name).arg(fd.as_raw_fd().to_string());
     }
     command.args(["--mode", options.mode.word()]);

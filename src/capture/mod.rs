@@ -19,6 +19,7 @@ mod inherited;
 mod interpreter;
 mod launch;
 mod own_names;
+mod preload;
 mod probe;
 mod ring;
 mod seen;
@@ -129,6 +130,8 @@ pub struct Options {
     /// Where the hook for Python may lie, a directory that is removed after the session; `None`: the kernel is no
     /// Python, or lives where it cannot see this directory.
     pub audit: Option<PathBuf>,
+    /// The kernel may get an object from us that writes down its commonest openings.
+    pub preload: bool,
     /// How long a call may be held while the content that it would change is put aside.
     pub longest_hold: Duration,
 }
@@ -141,6 +144,7 @@ impl Options {
             mode: Mode::Auto,
             io_uring: IoUring::Detect,
             audit: None,
+            preload: true,
             longest_hold: Duration::from_secs(60),
         }
     }

@@ -62,6 +62,16 @@ impl Mapping {
     }
 }
 
+/// Whether code in a memory file may be run: some machines forbid it.
+pub(super) fn may_run(memory: BorrowedFd<'_>) -> bool {
+    let (length, protection) = (rustix::param::page_size(), libc::PROT_READ | libc::PROT_EXEC);
+    // SAFETY: a new mapping at an address of Linux's choice overlaps nothing, and nobody jumps there.
+    unsafe {
+        let start = libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_PRIVATE, memory.as_raw_fd(), 0);
+        start != libc::MAP_FAILED && libc::munmap(start, length) == 0
+    }
+}
+
 impl Deref for Mapping {
     type Target = [AtomicU64];
 

@@ -9,7 +9,7 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
         unix::process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ use rustix::{
 use super::{
     IoUring, Mode, Way, audit,
     control::{self, Message},
-    filter,
+    filter, preload,
     ring::Shared,
     supervisor::{Post, monotonic},
     sys,
@@ -62,6 +62,8 @@ pub struct Tap {
     pub wake: RawFd,
     /// The event by which the proxy lets a held call of a traced program go on.
     pub bell: RawFd,
+    /// The memory with the object for the kernel's dynamic loader.
+    pub preload: Option<RawFd>,
     /// The way to watch that is tried first.
     pub mode: Mode,
     /// The directory with the hook for Python.
@@ -78,6 +80,7 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let control = sys::inherited(tap.control)?;
     let wake = Arc::new(sys::inherited(tap.wake)?);
     let bell = Arc::new(sys::inherited(tap.bell)?);
+    let preload = tap.preload.map(sys::inherited).transpose()?;
     sys::block_signals(GROUP_SIGNALS)?;
     let children = sys::signal_fd(libc::SIGCHLD)?;
     // Daemons of the notebook come to us, not to init: an ancestor may read their memory also where Yama restricts it.
@@ -87,13 +90,13 @@ pub fn run(tap: &Tap) -> io::Result<()> {
     let (near, far) = control::pair()?;
     let Some(pid) = sys::fork()? else {
         drop((near, control, children, wake, bell));
-        let error = become_kernel(tap, &far);
+        let error = become_kernel(tap, preload.as_ref(), &far);
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
         // The proxy tells the user; a word of ours on the kernel's stderr would be a second one.
         control::send(&far, &Message::NotStarted { errno }).unwrap_or_default();
         return Ok(());
     };
-    drop(far);
+    drop((far, preload));
     let kernel = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
     let pidfd = rustix::process::pidfd_open(kernel, PidfdFlags::empty())?;
     control::send(&control, &Message::Forked { pid, pidfd: pidfd.try_clone()? })?;
@@ -123,11 +126,12 @@ pub fn run(tap: &Tap) -> io::Result<()> {
 }
 
 /// The child: installs the filter, hands the listener over, becomes the kernel. Comes back only with an error.
-fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
+fn become_kernel(tap: &Tap, preload: Option<&OwnedFd>, far: &OwnedFd) -> io::Error {
     let Some((program, arguments)) = tap.argv.split_first() else { return io::ErrorKind::InvalidInput.into() };
     let mut command = Command::new(program);
     command.args(arguments);
-    let told = watch_self(tap, far, &mut command).and_then(|message| control::send(far, &message));
+    let preload = preload.filter(|_| preload::suits(Path::new(program)));
+    let told = watch_self(tap, preload, far, &mut command).and_then(|message| control::send(far, &message));
     if let Err(error) = told {
         return error;
     }
@@ -140,7 +144,7 @@ fn become_kernel(tap: &Tap, far: &OwnedFd) -> io::Error {
 }
 
 /// Finds the best way that works here, beginning with the one that was asked for.
-fn watch_self(tap: &Tap, far: &OwnedFd, command: &mut Command) -> io::Result<Message> {
+fn watch_self(tap: &Tap, preload: Option<&OwnedFd>, far: &OwnedFd, command: &mut Command) -> io::Result<Message> {
     let failed = |way, error: &io::Error| {
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
         control::send(far, &Message::Failed { way, errno })
@@ -149,8 +153,15 @@ fn watch_self(tap: &Tap, far: &OwnedFd, command: &mut Command) -> io::Result<Mes
         return Ok(Message::Unwatched);
     }
     if matches!(tap.mode, Mode::Auto | Mode::Notify) {
-        match trace::with_few_privileges(|| notifying(tap.io_uring)) {
-            Ok((listener, no_new_privs)) => return Ok(Message::Watched { no_new_privs, listener }),
+        match trace::with_few_privileges(|| notifying(tap.io_uring, preload.is_some())) {
+            Ok((listener, no_new_privs)) => {
+                if let Some(object) = preload {
+                    rustix::io::fcntl_setfd(object, rustix::io::FdFlags::empty())?;
+                    let (name, value) = preload::variable(object.as_raw_fd());
+                    command.env(name, value);
+                }
+                return Ok(Message::Watched { no_new_privs, listener });
+            }
             Err(error) => failed(Way::Notify, &error)?,
         }
     }
@@ -184,8 +195,8 @@ fn hook_python(dir: &Path, command: &mut Command) {
 }
 
 /// Installs the filter on this thread, with what this Linux offers, and gives its listener.
-fn notifying(io_uring: IoUring) -> io::Result<OwnedFd> {
-    let program = filter::program(io_uring, libc::SECCOMP_RET_USER_NOTIF);
+fn notifying(io_uring: IoUring, preloaded: bool) -> io::Result<OwnedFd> {
+    let program = filter::program(io_uring, libc::SECCOMP_RET_USER_NOTIF, preloaded);
     let spec_allow = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     let killable = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     let mut result = Err(io::ErrorKind::Unsupported.into());

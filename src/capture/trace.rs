@@ -110,7 +110,7 @@ impl<'a> Tracer<'a> {
 
 /// Installs the filter on this thread, which is traced already.
 pub(super) fn install(io_uring: IoUring) -> io::Result<()> {
-    let program = filter::program(io_uring, libc::SECCOMP_RET_TRACE);
+    let program = filter::program(io_uring, libc::SECCOMP_RET_TRACE, false);
     match sys::install_traced_filter(&program, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => sys::install_traced_filter(&program, 0),
         result => result,

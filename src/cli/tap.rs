@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Descriptor of the event by which the proxy lets a traced call go on.
     #[arg(long)]
     bell: RawFd,
+    /// Descriptor of the memory with the object for the kernel's dynamic loader.
+    #[arg(long)]
+    preload: Option<RawFd>,
     /// The way to watch that is tried first.
     #[arg(long)]
     mode: String,
@@ -38,9 +41,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let io_uring = if args.refuse_io_uring { IoUring::Refuse } else { IoUring::Detect };
-    let Args { memory, control, wake, bell, mode, audit, argv, .. } = args;
+    let Args { memory, control, wake, bell, preload, mode, audit, argv, .. } = args;
     let mode = capture::Mode::from_word(&mode).unwrap_or(capture::Mode::Auto);
-    capture::run_tap(&Tap { memory, control, wake, bell, mode, audit, io_uring, argv })
+    capture::run_tap(&Tap { memory, control, wake, bell, preload, mode, audit, io_uring, argv })
         .context("cannot serve the kernel")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ mod bundle;
 mod capture;
 mod capture_faults;
 mod capture_kinds;
+mod capture_preload;
 mod container;
 mod docs;
 mod fallback;
