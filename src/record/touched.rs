@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// More waiting events than this are not kept in memory: the oldest are attributed with what is known.
-const LONGEST_QUEUE: usize = 20_000;
+const LONGEST_QUEUE: usize = 8_000;
 /// What is read from a journal this long after it happened says nothing of the files as they are now.
 const RECENT: Nanos = 10_000_000_000;
 
