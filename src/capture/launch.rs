@@ -35,7 +35,7 @@ use super::{
 use crate::event::{self, BeforeChange, Event, EventSink, Gap, KernelProcess, Launch};
 
 /// After a burst began the reader gathers this long before it looks again.
-const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// How often it is looked whether the tap answers.
 const LOOK: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 /// After so many looks at a tap that does not answer it is replaced.
