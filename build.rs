@@ -10,8 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={layout}");
     let target = env::var("TARGET")?;
     let out = PathBuf::from(env::var("OUT_DIR")?).join("preload.so");
-    if !target.starts_with("x86_64-unknown-linux-") {
-        // Without it everything is seen as well, only dearer.
+    if target != "x86_64-unknown-linux-gnu" {
+        // Without it everything is seen as well, only dearer. An object that is linked to another C library suits no kernel.
         fs::write(out, [])?;
         return Ok(());
     }
