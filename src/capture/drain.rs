@@ -20,7 +20,7 @@ use super::{
     audit, interpreter,
     launch::Hold,
     own_names::through_self,
-    preload::{self, Opening, Openings},
+    preload::{Opening, Openings},
     ring::{self, Shared},
     seen::{Seen, What},
     supervisor::{is_pseudo, monotonic},
@@ -63,6 +63,8 @@ struct Hazard {
 pub(super) struct Drain {
     shared: Arc<Shared>,
     openings: Option<Arc<Openings>>,
+    /// The name by which the kernel's loader opens our object, until it did.
+    object: Option<Vec<u8>>,
     sink: Arc<dyn EventSink>,
     before: Arc<dyn BeforeChange>,
     answer: Answer,
@@ -104,6 +106,7 @@ pub(super) enum Answer {
 pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) openings: Option<Arc<Openings>>,
+    pub(super) object: Option<Vec<u8>>,
     pub(super) sink: Arc<dyn EventSink>,
     pub(super) before: Arc<dyn BeforeChange>,
     pub(super) answer: Answer,
@@ -114,10 +117,11 @@ pub(super) struct Parts {
 
 impl Drain {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { shared, openings, sink, before, answer, hold, no_new_privs, kernel } = parts;
+        let Parts { shared, openings, object, sink, before, answer, hold, no_new_privs, kernel } = parts;
         Self {
             shared,
             openings,
+            object,
             sink,
             before,
             answer,
@@ -236,12 +240,20 @@ impl Drain {
             What::Handler { .. } | What::Timer { .. } => return self.hazard(&seen),
             What::Unreadable { errno } => return self.unreadable(&seen, errno),
         };
-        let path = through_self(&seen, seen.path.clone());
-        if preload::is_object(&path) {
+        // By its name: the descriptor behind it may be another file's by now.
+        if seen.pid == self.kernel && self.object.take_if(|object| *object == seen.path).is_some() {
             return;
         }
-        let mut access =
-            FileAccess { at: seen.at, pid: seen.pid, tid: seen.tid, op, path, other: None, signature: None, times: 1 };
+        let mut access = FileAccess {
+            at: seen.at,
+            pid: seen.pid,
+            tid: seen.tid,
+            op,
+            path: through_self(&seen, seen.path.clone()),
+            other: None,
+            signature: None,
+            times: 1,
+        };
         if !seen.other.is_empty() {
             access.other = Some(seen.other.clone());
         }

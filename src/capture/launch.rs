@@ -26,7 +26,7 @@ use super::{
     coverage::{self, Watched},
     drain::{Answer, Drain, Parts},
     inherited,
-    preload::Openings,
+    preload::{Openings, variable},
     ring::{self, Shared},
     supervisor::{Post, monotonic},
     sys,
@@ -269,6 +269,8 @@ pub fn launch(
     // Without it everything is seen as well.
     let preload = options.preload.then(|| Openings::create().ok().flatten()).flatten();
     let openings = preload.as_ref().and_then(|memory| Openings::map(memory.as_fd()).ok()).map(Arc::new);
+    // The descriptor has the same number there.
+    let object = preload.as_ref().map(|memory| variable(memory.as_raw_fd()).1.into_encoded_bytes());
     let mut passed_on = vec![
         ("--memory", memory),
         ("--control", far),
@@ -320,7 +322,8 @@ pub fn launch(
     let mut kernel = Kernel { inner: Arc::clone(&inner), threads: Vec::new() };
     if let Some(answer) = answer {
         let sink = Arc::clone(&sink);
-        let drain = Drain::new(Parts { shared, openings, sink, before, answer, hold, no_new_privs, kernel: pid });
+        let drain =
+            Drain::new(Parts { shared, openings, object, sink, before, answer, hold, no_new_privs, kernel: pid });
         let reader = Arc::clone(&inner);
         kernel.threads.push(thread("nbpack-capture", move || reader.read(drain))?);
     }

@@ -140,7 +140,6 @@ fn unanswered(preload: bool, count: usize) -> (f64, usize) {
     (std::fs::read_to_string(env.work().join("took")).unwrap().parse().unwrap(), seen.len())
 }
 
-#[cfg(target_arch = "x86_64")]
 #[test]
 fn an_import_waits_for_nobody() {
     let (took, seen) = unanswered(true, 100);

@@ -11,6 +11,7 @@ mod bundle;
 mod capture;
 mod capture_faults;
 mod capture_kinds;
+#[cfg(target_arch = "x86_64")]
 mod capture_preload;
 mod container;
 mod docs;

@@ -210,18 +210,18 @@ unsafe fn open_in_turn(shared: *mut AtomicU64, path: *const c_char, bytes: &[u8]
     Some(fd as c_int)
 }
 
-/// `openat(2)`, as the C library has it.
+/// `open(3)`, as the C library has it.
 ///
 /// # Safety
 /// As of the call.
-unsafe fn open_at(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> c_int {
-    // SAFETY: a relative path is none of those that are written here, so `dir` does not matter to it.
+unsafe fn open_any(path: *const c_char, flags: c_int, mode: u32) -> c_int {
+    // SAFETY: the caller's word.
     if let Some(fd) = unsafe { open_and_tell(path, flags) } {
         return fd;
     }
     let mode = if flags & CREATES != 0 { i64::from(mode) } else { 0 };
     // SAFETY: the caller's arguments, for Linux to check.
-    let result = unsafe { call(OPENAT, i64::from(dir), path as i64, i64::from(flags), mode, 0, 0) };
+    let result = unsafe { call(OPENAT, AT_FDCWD, path as i64, i64::from(flags), mode, 0, 0) };
     if result < 0 {
         // SAFETY: the C library's own place for this thread.
         unsafe { *__errno_location() = -result as c_int };
@@ -234,21 +234,21 @@ unsafe fn open_at(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: u32) -> c_int {
     // SAFETY: the caller's word.
-    unsafe { open_at(AT_FDCWD as c_int, path, flags, mode) }
+    unsafe { open_any(path, flags, mode) }
 }
 
 /// `open64(3)`: the same on this architecture.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: u32) -> c_int {
     // SAFETY: the caller's word.
-    unsafe { open_at(AT_FDCWD as c_int, path, flags, mode) }
+    unsafe { open_any(path, flags, mode) }
 }
 
 /// `opendir(3)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut c_void {
     // SAFETY: the caller's word.
-    let fd = unsafe { open_at(AT_FDCWD as c_int, path, LISTS, 0) };
+    let fd = unsafe { open_any(path, LISTS, 0) };
     if fd < 0 {
         return null_mut();
     }
