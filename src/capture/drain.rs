@@ -17,8 +17,9 @@ use std::{
 
 use super::{
     address::address,
-    audit, interpreter,
-    launch::Hold,
+    audit,
+    hold::Hold,
+    interpreter,
     own_names::through_self,
     preload::{Opening, Openings},
     ring::{self, Shared},

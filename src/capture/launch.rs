@@ -16,7 +16,6 @@ use std::{
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     process::{Pid, PidfdFlags, Signal, WaitOptions},
-    time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime},
 };
 
 use super::{
@@ -25,10 +24,11 @@ use super::{
     control::{self, Message},
     coverage::{self, Watched},
     drain::{Answer, Drain, Parts},
+    hold::Hold,
     inherited,
-    preload::{Openings, variable},
+    preload::{self, Openings},
     ring::{self, Shared},
-    supervisor::{Post, monotonic},
+    supervisor::Post,
     sys,
     tap::{GROUP_SIGNALS, source},
 };
@@ -44,53 +44,6 @@ const PATIENT_LOOKS: u32 = 4;
 const SETTLE: Duration = Duration::from_millis(20);
 /// The longest that the last records may take to reach the sink after the kernel's end.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
-/// How often (ns) a held call is renewed; the watchdog's patience is several of these.
-const RENEWAL: i64 = 500_000_000;
-
-/// Says that the proxy is alive while it puts content aside, up to a limit.
-pub(super) struct Hold {
-    timer: OwnedFd,
-    /// Since when (monotonic, ns) a change is held; 0: none.
-    since: AtomicU64,
-    longest: u64,
-}
-
-impl Hold {
-    fn new(longest: Duration) -> io::Result<Self> {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Self { timer, since: AtomicU64::new(0), longest })
-    }
-
-    fn arm(&self, nanoseconds: i64) {
-        let interval = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
-        let times = Itimerspec { it_interval: interval, it_value: interval };
-        // Without the timer the watchdog ends the hold earlier, which it may.
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times).map(drop).unwrap_or_default();
-    }
-
-    /// A change is held from now on.
-    pub(super) fn begin(&self) {
-        self.since.store(monotonic(), Ordering::Relaxed);
-        self.arm(RENEWAL);
-    }
-
-    /// It goes on.
-    pub(super) fn end(&self) {
-        self.arm(0);
-        self.since.store(0, Ordering::Relaxed);
-    }
-
-    /// The timer rang.
-    fn renew(&self, shared: &Shared) {
-        let mut count = [0; 8];
-        rustix::io::read(&self.timer, &mut count).map(drop).unwrap_or_default();
-        let (since, now) = (self.since.load(Ordering::Relaxed), monotonic());
-        if since != 0 && now.saturating_sub(since) < self.longest {
-            shared.renew_parked(now);
-        }
-    }
-}
 
 /// What the threads and the handle share.
 struct Inner {
@@ -266,18 +219,17 @@ pub fn launch(
     let hook = options.audit.take().and_then(|dir| audit::prepare(&dir).ok().map(|pipe| (dir, pipe)));
     options.audit = hook.as_ref().map(|(dir, _)| dir.clone());
 
-    // Without it everything is seen as well.
-    let preload = options.preload.then(|| Openings::create().ok().flatten()).flatten();
-    let openings = preload.as_ref().and_then(|memory| Openings::map(memory.as_fd()).ok()).map(Arc::new);
+    let (preload, openings) = options.preload.then(preload::prepare).flatten().unzip();
+    let openings = openings.map(Arc::new);
     // The descriptor has the same number there.
-    let object = preload.as_ref().map(|memory| variable(memory.as_raw_fd()).1.into_encoded_bytes());
+    let object = preload.as_ref().map(|memory| preload::variable(memory.as_raw_fd()).1.into_encoded_bytes());
     let mut passed_on = vec![
         ("--memory", memory),
         ("--control", far),
         ("--wake", prepared("event", wake.try_clone())?),
         ("--bell", prepared("event", bell.try_clone())?),
     ];
-    passed_on.extend(preload.filter(|_| openings.is_some()).map(|memory| ("--preload", memory)));
+    passed_on.extend(preload.map(|memory| ("--preload", memory)));
     let mut command = tap_command(&launch, &options, &passed_on);
     let passed_on = passed_on.into_iter().map(|(_, fd)| fd).collect();
     sys::inherit(&mut command, passed_on, GROUP_SIGNALS);

@@ -15,6 +15,7 @@ mod control;
 mod coverage;
 mod drain;
 mod filter;
+mod hold;
 mod inherited;
 mod interpreter;
 mod launch;

@@ -57,13 +57,18 @@ pub(super) struct Openings {
     done: AtomicU64,
 }
 
+/// The memory file for a kernel, and what it will write there. `None` where that cannot be had: everything is seen
+/// without it as well.
+pub(super) fn prepare() -> Option<(OwnedFd, Openings)> {
+    let memory = Openings::create().ok()?;
+    let openings = Openings::map(memory.as_fd()).ok()?;
+    Some((memory, openings))
+}
+
 impl Openings {
-    /// Makes the memory file, with the object in it. `None`: this architecture has none.
-    pub(super) fn create() -> io::Result<Option<OwnedFd>> {
-        if BYTES.is_empty() {
-            return Ok(None);
-        }
-        if BYTES.len() > OBJECT || rustix::param::page_size() != PAGE {
+    /// Makes the memory file, with the object in it.
+    fn create() -> io::Result<OwnedFd> {
+        if BYTES.is_empty() || BYTES.len() > OBJECT || rustix::param::page_size() != PAGE {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let memory = rustix::fs::memfd_create(NAME, rustix::fs::MemfdFlags::CLOEXEC)?;
@@ -74,11 +79,11 @@ impl Openings {
             }
         }
         // The loader would complain to the user, in each program that the notebook starts.
-        if sys::may_run(memory.as_fd()) { Ok(Some(memory)) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if sys::may_run(memory.as_fd()) { Ok(memory) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
     /// Maps it.
-    pub(super) fn map(memory: BorrowedFd<'_>) -> io::Result<Self> {
+    fn map(memory: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { words: Mapping::new(memory, FILE / 8)?, done: AtomicU64::new(0) })
     }
 
@@ -168,15 +173,15 @@ pub(super) fn variable(number: i32) -> (&'static str, OsString) {
     (VARIABLE, format!("/proc/self/fd/{number}").into())
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     fn openings() -> Openings {
-        let memory = Openings::create().unwrap().unwrap();
-        Openings::map(memory.as_fd()).unwrap()
+        prepare().unwrap().1
     }
 
     /// Writes as the object does.
