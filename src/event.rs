@@ -147,6 +147,9 @@ pub struct ProcessStart {
     pub exe: Vec<u8>,
     /// The arguments, empty when they could not be read. Secrets are masked when the record is exported.
     pub argv: Vec<Vec<u8>>,
+    /// It was seen when it called `execve`.
+    #[serde(default)]
+    pub exec: bool,
 }
 
 /// A thread that was seen for the first time.

@@ -411,10 +411,10 @@ impl Drain {
                 .map(|bytes| split_arguments(&bytes))
                 .unwrap_or_default(),
         });
-        self.start(seen, program);
+        self.start(seen, program, false);
     }
 
-    fn start(&mut self, seen: &Seen, program: Program) {
+    fn start(&mut self, seen: &Seen, program: Program, exec: bool) {
         if self.processes.len() > MANY {
             let alive = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
             self.processes.retain(|pid, _| alive(pid));
@@ -423,14 +423,14 @@ impl Drain {
         }
         self.processes.insert(seen.pid, program.clone());
         let Program { exe, argv } = program;
-        self.out.push(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv }));
+        self.out.push(Event::Process(ProcessStart { at: seen.at, pid: seen.pid, ppid: seen.ppid, exe, argv, exec }));
     }
 
     /// An exec: its files, and the new program.
     fn exec(&mut self, seen: &Seen) {
         let Some(exe) = self.program(seen) else { return };
         self.hazards.remove(&seen.pid);
-        self.start(seen, Program { exe, argv: split_arguments(&seen.other) });
+        self.start(seen, Program { exe, argv: split_arguments(&seen.other) }, true);
     }
 
     /// A program's file, and if it is there, the interpreters that Linux opens with it; gives its true path.

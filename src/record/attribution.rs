@@ -14,6 +14,8 @@ use crate::event::{Nanos, ProcessStart, ThreadStart};
 pub(super) const PATIENCE: Nanos = 2_000_000_000;
 /// Linux tells when a thread was started in steps of this.
 const STEP: Nanos = 10_000_000;
+/// A program's exec that is later than this was not waited for.
+const SLOWEST_EXEC: Nanos = 1_000_000_000;
 /// More threads than this are not remembered: those that were met first are forgotten, and looked at anew.
 const MANY: usize = 16_384;
 
@@ -138,8 +140,10 @@ impl Attribution {
         let (first, last) = self.threads.get(&start.pid).map_or((start.at, start.at), |it| (it.first, it.last));
         let origin = match self.processes.get(&start.ppid) {
             Some(Origin::Kernel) | None => match self.started_between(first, last) {
-                // Seen so soon, it most likely called exec, for which whoever starts a program waits.
-                Origin::Unclear if last == start.at => self.started_between(last, last),
+                // Whoever starts a program waits for its exec.
+                Origin::Unclear if last == start.at || (start.exec && start.at.saturating_sub(last) < SLOWEST_EXEC) => {
+                    self.started_between(start.at, start.at)
+                }
                 origin => origin,
             },
             // Children of a worker work for whom it worked then.
@@ -242,7 +246,7 @@ mod tests {
     }
 
     fn process(pid: u32, ppid: u32, at: Nanos) -> ProcessStart {
-        ProcessStart { at, pid, ppid, exe: Vec::new(), argv: Vec::new() }
+        ProcessStart { at, pid, ppid, exe: Vec::new(), argv: Vec::new(), exec: false }
     }
 
     #[test]
@@ -307,6 +311,11 @@ mod tests {
         for (pid, at, of) in [(77, started + STEP * 9 / 10, Some(3)), (78, 22 * SECOND + STEP, None)] {
             all.thread(&ThreadStart { at, ..thread(pid, pid, started) });
             assert_eq!(all.process(&process(pid, 7, at)), of);
+        }
+        // A slow machine's exec: the kernel waited for it. So late as this one, nobody did.
+        for (pid, late, of) in [(79, 5 * STEP, Some(3)), (80, 2 * SECOND, None)] {
+            all.thread(&ThreadStart { at: started + late, ..thread(pid, pid, started) });
+            assert_eq!(all.process(&ProcessStart { exec: true, ..process(pid, 7, started + late) }), of);
         }
         all.busy(4, 24 * SECOND, true, false);
         assert_eq!(all.execution_of(25 * SECOND, 7, 7), None);

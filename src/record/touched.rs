@@ -475,7 +475,7 @@ impl Touched {
             }
         };
         self.processes.insert(start.pid, (id, start.ppid));
-        let ProcessStart { at, pid, ppid, exe, argv } = start;
+        let ProcessStart { at, pid, ppid, exe, argv, exec: _ } = start;
         db.put_process(id, &Process { pid, ppid, started: at, exe, argv, execution })
     }
 
