@@ -25,8 +25,9 @@ use crate::{
 };
 
 /// Events wait until no other came for this long, to share a transaction: they are safe in the journal, and each
-/// transaction costs the kernel's next answer a tenth where it shares two processors with us.
-const BATCH_TIME: Duration = Duration::from_millis(50);
+/// transaction costs the kernel's next answer a tenth where it shares two processors with us. Longer than what was seen
+/// of files is gathered (`capture`): while libraries are imported there is one transaction, not one for each gathering.
+const BATCH_TIME: Duration = Duration::from_millis(150);
 /// Where events come without a pause they are imported after this long all the same, for who looks meanwhile …
 const LONGEST_BATCH: Duration = Duration::from_secs(5);
 /// … or when the journal has grown by so many bytes.

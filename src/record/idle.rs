@@ -9,7 +9,7 @@ use std::{
     collections::HashSet,
     ffi::OsString,
     fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::BuildHasher as _,
     io,
     os::fd::OwnedFd,
     path::Path,
@@ -51,7 +51,7 @@ struct State {
     /// Counts what the frontend asked for.
     asked: u64,
     /// Hashes of the libraries that were loaded.
-    loaded: HashSet<u64>,
+    loaded: HashSet<u64, foldhash::fast::RandomState>,
     /// One was loaded since the last preparation that ended well.
     fresh: bool,
     /// The preparation that runs.
@@ -66,7 +66,7 @@ impl Idle {
             executing: 0,
             last: Instant::now(),
             asked: 0,
-            loaded: HashSet::new(),
+            loaded: HashSet::default(),
             fresh: false,
             running: None,
             ended: false,
@@ -108,10 +108,9 @@ impl Watch {
         match event {
             Event::Message(message) => self.shared.see_message(message),
             Event::File(access) if is_library(&access.path) => {
-                let mut hasher = DefaultHasher::new();
-                access.path.hash(&mut hasher);
                 let mut state = self.shared.lock();
-                state.fresh |= state.loaded.insert(hasher.finish());
+                let hash = state.loaded.hasher().hash_one(&access.path);
+                state.fresh |= state.loaded.insert(hash);
             }
             _ => {}
         }

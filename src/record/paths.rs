@@ -1,6 +1,7 @@
 //! Textual rules about paths: cheap enough for every open. What a file *is* decides `inventory`.
 
 use std::{
+    borrow::Cow,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
@@ -82,7 +83,9 @@ impl Known {
         }
         environments.sort_unstable();
         environments.dedup();
-        let bytes = |dirs: Vec<PathBuf>| dirs.iter().map(|dir| fold(dir.as_os_str().as_bytes(), |_| false)).collect();
+        let bytes = |dirs: Vec<PathBuf>| {
+            dirs.iter().map(|dir| fold(dir.as_os_str().as_bytes(), |_| false).into_owned()).collect()
+        };
         Self { environments: bytes(environments), own: bytes(own) }
     }
 
@@ -93,11 +96,12 @@ impl Known {
 
     /// Could be an input or a result: no library, no system file, nothing private.
     pub(super) fn is_data(&self, path: &[u8]) -> bool {
-        !((SYSTEM.iter().any(|dir| is_below(path, dir.as_bytes())) && !is_below(path, b"/dev/shm"))
+        // The most frequent first.
+        !(path.ends_with(b".pyc")
+            || (SYSTEM.iter().any(|dir| is_below(path, dir.as_bytes())) && !is_below(path, b"/dev/shm"))
             || self.environments.iter().any(|dir| is_below(path, dir))
             // Semaphores (of joblib, multiprocessing) are no content.
             || path.starts_with(b"/dev/shm/sem.")
-            || path.ends_with(b".pyc")
             || path.ends_with(b"/pyvenv.cfg")
             || PARTS.iter().any(|part| part.find(path).is_some()))
     }
@@ -113,11 +117,11 @@ fn is_below(path: &[u8], dir: &[u8]) -> bool {
 }
 
 /// Folds `//` and `.`, and `..` after a component that `is_real_dir` says is no symlink.
-pub(super) fn fold(path: &[u8], is_real_dir: impl Fn(&Path) -> bool) -> Vec<u8> {
+pub(super) fn fold(path: &[u8], is_real_dir: impl Fn(&Path) -> bool) -> Cow<'_, [u8]> {
     let plain =
         !path.windows(2).any(|pair| matches!(pair, b"//" | b"/.")) && (path.len() == 1 || !path.ends_with(b"/"));
     if plain {
-        return path.to_vec();
+        return Cow::Borrowed(path);
     }
     let mut folded: Vec<u8> = Vec::with_capacity(path.len());
     for part in path.split(|byte| *byte == b'/') {
@@ -134,7 +138,7 @@ pub(super) fn fold(path: &[u8], is_real_dir: impl Fn(&Path) -> bool) -> Vec<u8> 
             }
         }
     }
-    if folded.is_empty() { b"/".to_vec() } else { folded }
+    if folded.is_empty() { Cow::Borrowed(b"/") } else { Cow::Owned(folded) }
 }
 
 /// A directory that is not reached through a symlink at its last component.
@@ -158,7 +162,7 @@ mod tests {
             ("/a/.hidden", "/a/.hidden"),
             ("/", "/"),
         ] {
-            assert_eq!(String::from_utf8(fold(path.as_bytes(), real)).unwrap(), folded, "{path}");
+            assert_eq!(String::from_utf8(fold(path.as_bytes(), real).into_owned()).unwrap(), folded, "{path}");
         }
     }
 

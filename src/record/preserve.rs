@@ -45,7 +45,9 @@ pub(super) enum Standing {
 
 /// The standing of every path that could be an input, shared by recorder, importer and worker.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standings(Arc<Mutex<HashMap<SharedPath, Standing>>>, Arc<Mutex<Moves>>);
+pub(super) struct Standings(Arc<Mutex<Table>>, Arc<Mutex<Moves>>);
+
+type Table = HashMap<SharedPath, Standing, foldhash::fast::RandomState>;
 
 /// Directories that were renamed, in order: what was read below the old name has another name now, and what is read
 /// below the new one was there under the old.
@@ -62,7 +64,7 @@ fn moved(path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Standings {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SharedPath, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,6 +95,11 @@ impl Standings {
         let moves = self.moves();
         let back = |path: Vec<u8>, (from, to): &(Vec<u8>, Vec<u8>)| moved(&path, to, from).unwrap_or(path);
         moves.0.iter().rev().fold(path.to_vec(), back)
+    }
+
+    /// The same, of a name that is not needed any more.
+    pub(super) fn first_name(&self, path: Vec<u8>) -> Vec<u8> {
+        if self.moves().0.is_empty() { path } else { self.origin(&path) }
     }
 
     /// The name that such a file has now.
@@ -208,7 +215,7 @@ impl Preserver {
             let walked = self.links.walk(access.pid, &path, follows(access.op));
             (walked.path, walked.facts)
         } else {
-            (path, Vec::new())
+            (path.into_owned(), Vec::new())
         };
         if is_data && let Some(told) = self.links.before_change(access.pid, &path) {
             // What it leads to stays as it is.

@@ -362,14 +362,16 @@ impl Recorder {
                 if self.known.is_own(&access.path) {
                     return;
                 }
-                self.follow_links(&mut access, written);
-                if self.known.is_own(&access.path) {
+                let is_data = self.follow_links(&mut access, written);
+                if is_data && self.known.is_own(&access.path) {
                     return;
                 }
                 let (is_one, before) = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).is_one(&access);
                 written.extend(before.map(Event::File));
                 if !is_one {
-                    self.note_standing(&access);
+                    if is_data || access.other.is_some() {
+                        self.note_standing(&access);
+                    }
                     written.push(Event::File(access));
                 }
             }
@@ -377,8 +379,8 @@ impl Recorder {
         }
     }
 
-    /// Names data by where it lies.
-    fn follow_links(&self, access: &mut FileAccess, written: &mut Vec<Event>) {
+    /// Names data by where it lies; says whether the path is of data.
+    fn follow_links(&self, access: &mut FileAccess, written: &mut Vec<Event>) -> bool {
         let pid = access.pid;
         let real = |path: &[u8], follow: bool, written: &mut Vec<Event>| {
             let path = paths::fold(path, paths::is_real_dir);
@@ -395,7 +397,7 @@ impl Recorder {
         {
             *other = path;
         }
-        let Some((path, made)) = named else { return };
+        let Some((path, made)) = named else { return false };
         access.path = path;
         match (access.op, &access.other) {
             (FileOp::Symlink, Some(text)) if self.links.says(pid, &access.path, text) => self.links.made(&access.path),
@@ -408,6 +410,7 @@ impl Recorder {
             let op = FileOp::Open { flags: libc::O_RDONLY };
             written.push(Event::File(FileAccess { op, path, other: None, signature: None, ..access.clone() }));
         }
+        true
     }
 
     fn append(&self, event: &Event) {
@@ -595,7 +598,10 @@ fn info_of(seed: &SessionSeed, id: &SessionId) -> SessionInfo {
 
 fn reserve(dir: &Path) {
     // Without a reserve a full disk costs the last rows; that is no reason not to begin.
-    let made = std::fs::File::create(dir.join(RESERVE)).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
+    let made = std::fs::File::create(dir.join(RESERVE)).and_then(|mut file| {
+        let allocated = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES as u64);
+        if allocated.is_ok() { Ok(()) } else { file.write_all(&vec![0; RESERVE_BYTES]) }
+    });
     made.unwrap_or_default();
 }
 

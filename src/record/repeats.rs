@@ -6,15 +6,43 @@
 
 use std::collections::HashMap;
 
-use crate::event::{FileAccess, FileOp};
+use foldhash::fast::RandomState;
+
+use crate::{
+    event::{FileAccess, FileOp, Nanos},
+    files::Signature,
+};
 
 /// More files than this are not remembered at once.
 const MANY: usize = 4096;
 
-/// What was opened since the kernel's state changed last.
+/// What was opened since the kernel's state changed last, by path.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    seen: HashMap<Vec<u8>, FileAccess>,
+    seen: HashMap<Vec<u8>, Seen, RandomState>,
+}
+
+/// An open, and how often it was repeated.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Nanos,
+    pid: u32,
+    tid: u32,
+    op: FileOp,
+    signature: Option<Signature>,
+    times: u32,
+}
+
+impl Seen {
+    fn of(access: &FileAccess) -> Self {
+        let FileAccess { at, pid, tid, op, signature, .. } = *access;
+        Self { at, pid, tid, op, signature, times: 0 }
+    }
+
+    fn access(self, path: Vec<u8>) -> FileAccess {
+        let Self { at, pid, tid, op, signature, times } = self;
+        FileAccess { at, pid, tid, op, path, other: None, signature, times }
+    }
 }
 
 impl Repeats {
@@ -32,19 +60,19 @@ impl Repeats {
                 seen.at = access.at;
                 return (true, None);
             }
-            let before = std::mem::replace(seen, FileAccess { times: 0, ..access.clone() });
-            return (false, Some(before).filter(|before| before.times > 0));
+            let before = std::mem::replace(seen, Seen::of(access));
+            return (false, (before.times > 0).then(|| before.access(access.path.clone())));
         }
         if self.seen.len() < MANY {
-            self.seen.insert(access.path.clone(), FileAccess { times: 0, ..access.clone() });
+            self.seen.insert(access.path.clone(), Seen::of(access));
         }
         (false, None)
     }
 
     /// Forgets everything; gives what was counted and is to be written, oldest first.
     pub(super) fn take(&mut self) -> Vec<FileAccess> {
-        let mut counted: Vec<FileAccess> =
-            std::mem::take(&mut self.seen).into_values().filter(|access| access.times > 0).collect();
+        let counted = self.seen.drain().filter(|(_, seen)| seen.times > 0);
+        let mut counted: Vec<FileAccess> = counted.map(|(path, seen)| seen.access(path)).collect();
         counted.sort_by_key(|access| access.at);
         counted
     }

@@ -8,6 +8,8 @@ mod jobs;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
+
 use super::{
     attribution::{Attribution, PATIENCE},
     keep::Job,
@@ -61,7 +63,7 @@ pub(super) struct Touched {
     /// Host prefix for the target's paths: empty, or `/proc/PID/root`.
     root: Vec<u8>,
     started: Nanos,
-    paths: HashMap<SharedPath, PathState>,
+    paths: HashMap<SharedPath, PathState, RandomState>,
     next_path: i64,
     processes: HashMap<u32, (i64, u32)>,
     next_process: i64,
@@ -84,7 +86,7 @@ impl Touched {
             standings,
             root: Vec::new(),
             started,
-            paths: HashMap::new(),
+            paths: HashMap::default(),
             next_path: 1,
             processes: HashMap::new(),
             next_process: 1,
@@ -255,10 +257,11 @@ impl Touched {
     }
 
     fn fold(&self, path: &[u8]) -> Vec<u8> {
-        paths::fold(path, |dir| {
+        let folded = paths::fold(path, |dir| {
             use std::os::unix::ffi::OsStrExt as _;
             paths::is_real_dir(as_path(&self.host_of(dir.as_os_str().as_bytes(), false)))
-        })
+        });
+        folded.into_owned()
     }
 
     fn access(&mut self, db: &Db, execution: Option<i64>, access: &FileAccess) -> Result<(), DbError> {
@@ -353,7 +356,7 @@ impl Touched {
         if self.paths.get(path.as_slice()).is_some_and(|state| state.written || state.created_here) {
             return path;
         }
-        self.standings.origin(&path)
+        self.standings.first_name(path)
     }
 
     fn host_exists(&self, path: &[u8]) -> bool {

@@ -165,7 +165,7 @@ fn the_bytes_of_an_export_are_these() {
     export(&recording(), &path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(bytes.len() % 4096, 0);
-    insta::assert_snapshot!(Digest::of(&bytes).to_string(), @"sha256:d5f3f07698acdb14b7ad5f426ef8ded9dd2b02a55ba88b51a6023efe5be10d79");
+    insta::assert_snapshot!(Digest::of(&bytes).to_string(), @"sha256:3fecaba97468e8a1c5382cb643b03432c37d656bcbbac5511a0deea70a851838");
 }
 
 #[test]

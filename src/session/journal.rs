@@ -82,15 +82,11 @@ impl Writer {
             self.file = create_segment(&self.dir, next)?;
             self.end = Position { segment: next, offset: 0 };
         }
-        let encoded: Vec<Encoded> = events.iter().map(Encoded::of).collect();
-        let fronts = encoded.iter().map(Encoded::front).collect::<Result<Vec<_>, _>>();
-        let fronts = fronts.map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
-        let mut parts = Vec::with_capacity(2 * events.len());
-        for (front, encoded) in fronts.iter().zip(&encoded) {
-            parts.push(IoSlice::new(front));
-            parts.push(IoSlice::new(&encoded.head));
-            parts.extend(encoded.frames.iter().map(|frame| IoSlice::new(frame)));
+        let mut records = Records::default();
+        for event in events {
+            records.add(event).map_err(FileError::new("write", &segment_path(&self.dir, self.end.segment)))?;
         }
+        let mut parts = records.parts();
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut offset = self.end.offset;
         for parts in parts.chunks_mut(MOST_PARTS) {
@@ -190,11 +186,11 @@ impl Reader {
                 }
             }
             match self.read_record().map_err(FileError::new("read", &segment_path(&self.dir, self.at.segment)))? {
-                Some(payload) => {
-                    self.at.offset += (HEAD + payload.len()) as u64;
+                Some((length, event)) => {
+                    self.at.offset += (HEAD + length) as u64;
                     // A record whose checksum fits but that we cannot decode is of a newer nbpack: skip it.
-                    if let Some(event) = decode(&payload) {
-                        return Ok(Some(event));
+                    if event.is_some() {
+                        return Ok(event);
                     }
                 }
                 None if segment_path(&self.dir, self.at.segment + 1).exists() => {
@@ -207,13 +203,13 @@ impl Reader {
         }
     }
 
-    /// The payload of the record at the position, `None` where there is none that is whole.
-    fn read_record(&mut self) -> io::Result<Option<Bytes>> {
+    /// The record at the position: the length of its payload, and what that says. `None` where none is whole.
+    fn read_record(&mut self) -> io::Result<Option<(usize, Option<Event>)>> {
         let Some(file) = &self.file else { return Ok(None) };
         let rest = self.chunk.get(self.used..).unwrap_or_default();
         if let Some(payload) = cut(rest) {
             self.used += HEAD + payload.len();
-            return Ok(Some(Bytes::copy_from_slice(payload)));
+            return Ok(Some((payload.len(), decode_copied(payload))));
         }
         // Its end, or the middle of a write when it was read: the file knows better by now.
         self.chunk.resize(CHUNK, 0);
@@ -221,14 +217,14 @@ impl Reader {
         self.chunk.truncate(read);
         if let Some(payload) = cut(&self.chunk) {
             self.used = HEAD + payload.len();
-            return Ok(Some(Bytes::copy_from_slice(payload)));
+            return Ok(Some((payload.len(), decode_copied(payload))));
         }
         let found = match front(&self.chunk) {
             Some((length, sum)) if HEAD + length > CHUNK => read_long(file, self.at.offset + HEAD as u64, length, sum)?,
             _ => None,
         };
         self.forget();
-        Ok(found)
+        Ok(found.map(|payload| (payload.len(), decode(&payload, || payload.clone()))))
     }
 
     fn forget(&mut self) {
@@ -281,60 +277,88 @@ const MESSAGE: u8 = b'm';
 const FILE: u8 = b'f';
 const OTHER: u8 = b'j';
 
-struct Encoded {
-    head: Vec<u8>,
-    frames: Vec<Bytes>,
+/// Frames up to this size are copied beside what stands before them: many small pieces cost Linux more.
+const SMALL: usize = 4096;
+
+/// Encoded records. Large frames stay where they are.
+#[derive(Default)]
+struct Records<'a> {
+    bytes: Vec<u8>,
+    /// Before which of the bytes a large frame comes.
+    large: Vec<(usize, &'a Bytes)>,
 }
 
-impl Encoded {
-    fn of(event: &Event) -> Self {
-        let mut head = Vec::with_capacity(128);
+impl<'a> Records<'a> {
+    fn add(&mut self, event: &'a Event) -> io::Result<()> {
+        let (at, large) = (self.bytes.len(), self.large.len());
+        self.bytes.extend([0_u8; HEAD]);
+        self.encode(event);
+        let mut crc = crc32fast::Hasher::new();
+        let (mut length, mut done) = (self.bytes.len() - at - HEAD, at + HEAD);
+        for (until, frame) in self.large.get(large..).unwrap_or_default() {
+            crc.update(self.bytes.get(done..*until).unwrap_or_default());
+            crc.update(frame);
+            length += frame.len();
+            done = *until;
+        }
+        crc.update(self.bytes.get(done..).unwrap_or_default());
+        if length >= LONGEST_RECORD {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("an event of {length} bytes")));
+        }
+        let front = u64::from(u32::try_from(length).unwrap_or(u32::MAX)) | u64::from(crc.finalize()) << 32;
+        if let Some(place) = self.bytes.get_mut(at..at + HEAD) {
+            place.copy_from_slice(&front.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, event: &'a Event) {
+        let bytes = &mut self.bytes;
         match event {
             Event::Message(message) => {
-                head.push(MESSAGE);
-                head.extend(message.at.to_le_bytes());
-                head.push(match message.channel {
+                bytes.push(MESSAGE);
+                bytes.extend(message.at.to_le_bytes());
+                bytes.push(match message.channel {
                     Channel::Shell => 0,
                     Channel::Control => 1,
                     Channel::Stdin => 2,
                     Channel::Iopub => 3,
                 });
-                head.push(u8::from(message.direction == Direction::ToFrontend));
-                put_bytes(&mut head, &message.client);
-                put_u32(&mut head, message.frames.len());
-                message.frames.iter().for_each(|frame| put_u32(&mut head, frame.len()));
-                return Self { head, frames: message.frames.clone() };
+                bytes.push(u8::from(message.direction == Direction::ToFrontend));
+                put_bytes(bytes, &message.client);
+                put_u32(bytes, message.frames.len());
+                message.frames.iter().for_each(|frame| put_u32(bytes, frame.len()));
+                for frame in &message.frames {
+                    if frame.len() <= SMALL {
+                        bytes.extend_from_slice(frame);
+                    } else {
+                        self.large.push((bytes.len(), frame));
+                    }
+                }
             }
             Event::File(access) => {
-                head.push(FILE);
-                put_access(&mut head, access);
+                bytes.push(FILE);
+                put_access(bytes, access);
             }
             other => {
-                head.push(OTHER);
-                let other = Other::of(other);
+                bytes.push(OTHER);
                 // Values of these types always serialise; should one not, the record is empty and skipped.
-                head.extend(serde_json::to_vec(&other).unwrap_or_default());
+                bytes.extend(serde_json::to_vec(&Other::of(other)).unwrap_or_default());
             }
         }
-        Self { head, frames: Vec::new() }
     }
-}
 
-impl Encoded {
-    /// Length and checksum, as they stand before a record.
-    fn front(&self) -> io::Result<[u8; HEAD]> {
-        let length = self.head.len() + self.frames.iter().map(Bytes::len).sum::<usize>();
-        if length >= LONGEST_RECORD {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("an event of {length} bytes")));
+    /// What is to be written, in order.
+    fn parts(&self) -> Vec<IoSlice<'_>> {
+        let mut parts = Vec::with_capacity(2 * self.large.len() + 1);
+        let mut done = 0;
+        for (until, frame) in &self.large {
+            parts.push(IoSlice::new(self.bytes.get(done..*until).unwrap_or_default()));
+            parts.push(IoSlice::new(frame));
+            done = *until;
         }
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&self.head);
-        self.frames.iter().for_each(|frame| crc.update(frame));
-        let mut front = [0_u8; HEAD];
-        let (size, sum) = front.split_at_mut(4);
-        size.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-        sum.copy_from_slice(&crc.finalize().to_le_bytes());
-        Ok(front)
+        parts.push(IoSlice::new(self.bytes.get(done..).unwrap_or_default()));
+        parts
     }
 }
 
@@ -378,14 +402,16 @@ fn put_access(out: &mut Vec<u8>, access: &FileAccess) {
     out.extend(access.times.to_le_bytes());
 }
 
-struct Cursor(Bytes);
+struct Cursor<'a>(&'a [u8]);
 
-impl Cursor {
-    fn take(&mut self, n: usize) -> Option<Bytes> {
-        (self.0.len() >= n).then(|| self.0.split_to(n))
+impl<'a> Cursor<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(taken)
     }
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.as_ref().try_into().ok()
+        self.take(N)?.try_into().ok()
     }
     fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
@@ -399,23 +425,30 @@ impl Cursor {
     fn i64(&mut self) -> Option<i64> {
         self.array().map(i64::from_le_bytes)
     }
-    fn bytes(&mut self) -> Option<Bytes> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let n = self.u32()? as usize;
         self.take(n)
     }
 }
 
-fn decode(payload: &Bytes) -> Option<Event> {
-    let mut cursor = Cursor(payload.clone());
+/// What a payload says that lies in a buffer which is used again.
+fn decode_copied(payload: &[u8]) -> Option<Event> {
+    decode(payload, || Bytes::copy_from_slice(payload))
+}
+
+/// What a payload says. `own` gives the payload itself, for the frames of a message.
+fn decode(payload: &[u8], own: impl FnOnce() -> Bytes) -> Option<Event> {
+    let mut cursor = Cursor(payload);
     match cursor.byte()? {
-        MESSAGE => decode_message(&mut cursor).map(Event::Message),
+        MESSAGE => decode_message(&own()).map(Event::Message),
         FILE => decode_access(&mut cursor).map(Event::File),
-        OTHER => serde_json::from_slice::<Other>(&cursor.0).ok().map(Other::event),
+        OTHER => serde_json::from_slice::<Other>(cursor.0).ok().map(Other::event),
         _ => None,
     }
 }
 
-fn decode_message(cursor: &mut Cursor) -> Option<MessageRecord> {
+fn decode_message(payload: &Bytes) -> Option<MessageRecord> {
+    let mut cursor = Cursor(payload.get(1..)?);
     let at = cursor.i64()?;
     let channel = match cursor.byte()? {
         0 => Channel::Shell,
@@ -425,17 +458,18 @@ fn decode_message(cursor: &mut Cursor) -> Option<MessageRecord> {
         _ => return None,
     };
     let direction = if cursor.byte()? == 0 { Direction::ToKernel } else { Direction::ToFrontend };
-    let client = cursor.bytes()?;
+    let client = payload.slice_ref(cursor.bytes()?);
     let count = cursor.u32()?;
     let mut lengths = Vec::new();
     for _ in 0..count {
         lengths.push(cursor.u32()? as usize);
     }
-    let frames = lengths.into_iter().map(|length| cursor.take(length)).collect::<Option<Vec<_>>>()?;
+    let frame = |length| cursor.take(length).map(|frame| payload.slice_ref(frame));
+    let frames = lengths.into_iter().map(frame).collect::<Option<Vec<_>>>()?;
     Some(MessageRecord { at, channel, direction, client, frames })
 }
 
-fn decode_access(cursor: &mut Cursor) -> Option<FileAccess> {
+fn decode_access(cursor: &mut Cursor<'_>) -> Option<FileAccess> {
     let (at, pid, tid) = (cursor.i64()?, cursor.u32()?, cursor.u32()?);
     let (kind, argument) = (cursor.byte()?, i32::from_le_bytes(cursor.array()?));
     let op = match kind {
