@@ -281,6 +281,7 @@ fn tally((recording, then): Ran, (replay, now): Ran, rules: &Rules, tolerance: f
         code: &then.code,
         interrupted: was_stopped(recording, then) && was_stopped(replay, now),
         recordings: Some((recording, replay)),
+        clock: std::cell::OnceCell::new(),
     };
     let mut tally = Tally::default();
     let how = |recording: &Recording, execution: &Execution| match execution.status {

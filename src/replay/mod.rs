@@ -27,6 +27,7 @@ mod rules;
 mod run;
 mod source;
 mod spread;
+mod stopwatch;
 mod suspect;
 mod text;
 mod timings;

@@ -44,7 +44,7 @@ pub const NORMALISERS: &[(&str, &str)] = &[
     ),
     (
         "duration",
-        "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, `1,200 rows/s` in a cell that reads a clock, fields that a library fills with them (`mean_fit_time`)",
+        "measured durations and rates: `%%time`, `%timeit`, `3.2 s` in a cell that took that long, `it/s`, `1,200 rows/s` in a cell that reads a clock (or calls a function of the notebook's that does), fields that a library fills with them (`mean_fit_time`)",
     ),
     (
         "memory",
@@ -279,6 +279,8 @@ pub(super) struct Pair<'a> {
     pub(super) interrupted: bool,
     /// What else is known of the two sessions.
     pub(super) recordings: Option<(&'a Recording, &'a Recording)>,
+    /// Whether functions that the code calls read a clock, once that was asked.
+    pub(super) clock: std::cell::OnceCell<bool>,
 }
 
 /// Whether two tokens of one shape count as equal; says so in the tally.

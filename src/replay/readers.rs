@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{clock::Window, noise::Pair};
+use super::{clock::Window, noise::Pair, stopwatch};
 
 static CLOCK_READER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"\b(?:time\.|time\(\)|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\(|cProfile|%prun|%%prun|os\.times|getrusage|cpu_times|EPOCHREALTIME|EPOCHSECONDS|\bdate \+%s)",
+        r"\b(?:time\.|time\(\)|perf_counter|monotonic|timeit|process_time|default_timer|datetime|Sys\.time|system\.time|proc\.time|%time|%%time|fit_time|cross_validate|cv_results_|now\(|cProfile|%prun|%%prun|os\.times|getrusage|cpu_times|TextTestRunner|unittest\.main|EPOCHREALTIME|EPOCHSECONDS|\bdate \+%s)",
     )
     .ok()
 });
@@ -199,9 +199,14 @@ impl Pair<'_> {
         matches(&MEASURE, self.code)
     }
 
-    /// Whether the code reads a clock, as its text shows.
+    /// Whether the code reads a clock, as its text shows, or that of the session's functions that it calls.
     pub(super) fn reads_clock(&self) -> bool {
-        matches(&CLOCK_READER, self.code)
+        let reads = |code: &str| matches(&CLOCK_READER, code);
+        reads(self.code)
+            || *self.clock.get_or_init(|| {
+                let codes = self.recordings.iter().flat_map(|(then, _)| &then.executions).map(|one| one.code.as_str());
+                stopwatch::names_one(self.code, &stopwatch::functions(codes, reads))
+            })
     }
 
     /// Whether two dates are as far apart as the two executions.

@@ -182,6 +182,23 @@ fn amounts_that_lie_as_far_apart_as_the_sessions_are_no_clock() {
 }
 
 #[test]
+fn who_calls_a_stopwatch_shows_durations() {
+    let stopwatch = "def timed(f):\n    def wrapper(x):\n        t = time.perf_counter()\n        print(f(x), time.perf_counter() - t)";
+    let verdict = |call: &str| {
+        let session = |at: Nanos, text: &str| {
+            let cells = [stopwatch, "@timed\ndef net(x):\n    return x\n\ndef gross(x):\n    return x", call];
+            let mut executions: Vec<_> = (1..).zip(cells).map(|(id, code)| execution(id, at, code, vec![])).collect();
+            executions[2].outputs = vec![out(text)];
+            recording(at, executions)
+        };
+        let (then, now) = (session(THEN, "200 [28.0 us]\n"), session(NOW, "200 [26.9 us]\n"));
+        judge(&then, &now, None, &Rules::default()).executions[2].verdict
+    };
+    assert_eq!(verdict("net(200);"), Verdict::Equivalent);
+    assert_eq!(verdict("gross(200);"), Verdict::Changed);
+}
+
+#[test]
 fn a_figure_beside_a_clock_is_exact_where_two_replays_draw_the_same() {
     let session = |at: Nanos, colour: u8, stamp: u32, content: &[u8]| {
         let picture = png(true, |pixels| {
