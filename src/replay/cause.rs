@@ -15,7 +15,7 @@ use super::{
     inputs::changed_inputs,
     library,
     lineage::Lineage,
-    source::without_strings,
+    source::{without_strings, words},
     verdict::{Cause, Judged, Verdict, Verdicts},
 };
 use crate::session::model::{Execution, Recording, Status, Use};
@@ -273,7 +273,7 @@ pub(super) fn names_random(code: &str) -> bool {
 
 /// Whether a text has this as a whole word.
 pub(super) fn names_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
+    words(text).any(|found| found == word)
 }
 
 /// Whether code itself asks for a variable: by its name, or by a function whose answer hangs on it.

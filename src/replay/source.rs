@@ -48,6 +48,11 @@ pub(super) fn without_strings(code: &str) -> String {
     out
 }
 
+/// The words of a text: letters, digits and underscores in a row.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
 /// Where in an f-string one is: its replacement fields, the innermost last (Python's "Formatted string literals").
 #[derive(Default)]
 struct Fields(Vec<Field>);

@@ -4,14 +4,12 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
+use super::source::{without_strings, words};
+
 /// The line in which a function begins, in Python and in R.
 static FUNCTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(?P<indent>\s*)(?:(?:async\s+)?def\s+(?P<python>\w+)|(?P<r>\w[\w.]*)\s*(?:<-|=)\s*function\b)").ok()
 });
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-}
 
 /// The functions that these executions define and that read a clock themselves, or call or are decorated by one that was
 /// defined before and does. `reads` says whether a piece of code asks for the time.
@@ -38,7 +36,7 @@ pub(super) fn functions<'a>(codes: impl Iterator<Item = &'a str>, reads: impl Fn
 
 /// Whether code names one of these functions.
 pub(super) fn names_one(code: &str, functions: &BTreeSet<String>) -> bool {
-    !functions.is_empty() && words(code).any(|word| functions.contains(word))
+    !functions.is_empty() && words(&without_strings(code)).any(|word| functions.contains(word))
 }
 
 #[cfg(test)]
@@ -55,6 +53,6 @@ mod tests {
         ];
         let found = functions(codes.into_iter(), |code| code.contains("time.time"));
         assert_eq!(found.iter().collect::<Vec<_>>(), ["lap", "net", "report", "timed", "wrapper"]);
-        assert!(names_one("print(net(3))", &found) && !names_one("print(plain(3), network)", &found));
+        assert!(names_one("print(net(3))", &found) && !names_one("print(plain(3), network, 'net')", &found));
     }
 }

@@ -32,7 +32,7 @@ static STARTS_PROCESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static READS_CLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:time|clock|perf_counter|monotonic|datetime|date|timeit|process_time|default_timer)\.|\b(?:now|today|time|perf_counter|monotonic|default_timer|elapsed|timer?|tictoc)\(|%time|%prun|cProfile|tqdm|trange|progress|verbose|logging|\bfit|cross_val|SearchCV|epochs|Sys\.time|system\.time|(?m:(?:^|[;&|(`{])\s*(?:date|time)\b)|(?m:^\s*!)|%%bash|%%sh|subprocess|\bls\b|stat\(|[\x22']now[\x22']|current_(?:timestamp|date|time)|sysdate|getdate",
+        r"(?i)\b(?:time|clock|perf_counter|monotonic|datetime|date|timeit|process_time|default_timer)\.|\b(?:now|today|time|perf_counter|monotonic|default_timer|elapsed|timer?|tictoc)\(|%time|%prun|cProfile|tqdm|trange|progress|verbose|logging|\bfit|cross_val|SearchCV|epochs|TextTestRunner|unittest\.main|Sys\.time|system\.time|(?m:(?:^|[;&|(`{])\s*(?:date|time)\b)|(?m:^\s*!)|%%bash|%%sh|subprocess|\bls\b|stat\(|[\x22']now[\x22']|current_(?:timestamp|date|time)|sysdate|getdate",
     )
     .ok()
 });
